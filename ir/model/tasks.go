@@ -25,8 +25,7 @@ type task struct {
 	keys  []string
 	check func(t *Task, path string) *problem
 	norm  func(t *Task) bool // whether it reads rows after the encoder's final norm
-	// tensors adds the head's tensors to the state dict, in the official order.
-	tensors func(t *trunk, o *Task)
+	rows  []row              // the head's tensors, in the official order
 	// functions are what it has for each of its entries. nil: not built yet.
 	functions []function
 }
@@ -58,7 +57,6 @@ func init() { // not an initial value: the functions in it read the table
 			takes:   func(entry) bool { return true },
 			options: []string{"norm"},
 			norm:    func(t *Task) bool { return *t.Norm },
-			tensors: func(*trunk, *Task) {},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				return []*ir.Value{w.output(x, "encoder_out")}
 			}),
@@ -69,11 +67,10 @@ func init() { // not an initial value: the functions in it read the table
 			keys:  []string{"vision_head.weight", "language_head.weight"},
 			takes: func(e entry) bool { return len(e.modalities) == 1 },
 			norm:  always,
-			tensors: func(t *trunk, _ *Task) {
-				t.state.tensor("logit_scale", []int{}, "retrieval.logit_scale", 1)
-				for _, m := range slices.Backward(t.modalities) {
-					t.state.linear(m.Name+"_head", "retrieval."+m.Name, t.dim, t.dim, false)
-				}
+			rows: []row{
+				tensor("logit_scale", "", whole("retrieval.logit_scale")),
+				each("token", matrix("{m}_head", "dim dim", "retrieval.{m}")),
+				each("patch", matrix("{m}_head", "dim dim", "retrieval.{m}")),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				h := w.linear(w.b.Select(x, ir.C(0)), "retrieval."+w.entry.name)
@@ -89,9 +86,9 @@ func init() { // not an initial value: the functions in it read the table
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
 			norm:    never,
-			tensors: func(t *trunk, o *Task) {
-				t.state.norm("fc_norm", "classification.norm", t.dim)
-				t.state.linear("head", "classification.head", o.Classes, t.dim, true)
+			rows: []row{
+				norm("fc_norm", "dim", "classification.norm"),
+				linear("head", "classes dim", "classification.head"),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				h := w.norm(w.b.Mean(x, 1), "classification.norm", headEps)
@@ -106,12 +103,12 @@ func init() { // not an initial value: the functions in it read the table
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
 			norm:    never,
-			tensors: func(t *trunk, o *Task) {
-				t.state.norm("pooler.norm", "vqa.pooler.norm", t.dim)
-				t.state.linear("pooler.dense", "vqa.pooler.dense", t.dim, t.dim, true)
-				t.state.linear("head.0", "vqa.head.fc1", 2*t.dim, t.dim, true)
-				t.state.norm("head.1", "vqa.head.norm", 2*t.dim)
-				t.state.linear("head.3", "vqa.head.fc2", o.Classes, 2*t.dim, true)
+			rows: []row{
+				norm("pooler.norm", "dim", "vqa.pooler.norm"),
+				linear("pooler.dense", "dim dim", "vqa.pooler.dense"),
+				linear("head.0", "2*dim dim", "vqa.head.fc1"),
+				norm("head.1", "2*dim", "vqa.head.norm"),
+				linear("head.3", "classes 2*dim", "vqa.head.fc2"),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				h := w.norm(w.b.Select(x, ir.C(0)), "vqa.pooler.norm", headEps)
@@ -130,11 +127,11 @@ func init() { // not an initial value: the functions in it read the table
 			classes: 2, // false, true
 			check:   checkTruth,
 			norm:    always,
-			tensors: func(t *trunk, o *Task) {
-				t.state.norm("head.norm1", "nlvr2.norm1", 4*t.dim)
-				t.state.linear("head.dense1", "nlvr2.dense1", 2*t.dim, 4*t.dim, true)
-				t.state.norm("head.norm2", "nlvr2.norm2", 2*t.dim)
-				t.state.linear("head.dense2", "nlvr2.dense2", o.Classes, 2*t.dim, true)
+			rows: []row{
+				norm("head.norm1", "4*dim", "nlvr2.norm1"),
+				linear("head.dense1", "2*dim 4*dim", "nlvr2.dense1"),
+				norm("head.norm2", "2*dim", "nlvr2.norm2"),
+				linear("head.dense2", "classes 2*dim", "nlvr2.dense2"),
 			},
 			functions: append(trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				var first []*ir.Value
@@ -152,13 +149,11 @@ func init() { // not an initial value: the functions in it read the table
 			}}),
 		},
 		{
-			name:  "captioning",
-			keys:  []string{"mlm_head.weight"},
-			takes: takesCaption,
-			norm:  always,
-			tensors: func(t *trunk, _ *Task) {
-				t.state.linear("mlm_head", captionHead, t.token().Vocab, t.dim, true)
-			},
+			name:      "captioning",
+			keys:      []string{"mlm_head.weight"},
+			takes:     takesCaption,
+			norm:      always,
+			rows:      []row{linear("mlm_head", "vocab dim", captionHead)},
 			functions: captionFunctions,
 		},
 	}

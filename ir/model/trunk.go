@@ -20,6 +20,9 @@ type trunk struct {
 	final           Sharing
 	types, reach    int  // see Structure
 	resize          bool // position tables of images may be resized
+	keys            Keys
+	norm            bool // the checkpoint has the norm after the last layer
+	text            int  // rows of the longest text
 	state           *stateDict
 }
 
@@ -117,7 +120,7 @@ func (d *Description) trunk() *trunk {
 	s := d.Structure()
 	t := &trunk{
 		dim: d.Sizes.Dim, heads: d.Sizes.Heads, ffn: d.Sizes.FFN, eps: d.Sizes.Eps,
-		depth: cmp.Or(s.Keys.Layers, d.Sizes.Layers), final: s.Final, types: s.Types, reach: s.Reach, resize: d.Interpolate,
+		depth: cmp.Or(s.Keys.Layers, d.Sizes.Layers), final: s.Final, types: s.Types, reach: s.Reach, keys: s.Keys, resize: d.Interpolate,
 		state: &stateDict{weights: map[string]*slot{}},
 	}
 	all := s.entries()
@@ -131,18 +134,15 @@ func (d *Description) trunk() *trunk {
 	for _, o := range d.Tasks {
 		norm = norm || d.task(o.Name).norm(&o)
 	}
-	switch s.Keys.Code {
-	case TorchScale:
-		text := d.Limits.Text
-		if d.Captions() { // the last word of the longest text and the mask
-			text += captionRows
-		}
-		t.torchscale(&s.Keys, norm, text)
-	case VLMo:
-		t.vlmo(&s.Keys, d.Limits.Text)
+	t.norm, t.text = norm, d.Limits.Text
+	if d.Captions() { // the last word of the longest text and the mask
+		t.text += captionRows
 	}
+	r := t.reader()
+	r.read(layouts[s.Keys.Code])
 	for i := range d.Tasks {
-		d.task(d.Tasks[i].Name).tensors(t, &d.Tasks[i])
+		r.sizes["classes"] = d.Tasks[i].Classes
+		r.read(d.task(d.Tasks[i].Name).rows)
 	}
 	return t
 }

@@ -1,10 +1,6 @@
 package model
 
-import (
-	"fmt"
-
-	"github.com/multiway-go/multiway/ir"
-)
+import "github.com/multiway-go/multiway/ir"
 
 // The norms of VLMo that keep the epsilon of BERT, which they come from.
 const bertEps = 1e-12
@@ -37,108 +33,68 @@ func vlmo(s *Sizes) Structure {
 	return t
 }
 
-// into says that columns col to col+cols of rows row to row+rows of the tensor added
-// last become one more weight; rows or cols 0 = all.
-func (s *stateDict) into(weight string, row, rows, col, cols int, as ...int) {
-	s.weights[weight] = &slot{shape: as, tensor: len(s.tensors) - 1, row: row, rows: rows, col: col, cols: cols}
+// vlmoLayout is the layout of VLMo's code: q, k and v are one matrix, k has no bias, and one table holds the biases of all
+// layers and heads. Of the text's positions only as many are kept as the longest text has; their table is there also where
+// nothing reads it.
+var vlmoLayout = []row{
+	when("bias", tensor("relative_position_bias_table", "image_bias+2+2*reach depth*heads"), each("layer",
+		part(target{weight: "{l}.relbias.image", rows: "image_bias", col: "i*heads", cols: "heads"}),
+		part(target{weight: "{l}.relbias.cross", row: "image_bias", rows: "2", col: "i*heads", cols: "heads"}),
+		part(target{weight: "{l}.relbias.text", row: "image_bias+2", rows: "2*reach", col: "i*heads", cols: "heads"}),
+	)),
+	each("patch",
+		tensor("{p}cls_token", "1 1 dim", whole("{m}.embed.cls.w")),
+		when("!anywhere", tensor("{p}pos_embed", "1 positions dim", whole("{m}.embed.pos.w"))),
+		linear("{p}patch_embed.proj", "dim channels patch patch", "{m}.embed.proj"),
+	),
+	each("layer",
+		when("scale",
+			tensor("{p}blocks.{i}.gamma_1", "dim", whole("{l}.attn.shared.gamma.g")),
+			tensor("{p}blocks.{i}.gamma_2", "dim"),
+			each("ffn", part(whole("{l}.ffn.{b}.gamma.g"))),
+		),
+		norm("{p}blocks.{i}.norm1", "dim", "{l}.attn.shared.ln"),
+		tensor("{p}blocks.{i}.attn.q_bias", "dim", whole("{l}.attn.shared.q.b")),
+		tensor("{p}blocks.{i}.attn.v_bias", "dim", whole("{l}.attn.shared.v.b")),
+		tensor("{p}blocks.{i}.attn.qkv.weight", "3*dim dim",
+			cut("{l}.attn.shared.q.w", "0", "dim"), cut("{l}.attn.shared.k.w", "dim", "dim"), cut("{l}.attn.shared.v.w", "2*dim", "dim")),
+		linear("{p}blocks.{i}.attn.proj", "dim dim", "{l}.attn.shared.out"),
+		each("ffn", norm("{p}blocks.{i}.norm2_{e}", "dim", "{l}.ffn.{b}.ln")),
+		each("ffn",
+			linear("{p}blocks.{i}.mlp_{e}.fc1", "ffn dim", "{l}.ffn.{b}.fc1"),
+			linear("{p}blocks.{i}.mlp_{e}.fc2", "dim ffn", "{l}.ffn.{b}.fc2"),
+		),
+	),
+	norm("{p}norm", "dim", "final.shared"),
+	each("token",
+		tensor("text_embeddings.position_ids", "1 positions"),
+		tensor("text_embeddings.word_embeddings.weight", "vocab dim", whole("{m}.embed.tok.w")),
+		tensor("text_embeddings.position_embeddings.weight", "positions dim", cut("{m}.embed.pos.w", "0", "kept")),
+		tensor("text_embeddings.token_type_embeddings.weight", "2 dim", cut("{m}.embed.type.w", "0", "1")),
+		norm("text_embeddings.LayerNorm", "dim", "{m}.embed.ln"),
+	),
+	tensor("token_type_embeddings.weight", "types dim", whole("types.w")),
+	linear("pooler.dense", "dim dim", "pooler.dense"),
 }
 
-// vlmo writes the trunk's state dict as VLMo's code names and splits it: q, k and v
-// are one matrix, k has no bias, and one table holds the biases of all layers and
-// heads. Of the text positions only as many as the longest text are kept.
-func (t *trunk) vlmo(k *Keys, text int) {
-	st, dim := t.state, t.dim
-	var language, vision modality
-	for _, m := range t.modalities {
-		if m.Embedder == Token {
-			language = m
-		} else {
-			vision = m
-		}
-	}
-	if t.reach > 0 {
-		side := vision.Height / vision.Patch
-		image := (2*side-1)*(2*side-1) + 3
-		columns := t.heads * t.depth
-		st.tensor("relative_position_bias_table", []int{image + 2 + 2*t.reach, columns}, "")
-		for i := range t.layers {
-			table := func(field string, row, rows int) {
-				st.into(layerName(i)+".relbias."+field, row, rows, i*t.heads, t.heads, rows, t.heads)
-			}
-			table("image", 0, image)
-			table("cross", image, 2)
-			table("text", image+2, 2*t.reach)
-		}
-	}
-	st.tensor(k.Prefix+"cls_token", []int{1, 1, dim}, vision.Name+".embed.cls.w", 1, dim)
-	if !vision.Anywhere {
-		n := vision.fixed()
-		st.tensor(k.Prefix+"pos_embed", []int{1, n, dim}, vision.Name+".embed.pos.w", n, dim)
-		st.weights[vision.Name+".embed.pos.w"].grid = &ir.Grid{Extra: 1, Side: vision.Height / vision.Patch, Resize: t.resize}
-	}
-	st.tensor(k.Prefix+"patch_embed.proj.weight", []int{dim, vision.Channels, vision.Patch, vision.Patch},
-		vision.Name+".embed.proj.w", dim, vision.Channels*vision.Patch*vision.Patch)
-	st.tensor(k.Prefix+"patch_embed.proj.bias", []int{dim}, vision.Name+".embed.proj.b", dim)
-	for i, l := range t.layers {
-		key := fmt.Sprintf("%sblocks.%d.", k.Prefix, i)
-		attn := layerName(i) + ".attn.shared."
-		experts := t.branches(k, l, l.FFN)
-		if l.Scale {
-			st.tensor(key+"gamma_1", []int{dim}, attn+"gamma.g", dim)
-			st.tensor(key+"gamma_2", []int{dim}, "")
-			for _, b := range experts {
-				st.into(layerName(i)+".ffn."+b.part+".gamma.g", 0, 0, 0, 0, dim)
-			}
-		}
-		st.norm(key+"norm1", attn+"ln", dim)
-		st.tensor(key+"attn.q_bias", []int{dim}, attn+"q.b", dim)
-		st.tensor(key+"attn.v_bias", []int{dim}, attn+"v.b", dim)
-		st.tensor(key+"attn.qkv.weight", []int{3 * dim, dim}, "")
-		for n, part := range []string{"q", "k", "v"} {
-			st.into(attn+part+".w", n*dim, dim, 0, 0, dim, dim)
-		}
-		st.linear(key+"attn.proj", attn+"out", dim, dim, true)
-		for _, b := range experts {
-			// branches write suffixes as torchscale has them: .text
-			st.norm(key+"norm2_"+b.suffix[1:], layerName(i)+".ffn."+b.part+".ln", dim)
-		}
-		for _, b := range experts {
-			st.linear(key+"mlp_"+b.suffix[1:]+".fc1", layerName(i)+".ffn."+b.part+".fc1", t.ffn, dim, true)
-			st.linear(key+"mlp_"+b.suffix[1:]+".fc2", layerName(i)+".ffn."+b.part+".fc2", dim, t.ffn, true)
-		}
-	}
-	st.norm(k.Prefix+"norm", "final.shared", dim)
-	// The table of positions is there also where nothing reads it.
-	st.tensor("text_embeddings.position_ids", []int{1, language.Positions}, "")
-	st.tensor("text_embeddings.word_embeddings.weight", []int{language.Vocab, dim}, language.Name+".embed.tok.w", language.Vocab, dim)
-	st.cut("text_embeddings.position_embeddings.weight", []int{language.Positions, dim}, language.Name+".embed.pos.w", 0, text, text, dim)
-	st.cut("text_embeddings.token_type_embeddings.weight", []int{2, dim}, language.Name+".embed.type.w", 0, 1, 1, dim)
-	st.norm("text_embeddings.LayerNorm", language.Name+".embed.ln", dim)
-	st.tensor("token_type_embeddings.weight", []int{t.types, dim}, "types.w", t.types, dim)
-	st.linear("pooler.dense", "pooler.dense", dim, dim, true)
-}
-
-// itc adds the heads of a contrastive branch: its logit scale and one projection a
-// modality.
-func itc(t *trunk, task, branch string) {
-	t.state.tensor("logit"+branch+"_scale", []int{}, task+".logit_scale", 1)
-	for _, m := range t.modalities {
-		word := "image"
-		if m.Embedder == Token {
-			word = "text"
-		}
-		t.state.linear("itc"+branch+"_"+word+"_proj.fc", task+"."+m.Name, t.dim, t.dim, false)
+// contrast is the head of a contrastive branch: its logit scale and one projection a modality.
+func contrast(task, branch string) []row {
+	return []row{
+		tensor("logit"+branch+"_scale", "", whole(task+".logit_scale")),
+		each("modality", matrix("itc"+branch+"_{in}_proj.fc", "dim dim", task+".{m}")),
 	}
 }
 
-// twoLayers adds linear, norm, GELU, linear.
-func twoLayers(t *trunk, key, task string, in, classes int) {
-	t.state.linear(key+".0", task+".head.fc1", 2*t.dim, in, true)
-	t.state.norm(key+".1", task+".head.norm", 2*t.dim)
-	t.state.linear(key+".3", task+".head.fc2", classes, 2*t.dim, true)
+// twoLayers is linear, norm, GELU, linear.
+func twoLayers(key, task, in string) []row {
+	return []row{
+		linear(key+".0", "2*dim "+in, task+".head.fc1"),
+		norm(key+".1", "2*dim", task+".head.norm"),
+		linear(key+".3", "classes 2*dim", task+".head.fc2"),
+	}
 }
 
-// lowerTwoLayers writes them.
+// lowerTwoLayers writes the operations of twoLayers.
 func lowerTwoLayers(w *writer, x *ir.Value, task string) *ir.Value {
 	h := w.norm(w.linear(x, task+".head.fc1"), task+".head.norm", headEps)
 	return w.output(w.linear(w.b.Gelu(h), task+".head.fc2"), "logits")
@@ -167,9 +123,8 @@ func vlmoTasks() []task {
 	all := []task{
 		{
 			// Pairs have their pooled first row too.
-			name:    "encode",
-			takes:   func(entry) bool { return true },
-			tensors: func(*trunk, *Task) {},
+			name:  "encode",
+			takes: func(entry) bool { return true },
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				if len(w.entry.modalities) == 1 {
 					return []*ir.Value{w.output(x, "encoder_out")}
@@ -184,7 +139,7 @@ func vlmoTasks() []task {
 			takes:   pair,
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
-			tensors: func(t *trunk, o *Task) { twoLayers(t, "vqa_classifier", "vqa", t.dim, o.Classes) },
+			rows:    twoLayers("vqa_classifier", "vqa", "dim"),
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				return []*ir.Value{lowerTwoLayers(w, pooled(w, x), "vqa")}
 			}),
@@ -197,7 +152,7 @@ func vlmoTasks() []task {
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
 			check:   checkTruth,
-			tensors: func(t *trunk, o *Task) { twoLayers(t, "nlvr2_classifier", "nlvr2", 2*t.dim, o.Classes) },
+			rows:    twoLayers("nlvr2_classifier", "nlvr2", "2*dim"),
 			functions: []function{{lower: features}, {name: "pair_nlvr2_second", kind: "second", lower: func(w *writer) []*ir.Value {
 				w.second = true
 				return features(w)
@@ -209,15 +164,15 @@ func vlmoTasks() []task {
 			name:      "retrieval",
 			keys:      []string{"itc_text_proj.fc.weight"},
 			takes:     alone,
-			tensors:   func(t *trunk, _ *Task) { itc(t, "retrieval", "") },
+			rows:      contrast("retrieval", ""),
 			functions: trunkTo(head("retrieval")),
 		},
 		{
 			// The second branch of pretraining: the top layers take the expert of pairs.
-			name:    "retrieval_vl",
-			keys:    []string{"itc_vl_text_proj.fc.weight"},
-			takes:   alone,
-			tensors: func(t *trunk, _ *Task) { itc(t, "retrieval_vl", "_vl") },
+			name:  "retrieval_vl",
+			keys:  []string{"itc_vl_text_proj.fc.weight"},
+			takes: alone,
+			rows:  contrast("retrieval_vl", "_vl"),
 			functions: []function{{lower: func(w *writer) []*ir.Value {
 				w.joint = true
 				return head("retrieval_vl")(w, w.rows())
@@ -225,10 +180,10 @@ func vlmoTasks() []task {
 		},
 		{
 			// Class 1: the text describes the image.
-			name:    "itm",
-			keys:    []string{"itm_score.fc.weight"},
-			takes:   pair,
-			tensors: func(t *trunk, _ *Task) { t.state.linear("itm_score.fc", "itm.fc", 2, t.dim, true) },
+			name:  "itm",
+			keys:  []string{"itm_score.fc.weight"},
+			takes: pair,
+			rows:  []row{linear("itm_score.fc", "2 dim", "itm.fc")},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				return []*ir.Value{w.output(w.linear(pooled(w, x), "itm.fc"), "logits")}
 			}),
@@ -238,12 +193,11 @@ func vlmoTasks() []task {
 			name:  "mlm",
 			keys:  []string{"mlm_score.decoder.weight"},
 			takes: pair,
-			tensors: func(t *trunk, _ *Task) {
-				t.state.linear("mlm_score.transform.dense", "mlm.dense", t.dim, t.dim, true)
-				t.state.norm("mlm_score.transform.LayerNorm", "mlm.norm", t.dim)
-				vocab := t.token().Vocab
-				t.state.tensor("mlm_score.decoder.weight", []int{vocab, t.dim}, "mlm.decoder.w", vocab, t.dim)
-				t.state.tensor("mlm_score.bias", []int{vocab}, "mlm.decoder.b", vocab)
+			rows: []row{
+				linear("mlm_score.transform.dense", "dim dim", "mlm.dense"),
+				norm("mlm_score.transform.LayerNorm", "dim", "mlm.norm"),
+				matrix("mlm_score.decoder", "vocab dim", "mlm.decoder"),
+				tensor("mlm_score.bias", "vocab", whole("mlm.decoder.b")),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
 				at := ir.Dim{}

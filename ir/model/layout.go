@@ -1,0 +1,287 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// A row is a part of a layout, the table that says how checkpoints of one kind call, order, split and transpose their
+// tensors: one tensor, or rows that are repeated or left out. [reader] reads layouts.
+//
+// Names of tensors and weights hold words in braces: {p} is the prefix of the trunk's keys, {i} the number of the layer and
+// {l} what names of its weights start with, {m} the modality, {in} what its input is, image or text, {e} what keys call the
+// expert, {.e} the same with a dot before it, "" where the weight is shared, and {b} the expert in names of weights.
+//
+// Sizes are words too, joined by + and *: see the function sizes of reader.
+type row struct {
+	key   string
+	shape string   // of the tensor: its sizes, with a space between them; "" = of a scalar
+	to    []target // the weights it becomes; none: no function reads it
+
+	more bool   // to are more weights that the tensor before becomes
+	each string // what rows are repeated for: layer, attn, ffn or final (the experts), token, patch or modality
+	when string // what must be so, or with ! before it must not: see the function facts of reader
+	rows []row
+}
+
+// target is a weight that a tensor becomes, or that a part of it becomes.
+type target struct {
+	weight     string
+	row, rows  string // of the first axis, "" = all
+	col, cols  string // of the second, "" = all
+	transposed bool   // the tensor has the matrix's columns as rows
+}
+
+func tensor(key, shape string, to ...target) row { return row{key: key, shape: shape, to: to} }
+
+// part is one more weight that the tensor before becomes.
+func part(to target) row { return row{to: []target{to}, more: true} }
+
+// whole is all of a tensor.
+func whole(weight string) target { return target{weight: weight} }
+
+// cut is some rows of a tensor.
+func cut(weight, row, rows string) target { return target{weight: weight, row: row, rows: rows} }
+
+func each(what string, rows ...row) row { return row{each: what, rows: rows} }
+func when(fact string, rows ...row) row { return row{when: fact, rows: rows} }
+
+// linear is y = x*W^T + b with W [out,in], shape; bundle "" is what nothing uses.
+func linear(key, shape, bundle string) row {
+	out, _, _ := strings.Cut(shape, " ")
+	return row{rows: []row{tensor(key+".weight", shape, into(bundle, "w")...), tensor(key+".bias", out, into(bundle, "b")...)}}
+}
+
+// matrix is y = x*W^T.
+func matrix(key, shape, bundle string) row {
+	return tensor(key+".weight", shape, into(bundle, "w")...)
+}
+
+// norm is the gain and bias of a layer norm over n columns.
+func norm(key, n, bundle string) row {
+	return row{rows: []row{tensor(key+".weight", n, into(bundle, "g")...), tensor(key+".bias", n, into(bundle, "b")...)}}
+}
+
+func into(bundle, name string) []target {
+	if bundle == "" {
+		return nil
+	}
+	return []target{whole(bundle + "." + name)}
+}
+
+// layouts are the layouts of checkpoints.
+var layouts = map[Code][]row{TorchScale: torchscale, VLMo: vlmoLayout}
+
+// reader writes the state dict of a trunk from rows.
+type reader struct {
+	t     *trunk
+	words map[string]string
+	sizes map[string]int
+	facts map[string]bool
+}
+
+// read adds the tensors of rows to the trunk's state dict.
+func (r *reader) read(rows []row) {
+	for _, x := range rows {
+		if fact, not := strings.CutPrefix(x.when, "!"); x.when != "" && r.fact(fact) == not {
+			continue
+		}
+		switch {
+		case x.each != "":
+			r.repeat(x.each, x.rows)
+		case x.rows != nil:
+			r.read(x.rows)
+		default:
+			r.tensor(x)
+		}
+	}
+}
+
+func (r *reader) fact(name string) bool {
+	v, ok := r.facts[name]
+	if !ok {
+		panic("layout: unknown fact " + name)
+	}
+	return v
+}
+
+// repeat reads rows once for each layer, expert or modality.
+func (r *reader) repeat(what string, rows []row) {
+	switch what {
+	case "layer":
+		for i, l := range r.t.layers {
+			r.words["i"], r.words["l"], r.sizes["i"] = strconv.Itoa(i), layerName(i), i
+			r.facts["sub"], r.facts["scale"] = l.Norms == Sub, l.Scale
+			r.read(rows)
+		}
+	case "attn", "ffn", "final":
+		l, sharing := LayerRange{}, r.t.final
+		if what != "final" {
+			l = r.t.layers[r.sizes["i"]]
+			sharing = map[string]Sharing{"attn": l.Attn, "ffn": l.FFN}[what]
+		}
+		for _, b := range r.t.branches(l, sharing) {
+			r.words["b"], r.words["e"], r.words[".e"] = b.part, b.word, ""
+			if b.word != "" {
+				r.words[".e"] = "." + b.word
+			}
+			r.read(rows)
+		}
+	default:
+		for _, m := range r.t.modalities {
+			if what == "modality" || what == string(m.Embedder) {
+				r.modality(&m)
+				r.read(rows)
+			}
+		}
+	}
+}
+
+// modality sets the words, sizes and facts of a modality.
+func (r *reader) modality(m *modality) {
+	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), "text"
+	r.facts["anywhere"] = m.Anywhere
+	if m.Embedder == Token {
+		r.sizes["vocab"], r.sizes["positions"], r.sizes["kept"] = m.Vocab, m.Positions, r.t.text
+		return
+	}
+	r.words["in"] = "image"
+	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+r.t.keys.Code.unused()
+}
+
+// reader returns a reader of the trunk's layout.
+func (t *trunk) reader() *reader {
+	r := &reader{
+		t:     t,
+		words: map[string]string{"p": t.keys.Prefix},
+		sizes: map[string]int{
+			"dim": t.dim, "ffn": t.ffn, "heads": t.heads,
+			"depth":  t.depth,              // layers of the checkpoint
+			"unused": t.keys.Code.unused(), // rows of a table of positions before the first that is read
+			"types":  t.types,              // rows of the table of types
+			"reach":  t.reach,              // longest text of the relative position bias
+		},
+		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "bias": t.reach > 0},
+	}
+	for _, m := range t.modalities {
+		switch m.Embedder {
+		case Token:
+			r.sizes["vocab"] = m.Vocab // heads of tasks have rows for it
+		case Patch:
+			side := m.Height / m.Patch
+			r.sizes["image_bias"] = (2*side-1)*(2*side-1) + 3 // rows of the bias among the image's
+		}
+	}
+	return r
+}
+
+// size evaluates a sum of products.
+func (r *reader) size(expr string) int {
+	sum := 0
+	for s := range strings.SplitSeq(expr, "+") {
+		product := 1
+		for f := range strings.SplitSeq(s, "*") {
+			n, err := strconv.Atoi(f)
+			if v, ok := r.sizes[f]; ok {
+				n, err = v, nil
+			}
+			if err != nil {
+				panic(fmt.Sprintf("layout: %q: unknown size %q", expr, f))
+			}
+			product *= n
+		}
+		sum += product
+	}
+	return sum
+}
+
+// name puts words in the place of braces.
+func (r *reader) name(s string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		word, after, _ := strings.Cut(rest, "}")
+		v, ok := r.words[word]
+		if !ok {
+			panic(fmt.Sprintf("layout: %q: unknown word %q", s, word))
+		}
+		b.WriteString(v)
+		s = after
+	}
+}
+
+// tensor adds a tensor to the state dict, and the weights that it becomes.
+func (r *reader) tensor(x row) {
+	st := r.t.state
+	if !x.more {
+		shape := []int{}
+		for f := range strings.FieldsSeq(x.shape) {
+			shape = append(shape, r.size(f))
+		}
+		st.tensors = append(st.tensors, Tensor{r.name(x.key), shape})
+	}
+	at := len(st.tensors) - 1
+	for _, to := range x.to {
+		s := &slot{tensor: at, transposed: to.transposed}
+		if to.rows != "" {
+			s.row, s.rows = r.size(cmp.Or(to.row, "0")), r.size(to.rows)
+		}
+		if to.cols != "" {
+			s.col, s.cols = r.size(cmp.Or(to.col, "0")), r.size(to.cols)
+		}
+		name := r.name(to.weight)
+		s.shape = s.of(st.tensors[at].Shape, strings.HasSuffix(name, ".w"))
+		s.grid = r.t.grid(name)
+		st.weights[name] = s
+	}
+}
+
+// of is the shape of the weight that a slot of a tensor becomes. matrix says that a vector is a matrix of one row. A matrix
+// has the last axes of a convolution in its columns; a table of three axes has one element on the first.
+func (s *slot) of(shape []int, matrix bool) []int {
+	switch {
+	case len(shape) == 0:
+		return []int{1}
+	case len(shape) == 1 && matrix:
+		return []int{1, shape[0]}
+	case len(shape) == 1 && s.rows != 0:
+		return []int{s.rows}
+	case len(shape) == 1:
+		return slices.Clone(shape)
+	case len(shape) == 3:
+		shape = shape[1:]
+	}
+	rows, cols := shape[0], 1
+	for _, n := range shape[1:] {
+		cols *= n
+	}
+	if s.rows != 0 {
+		rows = s.rows
+	}
+	if s.cols != 0 {
+		cols = s.cols
+	}
+	if s.transposed {
+		rows, cols = cols, rows
+	}
+	return []int{rows, cols}
+}
+
+// grid is the grid of a square image whose table of positions the weight is, nil for other weights.
+func (t *trunk) grid(weight string) *ir.Grid {
+	for _, m := range t.modalities {
+		if m.Embedder == Patch && weight == m.Name+".embed.pos.w" && m.Height == m.Width {
+			return &ir.Grid{Extra: t.keys.Code.unused() + 1, Side: m.Height / m.Patch, Resize: t.resize}
+		}
+	}
+	return nil
+}

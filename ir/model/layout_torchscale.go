@@ -1,0 +1,29 @@
+package model
+
+// torchscale is the layout of the official code of BEiT-3, which the paper's arrangement shares: one tensor an expert where a
+// weight is pooled. The first rows of a table of positions are never read; of the text's only as many are kept as the longest
+// text has.
+var torchscale = []row{
+	each("token", tensor("{p}text_embed.weight", "vocab dim", whole("{m}.embed.tok.w"))),
+	each("patch",
+		when("mask", tensor("{p}{m}_embed.mask_token", "1 1 dim")),
+		tensor("{p}{m}_embed.cls_token", "1 1 dim", whole("{m}.embed.cls.w")),
+		linear("{p}{m}_embed.proj", "dim channels patch patch", "{m}.embed.proj"),
+	),
+	each("modality", tensor("{p}encoder.embed_positions.{e}.weight", "positions dim", cut("{m}.embed.pos.w", "unused", "kept"))),
+	each("layer",
+		each("attn", linear("{p}encoder.layers.{i}.self_attn.k_proj{.e}", "dim dim", "{l}.attn.{b}.k")),
+		each("attn", linear("{p}encoder.layers.{i}.self_attn.v_proj{.e}", "dim dim", "{l}.attn.{b}.v")),
+		each("attn", linear("{p}encoder.layers.{i}.self_attn.q_proj{.e}", "dim dim", "{l}.attn.{b}.q")),
+		each("attn", linear("{p}encoder.layers.{i}.self_attn.out_proj{.e}", "dim dim", "{l}.attn.{b}.out")),
+		when("sub", each("attn", norm("{p}encoder.layers.{i}.self_attn.inner_attn_ln{.e}", "dim", "{l}.attn.{b}.sub"))),
+		each("attn", norm("{p}encoder.layers.{i}.self_attn_layer_norm{.e}", "dim", "{l}.attn.{b}.ln")),
+		each("ffn",
+			linear("{p}encoder.layers.{i}.ffn{.e}.fc1", "ffn dim", "{l}.ffn.{b}.fc1"),
+			linear("{p}encoder.layers.{i}.ffn{.e}.fc2", "dim ffn", "{l}.ffn.{b}.fc2"),
+			when("sub", norm("{p}encoder.layers.{i}.ffn{.e}.ffn_layernorm", "ffn", "{l}.ffn.{b}.sub")),
+		),
+		each("ffn", norm("{p}encoder.layers.{i}.final_layer_norm{.e}", "dim", "{l}.ffn.{b}.ln")),
+	),
+	when("norm", each("final", norm("{p}encoder.layer_norm{.e}", "dim", "final.{b}"))),
+}
