@@ -102,8 +102,8 @@ func (x *Interpreted) Next(words []int32) ([][]float32, error) {
 	return all, nil
 }
 
-// Keep implements [caption.Model].
-func (x *Interpreted) Keep(parents []int) error {
+// Advance implements [caption.Model].
+func (x *Interpreted) Advance(parents []int) error {
 	var words [][]*ir.Tensor
 	for _, p := range parents {
 		var rows []*ir.Tensor

@@ -160,7 +160,7 @@ func TestState(t *testing.T) {
 					parents[i] = rng.IntN(len(beams))
 					next = append(next, append(append([]int{}, beams[parents[i]]...), given[parents[i]]))
 				}
-				if err := st.Keep(parents); err != nil {
+				if err := st.Advance(parents); err != nil {
 					t.Fatal(err)
 				}
 				beams = next
@@ -190,20 +190,20 @@ func TestStateErrors(t *testing.T) {
 		{"no state", run(begin, Seq{Image: img}), "it has no state"},
 		{"a state too many", run(language, Seq{IDs: ids, State: st}), "this function takes none"},
 		{"no picture", run(step, Seq{IDs: ids, State: st}), "holds no picture yet"},
-		{"nothing to keep", func() error { return st.Keep([]int{0}) }, "beam 0 cannot go on as beam 0"},
+		{"no step to advance by", func() error { return st.Advance([]int{0}) }, "beam 0 cannot go on as beam 0"},
 		{"begin", run(begin, Seq{Image: img, State: st}), ""},
 		{"one id", run(step, Seq{IDs: ids[:1], State: st}), "ids: 1 of them, this function takes 2"},
 		{"no such beam", run(step, Seq{IDs: ids, State: st, Beam: 1}), "beam 1, the state has 1"},
 		{"step", run(step, Seq{IDs: ids, State: st}), ""},
-		{"too many beams", func() error { return st.Keep([]int{0, 0, 0}) }, "3 beams, want 1 to 2"},
-		{"keep", func() error { return st.Keep([]int{0, 0}) }, ""},
-		{"a beam that was given nothing", func() error { return st.Keep([]int{1}) }, "beam 0 cannot go on as beam 1"},
+		{"too many beams", func() error { return st.Advance([]int{0, 0, 0}) }, "3 beams, want 1 to 2"},
+		{"advance", func() error { return st.Advance([]int{0, 0}) }, ""},
+		{"a beam that was given nothing", func() error { return st.Advance([]int{1}) }, "beam 0 cannot go on as beam 1"},
 		{"to the end", func() error {
 			for st.Words() <= tinyText {
 				if err := run(step, Seq{IDs: ids, State: st})(); err != nil {
 					return err
 				}
-				if err := st.Keep([]int{0}); err != nil {
+				if err := st.Advance([]int{0}); err != nil {
 					return err
 				}
 			}
@@ -236,7 +236,7 @@ func TestStateAllocates(t *testing.T) {
 			if _, err := s.Run(step, batch[:min(2, 1+i)]); err != nil {
 				t.Fatal(err)
 			}
-			if err := st.Keep(parents[min(1, i)]); err != nil {
+			if err := st.Advance(parents[min(1, i)]); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -326,7 +326,7 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 			if _, err := s.Run(f, batch[i:i+1]); err != nil {
 				return nil, err
 			}
-			if err := st.Keep([]int{0}); err != nil {
+			if err := st.Advance([]int{0}); err != nil {
 				return nil, err
 			}
 		}

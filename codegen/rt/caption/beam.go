@@ -13,9 +13,9 @@ type Model interface {
 	// per id of the vocabulary, for the word that follows. The rows are valid until the next
 	// call.
 	Next(words []int32) ([][]float32, error)
-	// Keep ends a step: the new beam i continues the old beam parents[i], with the word that
+	// Advance ends a step: the new beam i continues the old beam parents[i], with the word that
 	// Next was last given for that beam.
-	Keep(parents []int) error
+	Advance(parents []int) error
 }
 
 // IDs is the half-open range of ids From <= id < To.
@@ -59,7 +59,7 @@ func (o *Options) ban(scores []float64) {
 
 var errNumbers = errors.New("no word can come next: the logits are not finite numbers, or every id is banned")
 
-// first is the parents argument of Model.Keep for a single beam.
+// first is the parents argument of Model.Advance for a single beam.
 var first = []int{0}
 
 // Greedy appends the most likely word, the lowest id among equals, until EOS or MaxLen.
@@ -91,7 +91,7 @@ func Greedy(m Model, o Options) (Caption, error) {
 			break
 		}
 		if len(c.IDs) < o.MaxLen {
-			if err := m.Keep(first); err != nil {
+			if err := m.Advance(first); err != nil {
 				return Caption{}, err
 			}
 		}
@@ -109,7 +109,7 @@ func Force(m Model, words []int32) ([][]float32, error) {
 			return nil, err
 		}
 		all = append(all, slices.Clone(logits[0]))
-		if err := m.Keep(first); err != nil {
+		if err := m.Advance(first); err != nil {
 			return nil, err
 		}
 	}
@@ -209,7 +209,7 @@ func Beam(m Model, o Options) (Caption, error) {
 			parents[len(next)] = parents[0]
 			next = append(next, beam{next[0].ids, -1e9})
 		}
-		if err := m.Keep(parents); err != nil {
+		if err := m.Advance(parents); err != nil {
 			return Caption{}, err
 		}
 		beams, live = next, o.Beams

@@ -41,7 +41,7 @@ func (f *fake) Next(words []int32) ([][]float32, error) {
 	return all, nil
 }
 
-func (f *fake) Keep(parents []int) error {
+func (f *fake) Advance(parents []int) error {
 	var next [][]int32
 	for _, p := range parents {
 		next = append(next, append(slices.Clone(f.beams[p]), f.given[p]))

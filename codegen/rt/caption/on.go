@@ -63,5 +63,5 @@ func (r *Runner) Next(words []int32) ([][]float32, error) {
 	return r.rows, nil
 }
 
-// Keep implements [Model].
-func (r *Runner) Keep(parents []int) error { return r.state.Keep(parents) }
+// Advance implements [Model].
+func (r *Runner) Advance(parents []int) error { return r.state.Advance(parents) }

@@ -17,7 +17,7 @@ type Slot struct{ Rows, Cols int }
 // outside the arena and belongs to one session at a time.
 //
 // A function with Stores fills it from a picture. Each call of a function with States
-// reads it, and writes the rows of the beam's next word, which Keep makes part of it.
+// reads it, and writes the rows of the beam's next word, which Advance makes part of it.
 type State struct {
 	step  *Func
 	beams int // at most
@@ -62,9 +62,9 @@ func (st *State) row(text, slot, beam, word int) *float32 {
 	return &st.text[text][st.start[slot]+(beam*(st.most+1)+word)*cols]
 }
 
-// Keep makes the words of the last calls part of the state: from now on there are
+// Advance makes the words of the last calls part of the state: from now on there are
 // len(parents) beams, and beam i goes on where beam parents[i] was, with its word.
-func (st *State) Keep(parents []int) error {
+func (st *State) Advance(parents []int) error {
 	if len(parents) < 1 || len(parents) > st.beams {
 		return fmt.Errorf("%s: %d beams, want 1 to %d", st.step.Name, len(parents), st.beams)
 	}
