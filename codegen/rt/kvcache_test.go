@@ -131,8 +131,8 @@ func TestState(t *testing.T) {
 			}
 			beams := [][]int{nil} // words of each
 			for word := range stateWord {
-				if st.Words() != word {
-					t.Fatalf("%d words, want %d", st.Words(), word)
+				if st.Tokens() != word {
+					t.Fatalf("%d tokens, want %d", st.Tokens(), word)
 				}
 				var batch []Seq
 				given := make([]int, len(beams))
@@ -187,19 +187,19 @@ func TestStateErrors(t *testing.T) {
 	}{
 		{"a function without a state", func() error { _, err := s.NewState(language, 1); return err }, "none of this package's that has a state"},
 		{"no beams", func() error { _, err := s.NewState(step, 0); return err }, "0 beams, want 1 to 1024"},
-		{"no state", run(begin, Seq{Image: img}), "it has no state"},
+		{"no state", run(begin, Seq{Image: img}), "State is nil"},
 		{"a state too many", run(language, Seq{IDs: ids, State: st}), "this function takes none"},
-		{"no picture", run(step, Seq{IDs: ids, State: st}), "holds no picture yet"},
-		{"no step to advance by", func() error { return st.Advance([]int{0}) }, "beam 0 cannot go on as beam 0"},
+		{"no picture", run(step, Seq{IDs: ids, State: st}), "holds no image yet"},
+		{"no step to advance by", func() error { return st.Advance([]int{0}) }, "beam 0 cannot continue beam 0"},
 		{"begin", run(begin, Seq{Image: img, State: st}), ""},
 		{"one id", run(step, Seq{IDs: ids[:1], State: st}), "ids: 1 of them, this function takes 2"},
-		{"no such beam", run(step, Seq{IDs: ids, State: st, Beam: 1}), "beam 1, the state has 1"},
+		{"no such beam", run(step, Seq{IDs: ids, State: st, Beam: 1}), "beam 1: the state has 1 beams"},
 		{"step", run(step, Seq{IDs: ids, State: st}), ""},
 		{"too many beams", func() error { return st.Advance([]int{0, 0, 0}) }, "3 beams, want 1 to 2"},
 		{"advance", func() error { return st.Advance([]int{0, 0}) }, ""},
-		{"a beam that was given nothing", func() error { return st.Advance([]int{1}) }, "beam 0 cannot go on as beam 1"},
+		{"a beam that was given nothing", func() error { return st.Advance([]int{1}) }, "beam 0 cannot continue beam 1"},
 		{"to the end", func() error {
-			for st.Words() <= tinyText {
+			for st.Tokens() <= tinyText {
 				if err := run(step, Seq{IDs: ids, State: st})(); err != nil {
 					return err
 				}
@@ -209,7 +209,7 @@ func TestStateErrors(t *testing.T) {
 			}
 			return nil
 		}, ""},
-		{"past the end", run(step, Seq{IDs: ids, State: st}), "the caption has 7 words, the limit is 6"},
+		{"past the end", run(step, Seq{IDs: ids, State: st}), "the caption has 7 tokens, the limit is 6"},
 	} {
 		err := c.do()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

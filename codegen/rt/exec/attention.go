@@ -152,8 +152,8 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	longest := e.rows
 	for seq := range e.B {
 		n := t.keys(seq)
-		if slot >= 0 { // room for all the words to come
-			n += e.states[seq].most - e.states[seq].words
+		if slot >= 0 { // room for all tokens to come
+			n += e.states[seq].most - e.states[seq].tokens
 		}
 		longest = max(longest, n)
 	}
@@ -178,7 +178,7 @@ func (t *attnTask) keys(seq int) int {
 	n := 0
 	if t.slot >= 0 {
 		st := t.e.states[seq]
-		n = st.step.States[t.slot].Rows + st.words
+		n = st.step.States[t.slot].Rows + st.tokens
 	}
 	for _, s := range t.ks {
 		_, c := t.e.span(s, seq)
@@ -204,7 +204,7 @@ func (t *attnTask) find(seq, h int, s *scratch) {
 			add(k, at(k, values), ld, shape.Rows)
 		}
 		k := st.row(st.now, t.slot, t.e.beams[seq], 0)
-		add(k, at(k, values), ld, st.words)
+		add(k, at(k, values), ld, st.tokens)
 	}
 	base := 0
 	for _, sec := range t.ks {
