@@ -36,16 +36,18 @@ const torchscaleHeads = "encoder_attention_heads"
 func beit3(s *Sizes) Structure {
 	return Structure{
 		Modalities: visionLanguage(s),
-		Layers:     []LayerRange{{From: 0, To: s.Layers, Attn: Pooled, FFN: Pooled, Norms: Sub}},
-		Final:      Pooled,
-		Keys:       official,
+		Tower: Tower{
+			Layers: []LayerRange{{From: 0, To: s.Layers, Attn: Pooled, FFN: Pooled, Norms: Sub}},
+			Final:  Pooled,
+		},
+		Keys: official,
 	}
 }
 
 // mwt is the paper's arrangement: attention is shared, the feed-forward blocks are
 // experts, and those of the top layers have one more, for pairs.
 func mwt(s *Sizes) Structure {
-	t := Structure{Modalities: visionLanguage(s), Final: Shared, Keys: official}
+	t := Structure{Modalities: visionLanguage(s), Tower: Tower{Final: Shared}, Keys: official}
 	low := s.Layers - s.VLLayers
 	if low > 0 {
 		t.Layers = append(t.Layers, LayerRange{From: 0, To: low, Attn: Shared, FFN: Pooled, Norms: Sub})
@@ -61,8 +63,8 @@ var official = Keys{Prefix: "beit3.", Mask: true, Experts: map[string]string{"vi
 
 func visionLanguage(s *Sizes) []Modality {
 	return []Modality{
-		{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels},
-		{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions},
+		{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels, Unused: firstPosition},
+		{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions, Unused: firstPosition},
 	}
 }
 

@@ -80,6 +80,7 @@ var layouts = map[Code][]row{TorchScale: torchscale, VLMo: vlmoLayout}
 // reader writes the state dict of a trunk from rows.
 type reader struct {
 	t     *trunk
+	tower *tower
 	words map[string]string
 	sizes map[string]int
 	facts map[string]bool
@@ -114,18 +115,18 @@ func (r *reader) fact(name string) bool {
 func (r *reader) repeat(what string, rows []row) {
 	switch what {
 	case "layer":
-		for i, l := range r.t.layers {
+		for i, l := range r.tower.layers {
 			r.words["i"], r.words["l"], r.sizes["i"] = strconv.Itoa(i), layerName(i), i
 			r.facts["sub"], r.facts["scale"] = l.Norms == Sub, l.Scale
 			r.read(rows)
 		}
 	case "attn", "ffn", "final":
-		l, sharing := LayerRange{}, r.t.final
+		l, sharing := LayerRange{}, r.tower.Final
 		if what != "final" {
-			l = r.t.layers[r.sizes["i"]]
+			l = r.tower.layers[r.sizes["i"]]
 			sharing = map[string]Sharing{"attn": l.Attn, "ffn": l.FFN}[what]
 		}
-		for _, b := range r.t.branches(l, sharing) {
+		for _, b := range r.t.branches(r.tower, l, sharing) {
 			r.words["b"], r.words["e"], r.words[".e"] = b.part, b.word, ""
 			if b.word != "" {
 				r.words[".e"] = "." + b.word
@@ -144,30 +145,37 @@ func (r *reader) repeat(what string, rows []row) {
 
 // modality sets the words, sizes and facts of a modality.
 func (r *reader) modality(m *modality) {
+	r.enter(r.t.tower(m.Name))
 	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), "text"
-	r.facts["anywhere"] = m.Anywhere
+	r.facts["anywhere"], r.facts["class"], r.facts["patch_bias"], r.facts["embed_norm"] = m.Anywhere, !m.Classless, !m.Unbiased, m.Norm > 0
+	r.sizes["unused"] = m.Unused
 	if m.Embedder == Token {
 		r.sizes["vocab"], r.sizes["positions"], r.sizes["kept"] = m.Vocab, m.Positions, r.t.text
 		return
 	}
 	r.words["in"] = "image"
-	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+r.t.keys.Code.unused()
+	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+m.Unused
 }
 
-// reader returns a reader of the trunk's layout.
+// enter makes a tower the one whose sizes words stand for.
+func (r *reader) enter(t *tower) {
+	r.tower = t
+	r.sizes["dim"], r.sizes["ffn"], r.sizes["heads"] = t.Dim, t.FFN, t.Heads
+	r.sizes["depth"] = t.depth // layers of the checkpoint
+	r.sizes["types"] = t.Types // rows of the table of types
+	r.sizes["reach"] = t.Reach // longest text of the relative position bias
+	r.facts["bias"] = t.Reach > 0
+}
+
+// reader returns a reader of the trunk's layout, in the first tower.
 func (t *trunk) reader() *reader {
 	r := &reader{
 		t:     t,
 		words: map[string]string{"p": t.keys.Prefix},
-		sizes: map[string]int{
-			"dim": t.dim, "ffn": t.ffn, "heads": t.heads,
-			"depth":  t.depth,              // layers of the checkpoint
-			"unused": t.keys.Code.unused(), // rows of a table of positions before the first that is read
-			"types":  t.types,              // rows of the table of types
-			"reach":  t.reach,              // longest text of the relative position bias
-		},
-		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "bias": t.reach > 0},
+		sizes: map[string]int{},
+		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm},
 	}
+	r.enter(&t.towers[0])
 	for _, m := range t.modalities {
 		switch m.Embedder {
 		case Token:
@@ -280,7 +288,7 @@ func (s *slot) of(shape []int, matrix bool) []int {
 func (t *trunk) grid(weight string) *ir.Grid {
 	for _, m := range t.modalities {
 		if m.Embedder == Patch && weight == m.Name+".embed.pos.w" && m.Height == m.Width {
-			return &ir.Grid{Extra: t.keys.Code.unused() + 1, Side: m.Height / m.Patch, Resize: t.resize}
+			return &ir.Grid{Extra: m.Unused + m.class(), Side: m.Height / m.Patch, Resize: t.resize}
 		}
 	}
 	return nil

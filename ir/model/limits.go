@@ -10,12 +10,12 @@ func (d *Description) LongestText() int {
 	if m == nil {
 		return 0
 	}
-	longest := m.Positions - t.Keys.Code.unused()
+	longest := m.Positions - m.Unused
 	if d.Captions() {
 		longest -= captionRows
 	}
-	if t.Reach > 0 {
-		longest = min(longest, t.Reach)
+	if r := t.of(m.Name).Reach; r > 0 {
+		longest = min(longest, r)
 	}
 	return longest
 }
@@ -32,14 +32,14 @@ func (d *Description) completeLimits() *problem {
 			if d.long() {
 				name = "positions of " + m.Name
 			}
-			if longest == t.Reach {
+			if longest == t.of(m.Name).Reach {
 				return wrong("limits.text", " is %d, want 1 to %d, which is how far the relative position bias reaches", l.Text, longest)
 			}
 			rest := ""
 			if d.Captions() {
 				rest = fmt.Sprintf(", and a caption's last step takes %d more than its text", captionRows)
 			}
-			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used%s", l.Text, longest, name, m.Positions, t.Keys.Code.unused(), rest)
+			return wrong("limits.text", " is %d, want 1 to %d: %s is %d and its first %d rows are not used%s", l.Text, longest, name, m.Positions, m.Unused, rest)
 		}
 	} else if l.Text != 0 {
 		return wrong("limits.text", " is given, but no modality is of tokens; remove it")

@@ -207,6 +207,7 @@ func (d *Description) uncounted() *problem {
 type writer struct {
 	d      *Description
 	trunk  *trunk
+	tower  *tower // of the entry
 	opt    Options
 	b      *ir.Builder
 	entry  entry
@@ -224,6 +225,7 @@ type writer struct {
 
 func (w *writer) function(f Function) {
 	w.entry = *w.d.entry(f.Entry)
+	w.tower = w.trunk.tower(w.entry.modalities[0].Name)
 	w.task = f.Task
 	row := w.d.task(f.Task)
 	for i, g := range functionsOf(w.entry, row) {
@@ -252,7 +254,7 @@ func (w *writer) rows() *ir.Value {
 		x = w.b.Name(w.b.Concat(rows...), "x")
 	}
 	w.tap(x, "embed")
-	for i := range w.trunk.layers {
+	for i := range w.tower.layers {
 		x = w.layer(i, x)
 	}
 	if w.normed(w.task) {
@@ -263,7 +265,7 @@ func (w *writer) rows() *ir.Value {
 
 // finalNorm is the norm after the last layer.
 func (w *writer) finalNorm(x *ir.Value) *ir.Value {
-	return w.b.Name(w.norm(x, "final."+w.trunk.final.part(), w.trunk.eps), "final")
+	return w.b.Name(w.norm(x, "final."+w.tower.part(w.tower.Final), w.tower.Eps), "final")
 }
 
 // normed reports whether the task reads rows after the encoder's final norm. An
@@ -301,8 +303,10 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	case Patch:
 		x = name(w.b.Patches(in, m.Patch), "patches")
 		x = name(w.linear(x, bundle+"proj"), "proj")
-		w.declare(bundle + "cls")
-		x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
+		if !m.Classless {
+			w.declare(bundle + "cls")
+			x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
+		}
 		if w.second { // its type comes after the modalities' types
 			at = len(w.trunk.modalities)
 		}
@@ -322,17 +326,17 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	if m.Norm > 0 {
 		x = name(w.norm(x, bundle+"ln", m.Norm), "norm")
 	}
-	if w.trunk.types > 0 {
+	if w.tower.Types > 0 {
 		w.declare("types")
 		x = w.b.AddRow(x, "types", at)
 	}
 	return w.b.Name(x, m.Name)
 }
 
-// layer is one pre-norm Transformer layer. Its values are named n q k v c d o a, for
+// layer is one Transformer layer. Its values are named n q k v c d o a, for
 // the half with attention, and m h g s p y, each with the layer's number.
 func (w *writer) layer(i int, x *ir.Value) *ir.Value {
-	l, eps := w.trunk.layers[i], w.trunk.eps
+	l, eps := w.tower.layers[i], w.tower.Eps
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
 
 	q, k, v := w.qkv(i, x, true)
@@ -345,12 +349,20 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	if l.Scale {
 		o = name(w.scale(o, attn+"gamma"), "r")
 	}
-	a := name(w.b.Add(x, o), "a")
+	a := w.b.Add(x, o)
+	if l.Norms == Post {
+		a = w.norm(name(a, "n"), attn+"ln", eps)
+	}
+	name(a, "a")
 	w.tap(a, fmt.Sprintf("layers.%d.attn", i))
 
 	ffn := w.half(l, i, "ffn", l.FFN)
-	h := name(w.linear(name(w.norm(a, ffn+"ln", eps), "m"), ffn+"fc1"), "h")
-	h = name(w.b.Gelu(h), "g")
+	h := a
+	if l.Norms != Post {
+		h = name(w.norm(a, ffn+"ln", eps), "m")
+	}
+	h = name(w.linear(h, ffn+"fc1"), "h")
+	h = name(w.act(h), "g")
 	if l.Norms == Sub {
 		h = name(w.norm(h, ffn+"sub", eps), "s")
 	}
@@ -358,10 +370,19 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	if l.Scale {
 		h = name(w.scale(h, ffn+"gamma"), "z")
 	}
-	y := name(w.b.Add(a, h), "y")
+	y := w.b.Add(a, h)
+	if l.Norms == Post {
+		y = w.norm(name(y, "m"), ffn+"ln", eps)
+	}
+	name(y, "y")
 	w.tap(y, fmt.Sprintf("layers.%d.ffn", i))
 	w.expert = ""
 	return y
+}
+
+// act is the activation of the tower.
+func (w *writer) act(x *ir.Value) *ir.Value {
+	return w.b.Act(x, cmp.Or(w.tower.Act, ir.Activations[0].Name))
 }
 
 // attention appends the attention of layer i, with its relative position bias if there is one.
@@ -369,8 +390,10 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	switch {
 	case w.attend != nil:
 		return w.attend(i, q, k, v)
-	case w.trunk.reach == 0:
-		return w.b.Attention(q, k, v, w.trunk.heads)
+	case w.tower.Causal:
+		return w.b.PrefixAttention(q, k, v, w.tower.Heads, ir.Dim{}, ir.Dim{})
+	case w.tower.Reach == 0:
+		return w.b.Attention(q, k, v, w.tower.Heads)
 	}
 	bundle := layerName(i) + ".relbias"
 	for _, m := range w.entry.modalities {
@@ -379,7 +402,7 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	if len(w.entry.modalities) > 1 {
 		w.weight(bundle + ".cross")
 	}
-	return w.b.BiasedAttention(q, k, v, w.trunk.heads, bundle)
+	return w.b.BiasedAttention(q, k, v, w.tower.Heads, bundle)
 }
 
 // biasField is the table of the bias that a modality's rows need among themselves.
@@ -388,10 +411,13 @@ var biasField = map[Embedder]string{Token: "text", Patch: "image"}
 // qkv is the norm before the attention of layer i, and its queries, keys and values;
 // of the queries only if they are wanted.
 func (w *writer) qkv(i int, x *ir.Value, queries bool) (q, k, v *ir.Value) {
-	l := w.trunk.layers[i]
+	l := w.tower.layers[i]
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
 	attn := w.half(l, i, "attn", l.Attn)
-	n := name(w.norm(x, attn+"ln", w.trunk.eps), "n")
+	n := x
+	if l.Norms != Post {
+		n = name(w.norm(x, attn+"ln", w.tower.Eps), "n")
+	}
 	if queries {
 		q = name(w.linear(n, attn+"q"), "q")
 	}
@@ -412,7 +438,7 @@ func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
 		}
 		w.expert = w.entry.expert(l)
 	}
-	return layerName(i) + "." + name + "." + s.part() + "."
+	return layerName(i) + "." + name + "." + w.tower.part(s) + "."
 }
 
 func (w *writer) linear(x *ir.Value, bundle string) *ir.Value {

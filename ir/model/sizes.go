@@ -139,8 +139,8 @@ func (d *Description) completeSizes() *problem {
 		return wrong("sizes.vl_layers", " is %d, want at most sizes.layers, which is %d", s.VLLayers, s.Layers)
 	}
 	t := d.Structure()
-	if m, least := t.Token(), t.Keys.Code.unused()+1; m != nil && m.Positions < least {
-		return wrong("sizes.positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
+	if m := t.Token(); m != nil && m.Positions <= m.Unused {
+		return wrong("sizes.positions", " is %d, want %d to %d", m.Positions, m.Unused+1, maxPositions)
 	}
 	for i, m := range t.Modalities {
 		size, patch := "sizes.image", "sizes.patch"
@@ -153,7 +153,7 @@ func (d *Description) completeSizes() *problem {
 			}
 		}
 	}
-	if n := t.parameters(s); n > maxParameters {
+	if n := t.parameters(); n > maxParameters {
 		return wrong("sizes", " give %d parameters; want at most %d", n, int64(maxParameters))
 	}
 	return nil
@@ -167,7 +167,7 @@ func (m *Modality) checkPatches(size, patch string) *problem {
 				side, patch, m.Patch, max(1, side/m.Patch)*m.Patch, (side/m.Patch+1)*m.Patch)
 		}
 	}
-	if n := m.fixed() - 1; n > maxPatches {
+	if n := m.fixed() - m.class(); n > maxPatches {
 		side := strconv.Itoa(m.Height)
 		if m.Width != m.Height {
 			side += " x " + strconv.Itoa(m.Width)
@@ -179,27 +179,32 @@ func (m *Modality) checkPatches(size, patch string) *problem {
 
 // parameters estimates the size from the large tensors. With every size inside its
 // bounds the sum stays far below the range of int64.
-func (t *Structure) parameters(s *Sizes) int64 {
-	d, f := int64(s.Dim), int64(s.FFN)
+func (t *Structure) parameters() int64 {
 	n := int64(0)
-	for _, r := range t.Layers {
-		copies := func(s Sharing) int64 {
-			switch s {
-			case Shared:
-				return 1
-			case Joint:
-				return int64(len(t.Modalities) + len(r.Experts))
+	for _, w := range t.towers() {
+		d, f, modalities := int64(w.Dim), int64(w.FFN), 0
+		for _, m := range t.Modalities {
+			if w.has(m.Name) {
+				rows := m.Vocab + m.Positions
+				if m.Embedder == Patch {
+					rows = m.fixed() + m.Channels*m.Patch*m.Patch
+				}
+				n += d * int64(rows)
+				modalities++
 			}
-			return int64(len(t.Modalities))
 		}
-		n += int64(r.To-r.From) * (copies(r.Attn)*4*d*d + copies(r.FFN)*2*d*f)
-	}
-	for _, m := range t.Modalities {
-		rows := m.Vocab + m.Positions
-		if m.Embedder == Patch {
-			rows = m.fixed() + m.Channels*m.Patch*m.Patch
+		for _, r := range w.Layers {
+			copies := func(s Sharing) int64 {
+				switch s {
+				case Shared:
+					return 1
+				case Joint:
+					return int64(modalities + len(r.Experts))
+				}
+				return int64(modalities)
+			}
+			n += int64(r.To-r.From) * (copies(r.Attn)*4*d*d + copies(r.FFN)*2*d*f)
 		}
-		n += d * int64(rows)
 	}
 	return n
 }

@@ -40,13 +40,16 @@ func (s *stateDict) origin(sl *slot) *ir.Origin {
 // branch is one copy of a pooled weight: what keys call its expert, "" if it is shared, and its part in bundles.
 type branch struct{ word, part string }
 
-// branches lists the copies of a half of layer r.
-func (t *trunk) branches(r LayerRange, s Sharing) []branch {
+// branches lists the copies of a half of layer r of a tower.
+func (t *trunk) branches(w *tower, r LayerRange, s Sharing) []branch {
 	if s == Shared {
-		return []branch{{"", "shared"}}
+		return []branch{{"", w.part(s)}}
 	}
 	var bs []branch
 	for _, m := range t.modalities {
+		if !w.has(m.Name) {
+			continue
+		}
 		bs = append(bs, branch{t.keys.word(m.Name), m.Name})
 	}
 	if s == Joint {

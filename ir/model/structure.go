@@ -15,11 +15,78 @@ import (
 // of it.
 type Structure struct {
 	Modalities []Modality
-	Layers     []LayerRange // one after the other, from layer 0 to the last
-	Final      Sharing      // of the norm after the last layer: shared or pooled
-	Types      int          // rows of the table of types: row i is added to all rows of modality i; 0 = no table
-	Reach      int          // longest text of the relative position bias of all layers; 0 = no bias
+	Tower              // the tower of all modalities, where there are no Towers; its sizes are the description's
+	Towers     []Tower // each of some modalities: no sequence has modalities of two
 	Keys       Keys
+}
+
+// Tower is the layers that the rows of some modalities go through, and what is made of the rows then.
+type Tower struct {
+	Name   string       // a word; part of the names of weights that its modalities share
+	Among  []string     // its modalities by name, in sequence order; nil = all
+	Dim    int          // width of a row
+	Heads  int          // attention heads; a divisor of Dim
+	FFN    int          // width of the feed-forward block
+	Eps    float64      // epsilon of the norms of the layers and after them
+	Act    string       // activation of the feed-forward blocks, one of ir.Activations; "" = gelu
+	Causal bool         // a row sees itself and the rows before it only
+	Layers []LayerRange // one after the other, from layer 0 to the last
+	Final  Sharing      // of the norm after the last layer: shared or pooled; none where Layers have norms after their halves
+	Types  int          // rows of the table of types: row i is added to all rows of modality i; 0 = no table
+	Reach  int          // longest text of the relative position bias of all layers; 0 = no bias
+	Pool   Pool         // of a tower whose embedding is compared with another tower's
+}
+
+// Pool says how the rows of a tower become its embedding. The zero Pool is of a tower without one.
+type Pool struct {
+	Row    PoolRow
+	Norm   PoolNorm // where the norm after the last layer is; "" = there is none
+	Dim    int      // width of the embedding
+	Direct bool     // no projection makes the embedding: Dim is the tower's
+	Hidden int      // width between two layers of the projection, with the tower's activation; 0 = the projection is one layer
+	Bias   bool     // of the projection
+	Heads  int      // of the attention of map
+	FFN    int      // width of the feed-forward block of map
+}
+
+// PoolRow says which row is pooled.
+type PoolRow string
+
+// The ways to pool.
+const (
+	PoolFirst PoolRow = "first" // row 0
+	PoolLast  PoolRow = "last"  // the last row of the text
+	PoolMean  PoolRow = "mean"  // the mean of the rows, without a class row
+	PoolMap   PoolRow = "map"   // a learned query attends to all rows, and goes through a feed-forward block
+)
+
+// PoolNorm says where the norm after the last layer is.
+type PoolNorm string
+
+// The places of the norm.
+const (
+	NormBefore PoolNorm = "before" // of all rows, before they are pooled
+	NormAfter  PoolNorm = "after"  // of the pooled row
+)
+
+// of returns the tower of a modality.
+func (s *Structure) of(modality string) *Tower {
+	all := s.towers()
+	i := slices.IndexFunc(all, func(t Tower) bool { return t.has(modality) })
+	return &all[i]
+}
+
+// towers lists the towers: at least one.
+func (s *Structure) towers() []Tower {
+	if s.Towers != nil {
+		return s.Towers
+	}
+	return []Tower{s.Tower}
+}
+
+// has reports whether a modality is the tower's.
+func (t *Tower) has(modality string) bool {
+	return t.Among == nil || slices.Contains(t.Among, modality)
 }
 
 // Embedder says how an input becomes rows.
@@ -43,12 +110,24 @@ type Modality struct {
 	Vocab         int // token: rows of the token table
 	Positions     int // token: rows of the checkpoint's position table; in torchscale's two of them are unused; default 1024
 
-	Anywhere bool    // no position is added to the rows
-	Norm     float64 // epsilon of a norm after the embedding; 0 = no norm
+	Anywhere  bool    // no position is added to the rows
+	Norm      float64 // epsilon of a norm after the embedding; 0 = no norm
+	Unused    int     // rows at the start of the checkpoint's position table that are never read
+	Classless bool    // patch: no class row stands before the patches
+	Unbiased  bool    // patch: the convolution has no bias
+	Rows      int     // token: every text is padded to as many ids, all of which count; 0 = a text is as long as it is
+}
+
+// class is the number of rows before the patches.
+func (m *Modality) class() int {
+	if m.Classless {
+		return 0
+	}
+	return 1
 }
 
 // fixed is the number of rows of a patch modality, class row included.
-func (m *Modality) fixed() int { return m.Height/m.Patch*(m.Width/m.Patch) + 1 }
+func (m *Modality) fixed() int { return m.Height/m.Patch*(m.Width/m.Patch) + m.class() }
 
 // Len is the number of values in the input of a patch modality.
 func (m *Modality) Len() int { return m.Channels * m.Height * m.Width }
@@ -63,12 +142,15 @@ const (
 	Joint  Sharing = "joint"  // pooled, and sequences of several modalities have an expert for all of their rows
 )
 
-// part is the sharing's part in the names of bundles.
-func (s Sharing) part() string {
-	if s == Shared {
+// part is what stands for a sharing in names of the tower's bundles.
+func (t *Tower) part(s Sharing) string {
+	switch {
+	case s != Shared:
+		return "*"
+	case t.Among == nil:
 		return "shared"
 	}
-	return "*"
+	return t.Name
 }
 
 // LayerRange is layers From to To-1. The norms of a half belong to its weights.
@@ -85,8 +167,9 @@ type Norms string
 
 // The kinds of norms.
 const (
-	Pre Norms = "pre" // before the half
-	Sub Norms = "sub" // and a second one inside: before the out projection, and before fc2
+	Pre  Norms = "pre"  // before the half
+	Sub  Norms = "sub"  // and a second one inside: before the out projection, and before fc2
+	Post Norms = "post" // after the half and what it is added to, none before it
 )
 
 // Expert is the expert of whole sequences: of sequences of exactly the Modalities, or,
@@ -104,14 +187,6 @@ const (
 	TorchScale Code = "" // BEiT-3's
 	VLMo       Code = "vlmo"
 )
-
-// unused is the number of rows at the start of a table of positions that are never read.
-func (c Code) unused() int {
-	if c == TorchScale {
-		return firstPosition
-	}
-	return 0
-}
 
 // Keys says how the checkpoint calls its tensors.
 type Keys struct {
@@ -132,15 +207,19 @@ func (k *Keys) word(expert string) string {
 
 // Structure returns the long form of the description, which must be complete.
 func (d *Description) Structure() Structure {
+	s := d.Long
 	if d.Family != "" {
-		s := familyNamed(d.Family).structure(&d.Sizes)
+		s = familyNamed(d.Family).structure(&d.Sizes)
 		// A second image has a type of its own.
 		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskOf(s.Keys.Code, t.Name).second() }) {
 			s.Types = max(s.Types, len(s.Modalities)+1)
 		}
-		return s
 	}
-	return d.Long
+	if s.Towers == nil {
+		z := &d.Sizes
+		s.Dim, s.Heads, s.FFN, s.Eps = z.Dim, z.Heads, z.FFN, z.Eps
+	}
+	return s
 }
 
 // Cut returns a description of the first n layers.
@@ -149,17 +228,26 @@ func (d *Description) Cut(n int) *Description {
 	c.Long = d.Structure()
 	c.Preset, c.Family = "", ""
 	c.Sizes = Sizes{Dim: d.Sizes.Dim, Heads: d.Sizes.Heads, FFN: d.Sizes.FFN, Eps: d.Sizes.Eps, Layers: min(n, d.Sizes.Layers)}
-	c.Long.Layers = nil
-	for _, r := range d.Structure().Layers {
-		if r.To = min(r.To, c.Sizes.Layers); r.From < r.To {
-			c.Long.Layers = append(c.Long.Layers, r)
-		}
+	c.Long.Layers = cutLayers(c.Long.Layers, n)
+	c.Long.Towers = slices.Clone(c.Long.Towers)
+	for i := range c.Long.Towers {
+		c.Long.Towers[i].Layers = cutLayers(c.Long.Towers[i].Layers, n)
 	}
 	k := &c.Long.Keys
 	k.Layers = cmp.Or(k.Layers, d.Sizes.Layers)
 	c.Long.dropExperts()
 	c.Precision.Overrides = slices.DeleteFunc(slices.Clone(c.Precision.Overrides), func(k precision.Override) bool { return !c.has(k) })
 	return c
+}
+
+// cutLayers returns the first n layers.
+func cutLayers(layers []LayerRange, n int) (first []LayerRange) {
+	for _, r := range layers {
+		if r.To = min(r.To, n); r.From < r.To {
+			first = append(first, r)
+		}
+	}
+	return first
 }
 
 // Small returns a description of the same model for images of at most side times side
@@ -170,7 +258,7 @@ func (d *Description) Small(side int) *Description {
 	larger := func(m *Modality) bool {
 		return m.Embedder == Patch && m.Height == m.Width && m.Height > side*m.Patch
 	}
-	if s.Reach > 0 || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
+	if slices.ContainsFunc(s.towers(), func(t Tower) bool { return t.Reach > 0 }) || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
 		return d
 	}
 	c := d.clone()
@@ -203,10 +291,12 @@ func (s *Structure) experts() []string {
 	for _, m := range s.Modalities {
 		names = append(names, m.Name)
 	}
-	for _, r := range s.Layers {
-		for _, e := range r.Experts {
-			if !slices.Contains(names, e.Name) {
-				names = append(names, e.Name)
+	for _, t := range s.towers() {
+		for _, r := range t.Layers {
+			for _, e := range r.Experts {
+				if !slices.Contains(names, e.Name) {
+					names = append(names, e.Name)
+				}
 			}
 		}
 	}
@@ -279,6 +369,9 @@ func (d *Description) completeLong() *problem {
 		taken[m.Name] = "another modality"
 		switch m.Embedder {
 		case Patch:
+			if l.Keys.Code == TorchScale {
+				m.Unused = firstPosition
+			}
 			m.Channels = cmp.Or(m.Channels, defaultChannels)
 			for _, f := range []struct {
 				name string
@@ -319,7 +412,10 @@ func (d *Description) completeLong() *problem {
 			if m.Vocab < 1 || m.Vocab > maxVocab {
 				return wrong(path+".vocab", " is %d, want 1 to %d", m.Vocab, maxVocab)
 			}
-			if least := l.Keys.Code.unused() + 1; m.Positions < least || m.Positions > maxPositions {
+			if l.Keys.Code == TorchScale {
+				m.Unused = firstPosition
+			}
+			if least := m.Unused + 1; m.Positions < least || m.Positions > maxPositions {
 				return wrong(path+".positions", " is %d, want %d to %d", m.Positions, least, maxPositions)
 			}
 		default:

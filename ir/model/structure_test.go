@@ -34,18 +34,17 @@ func TestLongForm(t *testing.T) {
 	}
 	want := Structure{
 		Modalities: []Modality{
-			{Name: "vision", Embedder: Patch, Height: 4, Width: 4, Patch: 2, Channels: 3},
-			{Name: "audio", Embedder: Patch, Height: 2, Width: 6, Patch: 2, Channels: 1},
-			{Name: "language", Embedder: Token, Vocab: 11, Positions: 7},
+			{Name: "vision", Embedder: Patch, Height: 4, Width: 4, Patch: 2, Channels: 3, Unused: 2},
+			{Name: "audio", Embedder: Patch, Height: 2, Width: 6, Patch: 2, Channels: 1, Unused: 2},
+			{Name: "language", Embedder: Token, Vocab: 11, Positions: 7, Unused: 2},
 		},
-		Layers: []LayerRange{
+		Tower: Tower{Dim: d.Sizes.Dim, Heads: d.Sizes.Heads, FFN: d.Sizes.FFN, Eps: d.Sizes.Eps, Layers: []LayerRange{
 			{From: 0, To: 1, Attn: Pooled, FFN: Pooled, Norms: Pre},
 			{From: 1, To: 3, Attn: Shared, FFN: Joint, Norms: Sub, Experts: []Expert{
 				{"vl", []string{"vision", "language"}}, {"all", []string{"language", "vision", "audio"}},
 			}},
-		},
-		Final: Pooled,
-		Keys:  Keys{Prefix: "my.", Experts: map[string]string{"vision": "A", "all": "ALL"}},
+		}, Final: Pooled},
+		Keys: Keys{Prefix: "my.", Experts: map[string]string{"vision": "A", "all": "ALL"}},
 	}
 	if diff := cmp.Diff(want, d.Structure()); diff != "" {
 		t.Errorf("structure (-want +got):\n%s", diff)

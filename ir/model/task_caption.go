@@ -43,7 +43,7 @@ func (w *writer) part(i int) modality {
 }
 
 // state is the type of a layer's keys beside its values.
-func (w *writer) state(rows ir.Dim) ir.Type { return ir.Mat(rows, 2*w.trunk.dim) }
+func (w *writer) state(rows ir.Dim) ir.Type { return ir.Mat(rows, 2*w.tower.Dim) }
 
 func stateName(layer int) string { return fmt.Sprint("kv", layer) }
 
@@ -60,9 +60,9 @@ func captionImage(w *writer) []*ir.Value {
 	}
 	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
 		keep(i, k, v)
-		return w.b.Attention(q, k, v, w.trunk.heads)
+		return w.b.Attention(q, k, v, w.tower.Heads)
 	}
-	last := len(w.trunk.layers) - 1
+	last := len(w.tower.layers) - 1
 	for i := range last {
 		x = w.layer(i, x)
 	}
@@ -80,7 +80,7 @@ func captionStep(w *writer) []*ir.Value {
 	w.b.Segment(m.Name, m.rows)
 	in := w.param(m)
 	var states []*ir.Value
-	for i := range w.trunk.layers {
+	for i := range w.tower.layers {
 		states = append(states, w.b.State(stateName(i), w.state(prefix)))
 	}
 	if !ok {
@@ -91,14 +91,14 @@ func captionStep(w *writer) []*ir.Value {
 	var kept []*ir.Value
 	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
 		name := func(x *ir.Value, what string) *ir.Value { return w.b.Name(x, fmt.Sprint(what, i)) }
-		dim := w.trunk.dim
+		dim := w.tower.Dim
 		new := name(w.b.HCat(k, v), "j")
 		kept = append(kept, w.b.Name(w.b.Store(new, i, 1), stateName(i)+".new"))
 		ks := name(w.b.Concat(name(w.b.Cols(states[i], 0, dim), "kc"), k), "ks")
 		vs := name(w.b.Concat(name(w.b.Cols(states[i], dim, dim), "vc"), v), "vs")
-		return w.b.PrefixAttention(q, ks, vs, w.trunk.heads, prefix, prefix)
+		return w.b.PrefixAttention(q, ks, vs, w.tower.Heads, prefix, prefix)
 	}
-	for i := range w.trunk.layers {
+	for i := range w.tower.layers {
 		x = w.layer(i, x)
 	}
 	mask := w.b.Name(w.b.Select(w.finalNorm(x), ir.C(captionRows-1)), "mask")
@@ -109,7 +109,7 @@ func captionStep(w *writer) []*ir.Value {
 func captionFull(w *writer) []*ir.Value {
 	n := w.entry.modalities[0].rows
 	w.attend = func(i int, q, k, v *ir.Value) *ir.Value {
-		return w.b.PrefixAttention(q, k, v, w.trunk.heads, ir.Dim{}, n)
+		return w.b.PrefixAttention(q, k, v, w.tower.Heads, ir.Dim{}, n)
 	}
 	text := w.b.Name(w.b.Rows(w.rows(), n, w.entry.modalities[1].rows), "text")
 	return []*ir.Value{w.output(w.linear(text, captionHead), "logits")}

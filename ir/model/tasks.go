@@ -142,7 +142,7 @@ func init() { // not an initial value: the functions in it read the table
 				}
 				return []*ir.Value{w.output(w.b.HCat(first...), "features")}
 			}), function{name: "reason_head", kind: "head", lower: func(w *writer) []*ir.Value {
-				f := w.b.Param("f", ir.Mat(ir.C(1), 4*w.trunk.dim))
+				f := w.b.Param("f", ir.Mat(ir.C(1), 4*w.tower.Dim))
 				h := w.linear(w.norm(f, "nlvr2.norm1", headEps), "nlvr2.dense1")
 				h = w.b.Gelu(w.norm(h, "nlvr2.norm2", headEps))
 				return []*ir.Value{w.output(w.linear(h, "nlvr2.dense2"), "logits")}

@@ -9,21 +9,28 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// trunk is what a description expands to: what lowering reads. It says which
-// modalities there are, in sequence order, and whose weights each layer uses.
+// trunk is what a description expands to: what lowering reads.
 type trunk struct {
-	dim, heads, ffn int
-	eps             float64
-	modalities      []modality
-	layers          []LayerRange // one a layer
-	depth           int          // layers of the checkpoint
-	final           Sharing
-	types, reach    int  // see Structure
-	resize          bool // position tables of images may be resized
-	keys            Keys
-	norm            bool // the checkpoint has the norm after the last layer
-	text            int  // rows of the longest text
-	state           *stateDict
+	towers     []tower
+	modalities []modality // of all towers, in sequence order
+	keys       Keys
+	norm       bool // the checkpoint has the norm after the last layer
+	text       int  // rows of the longest text
+	resize     bool // position tables of images may be resized
+	state      *stateDict
+}
+
+// tower is a tower with a row for each of its layers.
+type tower struct {
+	Tower
+	layers []LayerRange
+	depth  int // layers of the checkpoint
+}
+
+// tower returns the tower of a modality.
+func (t *trunk) tower(modality string) *tower {
+	i := slices.IndexFunc(t.towers, func(w tower) bool { return w.has(modality) })
+	return &t.towers[i]
 }
 
 // modality is a modality and the rows it becomes.
@@ -39,20 +46,29 @@ type entry struct {
 	modalities []modality
 }
 
-// entries lists every set of modalities, small ones first. Alone a modality gives the
-// entry its name; two of two are a pair; of more the names are joined by _.
-func (s *Structure) entries() []entry {
+// modalities lists the modalities, in sequence order, with their rows.
+func (s *Structure) modalities() []modality {
 	var ms []modality
 	for i, m := range s.Modalities {
 		x := modality{Modality: m, input: "ids", rows: ir.T}
-		if m.Embedder == Patch {
+		switch {
+		case m.Embedder == Patch:
 			x.input, x.rows = "image", ir.C(m.fixed())
 			if slices.ContainsFunc(s.Modalities[:i], func(m Modality) bool { return m.Embedder == Patch }) {
 				x.input = m.Name + ".input"
 			}
+		case m.Rows > 0:
+			x.rows = ir.C(m.Rows)
 		}
 		ms = append(ms, x)
 	}
+	return ms
+}
+
+// entries lists every set of modalities of a tower, small ones first. Alone a modality gives the
+// entry its name; two of two are a pair; of more the names are joined by _.
+func (s *Structure) entries() []entry {
+	ms := s.modalities()
 	var all []entry
 	for set := 1; set < 1<<len(ms); set++ {
 		var e entry
@@ -62,6 +78,9 @@ func (s *Structure) entries() []entry {
 				e.modalities = append(e.modalities, m)
 				names = append(names, m.Name)
 			}
+		}
+		if !slices.ContainsFunc(s.towers(), func(t Tower) bool { return !slices.ContainsFunc(names, func(n string) bool { return !t.has(n) }) }) {
+			continue
 		}
 		e.name = strings.Join(names, "_")
 		if len(ms) == 2 && len(names) == 2 {
@@ -118,23 +137,21 @@ func (e *entry) expert(r LayerRange) string {
 // trunk expands the description. It must be complete.
 func (d *Description) trunk() *trunk {
 	s := d.Structure()
-	t := &trunk{
-		dim: d.Sizes.Dim, heads: d.Sizes.Heads, ffn: d.Sizes.FFN, eps: d.Sizes.Eps,
-		depth: cmp.Or(s.Keys.Layers, d.Sizes.Layers), final: s.Final, types: s.Types, reach: s.Reach, keys: s.Keys, resize: d.Interpolate,
-		state: &stateDict{weights: map[string]*slot{}},
-	}
-	all := s.entries()
-	t.modalities = all[len(all)-1].modalities
-	for _, r := range s.Layers {
-		for range r.To - r.From {
-			t.layers = append(t.layers, r)
+	t := &trunk{keys: s.Keys, resize: d.Interpolate, text: d.Limits.Text, state: &stateDict{weights: map[string]*slot{}}}
+	t.modalities = s.modalities()
+	for _, w := range s.towers() {
+		x := tower{Tower: w}
+		for _, r := range w.Layers {
+			for range r.To - r.From {
+				x.layers = append(x.layers, r)
+			}
 		}
+		x.depth = cmp.Or(s.Keys.Layers, len(x.layers))
+		t.towers = append(t.towers, x)
 	}
-	norm := false
 	for _, o := range d.Tasks {
-		norm = norm || d.task(o.Name).norm(&o)
+		t.norm = t.norm || d.task(o.Name).norm(&o)
 	}
-	t.norm, t.text = norm, d.Limits.Text
 	if d.Captions() { // the last word of the longest text and the mask
 		t.text += captionRows
 	}

@@ -12,12 +12,11 @@ func vlmo(s *Sizes) Structure {
 	ms := visionLanguage(s)
 	vision, language := ms[0], ms[1]
 	vision.Anywhere, language.Anywhere = !s.Absolute, !s.Absolute
+	vision.Unused, language.Unused = 0, 0
 	language.Norm = bertEps
 	t := Structure{
 		Modalities: []Modality{language, vision},
-		Final:      Shared,
-		Types:      max(2, s.Types),
-		Reach:      s.Reach,
+		Tower:      Tower{Final: Shared, Types: max(2, s.Types), Reach: s.Reach},
 		Keys: Keys{
 			Code: VLMo, Prefix: "transformer.",
 			Experts: map[string]string{"vision": "imag", "language": "text", "vl": "vl"},
@@ -157,7 +156,7 @@ func vlmoTasks() []task {
 				w.second = true
 				return features(w)
 			}}, {name: "reason_head", kind: "head", lower: func(w *writer) []*ir.Value {
-				return []*ir.Value{lowerTwoLayers(w, w.b.Param("f", ir.Mat(ir.C(1), 2*w.trunk.dim)), "nlvr2")}
+				return []*ir.Value{lowerTwoLayers(w, w.b.Param("f", ir.Mat(ir.C(1), 2*w.tower.Dim)), "nlvr2")}
 			}}},
 		},
 		{
