@@ -48,7 +48,7 @@ func TestComputes(t *testing.T) {
 		"vectors and cases": func(_ *ir.Program, o *Options) { o.Vectors, o.Golden = []byte("[]"), []string{"x"} },
 		"plan": func(p *ir.Program, _ *Options) {
 			v := value(p, ir.OpLinear)
-			v.Offset, v.Attrs = 64, v.Attrs.With(ir.Attr{Key: "kernel", Kind: ir.Word, Word: "gemm"}).With(ir.Attr{Key: "ld", Kind: ir.Int, Int: 32})
+			v.Offset, v.Attrs = 64, v.Attrs.With(ir.Attr{Key: "kernel", Kind: ir.Symbol, Symbol: "gemm"}).With(ir.Attr{Key: "ld", Kind: ir.Int, Int: 32})
 			p.Funcs[0].Arena = 640
 		},
 	} {

@@ -100,7 +100,7 @@ func width(v *ir.Value) int {
 }
 
 // parts is the number of projections in a qkv value.
-func parts(v *ir.Value) int { return partsOf(v.Attrs.Word("parts")) }
+func parts(v *ir.Value) int { return partsOf(v.Attrs.Symbol("parts")) }
 
 func partsOf(word string) int {
 	if word == "" {

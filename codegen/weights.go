@@ -129,7 +129,7 @@ func (g *generator) linear(bundle, name string) (jen.Code, error) {
 // projections describes the panels of a qkv op: those of its parts stand one
 // after the other in the blob, heads padded to whole panels.
 func (g *generator) projections(v *ir.Value) (jen.Code, error) {
-	names := v.Attrs.Word("parts")
+	names := v.Attrs.Symbol("parts")
 	if names == "" {
 		names = "qkv"
 	}

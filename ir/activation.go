@@ -24,7 +24,7 @@ var Activations = []Activation{
 }
 
 // actSpec is attribute act of the ops that have an activation.
-var actSpec = AttrSpec{"act", Word, false}
+var actSpec = AttrSpec{"act", Symbol, false}
 
 // Activation returns the row that attribute act of v names.
 func (v *Value) Activation() (Activation, error) {
@@ -32,16 +32,16 @@ func (v *Value) Activation() (Activation, error) {
 	if !ok {
 		return Activations[0], nil
 	}
-	i := slices.IndexFunc(Activations, func(a Activation) bool { return a.Name == act.Word })
+	i := slices.IndexFunc(Activations, func(a Activation) bool { return a.Name == act.Symbol })
 	switch i {
 	case -1:
 		var names []string
 		for _, a := range Activations {
 			names = append(names, a.Name)
 		}
-		return Activation{}, fmt.Errorf("unknown activation act=%s; the activations are %s", act.Word, strings.Join(names, ", "))
+		return Activation{}, fmt.Errorf("unknown activation act=%s; the activations are %s", act.Symbol, strings.Join(names, ", "))
 	case 0:
-		return Activation{}, fmt.Errorf("act=%s is what %s computes without the attribute; leave it out", act.Word, v.Op.Name)
+		return Activation{}, fmt.Errorf("act=%s is what %s computes without the attribute; leave it out", act.Symbol, v.Op.Name)
 	}
 	return Activations[i], nil
 }
@@ -53,7 +53,7 @@ func (v *Value) Kernels() []string {
 		return v.Op.Kernels
 	}
 	names := slices.Clone(v.Op.Kernels)
-	names[slices.Index(names, Activations[0].Name)] = act.Word
+	names[slices.Index(names, Activations[0].Name)] = act.Symbol
 	return names
 }
 
@@ -64,7 +64,7 @@ func (b *Builder) Gelu(x *Value) *Value { return b.Act(x, Activations[0].Name) }
 func (b *Builder) Act(x *Value, name string) *Value {
 	var attrs Attrs
 	if name != Activations[0].Name {
-		attrs = Attrs{WordAttr(actSpec.Key, name)}
+		attrs = Attrs{SymbolAttr(actSpec.Key, name)}
 	}
 	return b.Op(OpGelu, "", "", attrs, x)
 }

@@ -69,11 +69,11 @@
 // ([Weight.Origin], [Weight.Load]) is not part of the text.
 //
 //	program  = "program" name [ "T<=" number ] { weight | func }
-//	weight   = "weight" "@"path type [ "keep" ] [ "layout="word ] [ "at" number ]
+//	weight   = "weight" "@"path type [ "keep" ] [ "layout="symbol ] [ "at" number ]
 //	func     = "func" name "(" [ param { "," param } ] ")" [ "segments" segment { "," segment } ] [ "arena=" number ] "{" { value } return "}"
 //	param    = [ "state" ] name ":" type [ "at" number ]
 //	segment  = name "=" dim
-//	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="word } "}" ] ":" type [ "at" number ]
+//	value    = name "=" op [ arg { "," arg } ] [ "{" { key"="( number | dim | symbol ) } "}" ] ":" type [ "at" number ]
 //	arg      = name | "@"path, the path last
 //	return   = "return" name { "," name }
 //	type     = dtype "[" dim { "," dim } "]"

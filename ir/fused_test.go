@@ -260,8 +260,8 @@ func TestRandomPrograms(t *testing.T) {
 			if r.IntN(2) == 0 {
 				c = b.Op(ir.OpSelfAttention, "", "", heads, b.Op(ir.OpQKV, "", at, attrs, x))
 			} else {
-				q := b.Op(ir.OpQKV, "", at, attrs.With(ir.WordAttr("parts", "q")), x)
-				kv := b.Op(ir.OpQKV, "", at, attrs.With(ir.WordAttr("parts", "kv")), x)
+				q := b.Op(ir.OpQKV, "", at, attrs.With(ir.SymbolAttr("parts", "q")), x)
+				kv := b.Op(ir.OpQKV, "", at, attrs.With(ir.SymbolAttr("parts", "kv")), x)
 				c = b.Op(ir.OpCrossAttention, "", "", heads.With(ir.IntAttr("base", 2)), q, kv)
 			}
 			x = b.Op(ir.OpAttnOut, "", at, norm(nil, "eps", at+".sub", d), c, x)

@@ -78,8 +78,8 @@ func checkShape(v *Value) error {
 		if a.Kind != spec.Kind {
 			return fmt.Errorf("attribute %q is %v, want %v", a.Key, a.Kind, spec.Kind)
 		}
-		if a.Kind == Word && !isWord(a.Word) {
-			return fmt.Errorf("attribute %q: %q is no word; want letters, digits, _ and - after a letter", a.Key, a.Word)
+		if a.Kind == Symbol && !isSymbol(a.Symbol) {
+			return fmt.Errorf("attribute %q: got %q, want a symbol: a letter, then letters, digits, _ and -", a.Key, a.Symbol)
 		}
 		if a.Kind == Length && (a.Dim.C < 0 || a.Dim.C > MaxDim) {
 			return fmt.Errorf("attribute %q: %v is out of range", a.Key, a.Dim)
@@ -140,7 +140,7 @@ func (f *Func) Experts(v *Value) []string {
 	if !Pool(v.Bundle) {
 		return nil
 	}
-	if r := v.Attrs.Word("route"); r != "" && len(f.Segments) > 1 {
+	if r := v.Attrs.Symbol("route"); r != "" && len(f.Segments) > 1 {
 		return []string{r}
 	}
 	var s []string

@@ -87,7 +87,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"gelu x {act=gelu}", "act=gelu is what gelu computes without the attribute; leave it out"},
 		{"ffn x, @f {eps=1 act=relu}", "g = gelu h {act=relu}: unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {kernel=a/b}", "SYNTAX"},
-		{"gelu x {kernel=9}", `attribute "kernel": "9" is no word; want letters, digits, _ and - after a letter`},
+		{"gelu x {kernel=9}", `attribute "kernel": got "9", want a symbol: a letter, then letters, digits, _ and -`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestVerifyStructure(t *testing.T) {
 		{"program name", func(p *ir.Program, f *ir.Func) { p.Name = "" }, `program name "": want letters, digits, _ . and - after a letter`},
 		{"function name", func(p *ir.Program, f *ir.Func) { f.Name = "a.b" }, `a.b: function name "a.b": want letters, digits and _ after a letter`},
 		{"bound", func(p *ir.Program, f *ir.Func) { p.MaxT = -1 }, "program tiny: T<=-1 is not in 1..1048576"},
-		{"layout", func(p *ir.Program, f *ir.Func) { p.Weights[0].Layout = "x y" }, `weight @l0.attn.vision.ln.g: layout "x y" is no word`},
+		{"layout", func(p *ir.Program, f *ir.Func) { p.Weights[0].Layout = "x y" }, `weight @l0.attn.vision.ln.g: layout is "x y", want a symbol: a letter, then letters, digits, _ and -`},
 		{"dtype", func(p *ir.Program, f *ir.Func) { p.Weights[0].Type.DType = 99 }, "weight @l0.attn.vision.ln.g is dtype(99)[4]: unknown element type"},
 		{"scalar", func(p *ir.Program, f *ir.Func) { p.Weights[0].Type.Shape = nil }, "weight @l0.attn.vision.ln.g is f32[]: it has 0 dimensions, want 1 to 4"},
 		{"kind", func(p *ir.Program, f *ir.Func) { f.Values[0].Attrs = ir.Attrs{ir.IntAttr("eps", 1)} },

@@ -89,12 +89,12 @@ type AttrSpec struct {
 // CommonAttrs are allowed on every op and change no number: passes leave notes in
 // them for later passes. They print after the op's own attributes.
 var CommonAttrs = []AttrSpec{
-	{Key: "route", Kind: Word},  // expert that a pool takes for the whole sequence when there are two or more segments
-	{Key: "kernel", Kind: Word}, // kernel family, set by select
-	{Key: "ld", Kind: Int},      // leading dimension in elements, set by plan
-	{Key: "tmp", Kind: Int},     // arena offset of scratch memory, set by plan
-	{Key: "hidden", Kind: Int},  // arena offset of hidden rows, set by plan
-	{Key: "block", Kind: Int},   // rows of one block, set by plan
+	{Key: "route", Kind: Symbol},  // expert that a pool takes for the whole sequence when there are two or more segments
+	{Key: "kernel", Kind: Symbol}, // kernel family, set by select
+	{Key: "ld", Kind: Int},        // leading dimension in elements, set by plan
+	{Key: "tmp", Kind: Int},       // arena offset of scratch memory, set by plan
+	{Key: "hidden", Kind: Int},    // arena offset of hidden rows, set by plan
+	{Key: "block", Kind: Int},     // rows of one block, set by plan
 }
 
 // Spec returns the row of the attribute key, own or common; nil when the op has none.

@@ -35,7 +35,7 @@ func init() {
 		Doc: "x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm",
 		// Which of q, k and v are needed depends on parts, so their linears check them.
 		Fields:  []Field{{"ln.g", true}, {"ln.b", true}, {"q.w", true}, {"q.b", true}, {"k.w", true}, {"k.b", true}, {"v.w", true}, {"v.b", true}},
-		Attrs:   []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Word, false}},
+		Attrs:   []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Symbol, false}},
 		Expand:  expandQKV,
 		Kernels: []string{"gemm", "layernorm"},
 		Scratch: scratchNorm,
@@ -95,7 +95,7 @@ func expandEmbed(b *Builder, v *Value) *Value {
 func expandQKV(b *Builder, v *Value) *Value {
 	x := norm(b, v.Args[0], v.Bundle+".ln", v.Attrs, "eps")
 	var parts []*Value
-	switch which := v.Attrs.Word("parts"); which {
+	switch which := v.Attrs.Symbol("parts"); which {
 	case "q":
 		parts = append(parts, b.Linear(x, v.Bundle+".q"))
 	case "kv", "":

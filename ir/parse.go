@@ -340,8 +340,8 @@ func (r *parser) attr(op *Op) (a Attr, err error) {
 		a.Float, err = strconv.ParseFloat(text, 64)
 	case Length:
 		a.Dim, err = ParseDim(text)
-	case Word:
-		a.Word = text
+	case Symbol:
+		a.Symbol = text
 	}
 	if err != nil {
 		r.i -= len(text)

@@ -144,7 +144,7 @@ func (a Attr) String() string {
 	case Length:
 		return a.Key + "=" + a.Dim.String()
 	}
-	return a.Key + "=" + a.Word
+	return a.Key + "=" + a.Symbol
 }
 
 func offset(at int64) string {

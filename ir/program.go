@@ -157,7 +157,7 @@ const (
 	Int Kind = iota
 	Float
 	Length // a Dim
-	Word
+	Symbol
 )
 
 // String names the kind as error texts do.
@@ -170,17 +170,17 @@ func (k Kind) String() string {
 	case Length:
 		return "a length (a number, T or number+T)"
 	}
-	return "a word"
+	return "a symbol"
 }
 
 // Attr is one attribute of a value. Only the field of its kind is set.
 type Attr struct {
-	Key   string
-	Kind  Kind
-	Int   int
-	Float float64
-	Dim   Dim
-	Word  string
+	Key    string
+	Kind   Kind
+	Int    int
+	Float  float64
+	Dim    Dim
+	Symbol string
 }
 
 // Attrs are the attributes of a value. Their order has no meaning.
@@ -218,10 +218,10 @@ func (a Attrs) Dim(key string) Dim {
 	return x.Dim
 }
 
-// Word returns the word attribute key, or "" when it is absent.
-func (a Attrs) Word(key string) string {
+// Symbol returns the symbol attribute key, or "" when it is absent.
+func (a Attrs) Symbol(key string) string {
 	x, _ := a.Get(key)
-	return x.Word
+	return x.Symbol
 }
 
 // With returns the attributes with x added or replaced; a is not changed.
@@ -237,11 +237,11 @@ func (a Attrs) With(x Attr) Attrs {
 	return append(slices.Clone(a), x)
 }
 
-// IntAttr, FloatAttr, DimAttr and WordAttr make attributes.
+// IntAttr, FloatAttr, DimAttr and SymbolAttr make attributes.
 func IntAttr(key string, v int) Attr       { return Attr{Key: key, Kind: Int, Int: v} }
 func FloatAttr(key string, v float64) Attr { return Attr{Key: key, Kind: Float, Float: v} }
 func DimAttr(key string, v Dim) Attr       { return Attr{Key: key, Kind: Length, Dim: v} }
-func WordAttr(key, v string) Attr          { return Attr{Key: key, Kind: Word, Word: v} }
+func SymbolAttr(key, v string) Attr        { return Attr{Key: key, Kind: Symbol, Symbol: v} }
 
 // Func returns the function called name, or nil.
 func (p *Program) Func(name string) *Func {

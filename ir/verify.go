@@ -50,8 +50,8 @@ func verify(p *Program) *verifyError {
 			return fail(w, "weight name @%s: want a bundle, a dot and a field, such as @l0.attn.q.w", w.Name)
 		case seen[w.Name]:
 			return fail(w, "weight @%s is declared twice", w.Name)
-		case w.Layout != "" && !isWord(w.Layout):
-			return fail(w, "weight @%s: layout %q is no word", w.Name, w.Layout)
+		case w.Layout != "" && !isSymbol(w.Layout):
+			return fail(w, "weight @%s: layout is %q, want a symbol: a letter, then letters, digits, _ and -", w.Name, w.Layout)
 		}
 		seen[w.Name] = true
 		if err := checkWeightType(w.Type); err != nil {
@@ -210,7 +210,7 @@ func isToken(s, extra string) bool {
 const maxName = 256
 
 func isName(s string) bool        { return isToken(s, ".") && s != "return" }
-func isWord(s string) bool        { return isToken(s, "-") }
+func isSymbol(s string) bool      { return isToken(s, "-") }
 func isProgramName(s string) bool { return isToken(s, ".-") }
 
 // isBundle reports whether s is a path of parts joined by dots, at most one of

@@ -185,7 +185,7 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 		}
 		attrs := ir.Attrs{ir.IntAttr("heads", heads)}
 		if parts != "" {
-			attrs = append(attrs, ir.WordAttr("parts", parts))
+			attrs = append(attrs, ir.SymbolAttr("parts", parts))
 		}
 		x, eps := unnorm(first.Args[0], "eps")
 		all := append(eps, attrs...)

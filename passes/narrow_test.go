@@ -64,7 +64,7 @@ func TestNarrow(t *testing.T) {
 	}
 	kernels := map[string]string{}
 	for _, v := range q.Funcs[0].Values {
-		kernels[v.Name] = v.Attrs.Word("kernel")
+		kernels[v.Name] = v.Attrs.Symbol("kernel")
 	}
 	if d := cmp.Diff(map[string]string{"x": "go", "n": "layernorm_f32", "h": "gemm_f32xbf16", "y": "gemm_f32xbf16"}, kernels); d != "" {
 		t.Errorf("kernels (-want +got)\n%s", d)
@@ -82,7 +82,7 @@ func TestNarrow(t *testing.T) {
 			t.Errorf("bf16dot: @%s is %s, want %s", name, got, want)
 		}
 	}
-	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "gemm_bf16dot" {
+	if got := q.Funcs[0].Values[2].Attrs.Symbol("kernel"); got != "gemm_bf16dot" {
 		t.Errorf("bf16dot: kernel is %s", got)
 	}
 	if x, err := q.Weight("fc1.w").Load(); err != nil || x[0] != 1 || x[1] != 1+1.0/32 {
@@ -98,7 +98,7 @@ func TestNarrow(t *testing.T) {
 			t.Errorf("int8x2: @%s is %s, want %s", name, got, want)
 		}
 	}
-	if got := q.Funcs[0].Values[2].Attrs.Word("kernel"); got != "gemm_i8" {
+	if got := q.Funcs[0].Values[2].Attrs.Symbol("kernel"); got != "gemm_i8" {
 		t.Errorf("int8x2: kernel is %s", got)
 	}
 	p.Weight("fc1.w").Load = func() ([]float32, error) { return []float32{1, 70000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil }

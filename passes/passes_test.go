@@ -255,7 +255,7 @@ func TestDriver(t *testing.T) {
 		{"verify", func(p *ir.Program) { p.Funcs[0].Values[0].Type = ir.Mat(ir.C(9), 9) }, "does not verify"},
 		{"routed", func(p *ir.Program) {
 			v := p.Funcs[0].Values[0]
-			v.Attrs = v.Op.Sort(v.Attrs.With(ir.WordAttr("route", "vl")))
+			v.Attrs = v.Op.Sort(v.Attrs.With(ir.SymbolAttr("route", "vl")))
 		}, "not routed"},
 		{"selected", func(p *ir.Program) { p.Funcs[0].Values[0].Attrs = without(p.Funcs[0].Values[0].Attrs, "kernel") }, "not selected"},
 		{"overlapping weights", func(p *ir.Program) { p.Weights[1].Offset = p.Weights[0].Offset }, "not packed"},

@@ -116,7 +116,7 @@ func shapes(f *ir.Func) (map[*ir.Value]shape, error) {
 
 // qkvParts is the number of linears in a qkv.
 func qkvParts(v *ir.Value) int {
-	if parts := v.Attrs.Word("parts"); parts != "" {
+	if parts := v.Attrs.Symbol("parts"); parts != "" {
 		return len(parts)
 	}
 	return len(operands)

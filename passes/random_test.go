@@ -200,7 +200,7 @@ func experts(bundle string) []string {
 // route is the attribute of ops whose pool has an expert of the whole sequence.
 func (b *builder) route(bundle string) ir.Attrs {
 	if b.joint && ir.Pool(bundle) && strings.Contains(bundle, ".ffn.") {
-		return ir.Attrs{ir.WordAttr("route", "vl")}
+		return ir.Attrs{ir.SymbolAttr("route", "vl")}
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ var Routed = &Property{
 				return fmt.Errorf("%s has segments", f.Name)
 			}
 			for _, v := range f.Values {
-				if ir.Pool(v.Bundle) || v.Attrs.Word("route") != "" {
+				if ir.Pool(v.Bundle) || v.Attrs.Symbol("route") != "" {
 					return fmt.Errorf("%s still names a pool or a route", where(f, v))
 				}
 			}
@@ -128,7 +128,7 @@ func suffixes(segments []ir.Segment) []string {
 }
 
 func (r *router) value(v *ir.Value) error {
-	expert := v.Attrs.Word("route")
+	expert := v.Attrs.Symbol("route")
 	v.Attrs = without(v.Attrs, "route")
 	pool := ir.Pool(v.Bundle)
 	switch {

@@ -32,7 +32,7 @@ var Select = &Pass{
 				if err != nil {
 					return fmt.Errorf("%s: %w", where(f, v), err)
 				}
-				v.Attrs = v.Op.Sort(v.Attrs.With(ir.WordAttr("kernel", family)))
+				v.Attrs = v.Op.Sort(v.Attrs.With(ir.SymbolAttr("kernel", family)))
 			}
 		}
 		return nil
@@ -67,7 +67,7 @@ var Selected = &Property{
 						return fmt.Errorf("%s: %w", where(f, v), err)
 					}
 				}
-				if got := v.Attrs.Word("kernel"); got != want {
+				if got := v.Attrs.Symbol("kernel"); got != want {
 					return fmt.Errorf("%s: kernel is %q, want %q", where(f, v), got, want)
 				}
 			}

@@ -461,7 +461,7 @@ func (w *writer) route(bundle string) ir.Attrs {
 	if w.expert == "" || !ir.Pool(bundle) {
 		return nil
 	}
-	return ir.Attrs{ir.WordAttr("route", w.expert)}
+	return ir.Attrs{ir.SymbolAttr("route", w.expert)}
 }
 
 // declare declares the weights of a bundle: of a pool those of the whole sequence's
