@@ -29,7 +29,7 @@ func ToByte(v, scale float32) int8 {
 	return int8(max(-MaxByte, min(MaxByte, math.RoundToEven(float64(v)/float64(scale)))))
 }
 
-// PackTable packs a table of rows of k values as RowsWord says.
+// PackTable packs a table of rows of k values as RowsLayout says.
 func PackTable(src []float32, k int) []byte {
 	n := len(src) / k
 	out := make([]byte, (len(src)+3)/4*4, (len(src)+3)/4*4+4*n)

@@ -18,7 +18,7 @@ func TestPackBytes(t *testing.T) {
 		w[i] = float32(i%11) - 5
 	}
 	clear(w[3*k : 4*k])
-	l, err := asm.WeightLayout(asm.PanelWord, 1, n, k)
+	l, err := asm.WeightLayout(asm.PanelLayout, 1, n, k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestPackTable(t *testing.T) {
 		0.5, 0.25, -0.125, 0, 0.4999, -0.5, 0.1,
 	}
 	b := asm.PackTable(src, k)
-	n, err := asm.StoredBytes(asm.RowsWord, 1, true, rows, k)
+	n, err := asm.StoredBytes(asm.RowsLayout, 1, true, rows, k)
 	if err != nil || int64(len(b)) != n || n != 24+12 {
 		t.Fatalf("%d bytes, StoredBytes says %d (%v), want 36", len(b), n, err)
 	}
@@ -87,7 +87,7 @@ func TestPackTable(t *testing.T) {
 			}
 		}
 	}
-	if _, err := asm.StoredBytes(asm.RowsWord, 1, false, rows, k); err == nil {
+	if _, err := asm.StoredBytes(asm.RowsLayout, 1, false, rows, k); err == nil {
 		t.Error("a table of 16-bit values has scales")
 	}
 }

@@ -143,7 +143,7 @@ func TestLayoutCheck(t *testing.T) {
 
 func TestPair(t *testing.T) {
 	const n, k, deep = 20, 5, 6
-	l, err := asm.WeightLayout(asm.PanelWord, 2, n, k)
+	l, err := asm.WeightLayout(asm.PanelLayout, 2, n, k)
 	if err != nil {
 		t.Fatal(err)
 	}

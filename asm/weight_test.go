@@ -11,7 +11,7 @@ import (
 
 func TestWeightLayout(t *testing.T) {
 	for _, c := range []struct {
-		word  string
+		name  string
 		size  int
 		shape []int
 		want  Layout
@@ -29,19 +29,19 @@ func TestWeightLayout(t *testing.T) {
 		{"panel16", 1, []int{20, 5}, Stack(5, 20), 8},
 	} {
 		c.want.Deep = c.deep
-		got, err := WeightLayout(c.word, c.size, c.shape...)
+		got, err := WeightLayout(c.name, c.size, c.shape...)
 		if err != nil {
-			t.Errorf("%s %v of %d bytes: %v", c.word, c.shape, c.size, err)
+			t.Errorf("%s %v of %d bytes: %v", c.name, c.shape, c.size, err)
 		} else if diff := cmp.Diff(c.want, got); diff != "" {
-			t.Errorf("%s %v of %d bytes (-want +got):\n%s", c.word, c.shape, c.size, diff)
+			t.Errorf("%s %v of %d bytes (-want +got):\n%s", c.name, c.shape, c.size, diff)
 		}
-		n, err := StoredBytes(c.word, c.size, false, c.shape...)
+		n, err := StoredBytes(c.name, c.size, false, c.shape...)
 		if want := int64(c.size * got.Floats()); err != nil || n != want {
-			t.Errorf("%s %v of %d bytes takes %d (%v), want %d", c.word, c.shape, c.size, n, err, want)
+			t.Errorf("%s %v of %d bytes takes %d (%v), want %d", c.name, c.shape, c.size, n, err, want)
 		}
 	}
 	for _, c := range []struct {
-		word  string
+		name  string
 		shape []int
 		want  string
 	}{
@@ -55,8 +55,8 @@ func TestWeightLayout(t *testing.T) {
 		{"panel16", nil, "0 dimensions"},
 		{"panel16", []int{1, 2, 3}, "3 dimensions"},
 	} {
-		if _, err := WeightLayout(c.word, 4, c.shape...); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s %v: error %v, want %q in it", c.word, c.shape, err, c.want)
+		if _, err := WeightLayout(c.name, 4, c.shape...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %v: error %v, want %q in it", c.name, c.shape, err, c.want)
 		}
 	}
 }

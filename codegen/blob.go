@@ -102,7 +102,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 	case w.Layout == "":
 	case asm.Columns(w.Layout):
 		data = asm.PackColumns(w.Layout, data, w.Type.Cols())
-	case w.Layout == asm.RowsWord:
+	case w.Layout == asm.RowsLayout:
 		return func(to io.Writer) error {
 			_, err := to.Write(asm.PackTable(data, w.Type.Cols()))
 			return err

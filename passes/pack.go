@@ -120,20 +120,20 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 		layout := ""
 		switch s.Op {
 		case ir.OpLinear:
-			layout = asm.PanelWord
+			layout = asm.PanelLayout
 			if heads, d := headsOf(v, s); d%asm.Panel != 0 {
-				layout = asm.HeadsWord(heads, d)
+				layout = asm.HeadsLayout(heads, d)
 			}
 		case ir.OpAttention:
-			layout = asm.ColumnsWord
+			layout = asm.ColumnsLayout
 		}
 		for _, w := range p.Used(f, s) {
 			layout := layout
 			switch {
-			case layout == asm.ColumnsWord && strings.HasSuffix(w.Name, ".image"):
-				layout = asm.ReversedWord
+			case layout == asm.ColumnsLayout && strings.HasSuffix(w.Name, ".image"):
+				layout = asm.ReversedLayout
 			case s.Op == ir.OpLookup && w.Type.DType.Scaled():
-				layout = asm.RowsWord
+				layout = asm.RowsLayout
 			}
 			out = append(out, want{w, layout, s.Op})
 		}

@@ -187,7 +187,7 @@ func Allowed(p *ir.Program) (share float64, coarse bool) {
 func roundingOf(p *ir.Program) precision.Rounding {
 	var r precision.Rounding
 	for _, w := range p.Weights {
-		if w.Layout == asm.RowsWord || !w.Type.DType.Rounds() {
+		if w.Layout == asm.RowsLayout || !w.Type.DType.Rounds() {
 			continue
 		}
 		x := precision.Stored(w.Type.DType).Rounding

@@ -78,7 +78,7 @@ func (c *Choice) Whole(p *ir.Program) []string {
 // reduced reports whether v is a product of weights of another type than float32.
 func reduced(p *ir.Program, f *ir.Func, v *ir.Value) bool {
 	return slices.ContainsFunc(p.Used(f, v), func(w *ir.Weight) bool {
-		return w.Type.DType != ir.F32 && w.Layout != "" && w.Layout != asm.RowsWord
+		return w.Type.DType != ir.F32 && w.Layout != "" && w.Layout != asm.RowsLayout
 	})
 }
 
