@@ -33,7 +33,7 @@ func interpretedCaptions(p *ir.Program) captioner {
 const scoreBound = 1e-3
 
 // decoded judges the captions of a run: greedy, each beam search, and that the logits of
-// a caption's steps are those of its words given all at once.
+// a caption's steps are those of its tokens given all at once.
 func (j *judgement) decoded(x *run) {
 	d := x.r.Decode
 	c := &j.cs.Config
@@ -80,19 +80,19 @@ func (j *judgement) decoded(x *run) {
 	line("steps", func() (cases.Result, error) {
 		r := cases.Result{Bound: x.r.Outputs["logits"].Atol}
 		for i, image := range images {
-			var words []int32
+			var tokens []int32
 			if i >= len(d.Greedy.Tokens) {
 				return r, errors.New("the case has fewer captions than pictures")
 			}
 			for _, id := range d.Greedy.Tokens[i] {
-				words = append(words, int32(id))
+				tokens = append(tokens, int32(id))
 			}
-			steps, err := j.caption(image, engineproc.Caption{Mask: int32(c.Mask), Words: words})
+			steps, err := j.caption(image, engineproc.Caption{Mask: int32(c.Mask), Tokens: tokens})
 			if err != nil {
 				return r, err
 			}
 			for n, got := range steps.Logits {
-				full, err := j.run(x.calls[0].fn, []rt.Seq{{Image: image, IDs: append(slices.Clone(words[:n+1]), int32(c.Mask))}})
+				full, err := j.run(x.calls[0].fn, []rt.Seq{{Image: image, IDs: append(slices.Clone(tokens[:n+1]), int32(c.Mask))}})
 				if err != nil {
 					return r, err
 				}

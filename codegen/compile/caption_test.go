@@ -52,7 +52,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proc.Close()
-	words, err := token.Load(m.Tokenizer)
+	tok, err := token.Load(m.Tokenizer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := opt.Tasks[0]
-	q := engineproc.Caption{Mask: words.Mask(), Options: caption.Options{BOS: token.BOS, EOS: token.EOS, MaxLen: rules.MaxNew + 1, Ban: rules.Ban}}
+	q := engineproc.Caption{Mask: tok.Mask(), Options: caption.Options{BOS: token.BOS, EOS: token.EOS, MaxLen: rules.MaxNew + 1, Ban: rules.Ban}}
 	for i, w := range want.Images {
 		pixels, err := opt.Pixels.Append(nil, cut(w.Hex), nil)
 		if err != nil {
@@ -82,14 +82,14 @@ func TestCaptionsOfEmoji(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(got.IDs, w.IDs) || words.Decode(got.IDs) != w.Caption {
-			t.Errorf("%s: %v %q, want %v %q", w.Hex, got.IDs, words.Decode(got.IDs), w.IDs, w.Caption)
+		if !slices.Equal(got.IDs, w.IDs) || tok.Decode(got.IDs) != w.Caption {
+			t.Errorf("%s: %v %q, want %v %q", w.Hex, got.IDs, tok.Decode(got.IDs), w.IDs, w.Caption)
 		}
 		if i%40 != 0 {
 			continue
 		}
 		// The interpreter chooses the same.
-		judge, err := inputs.NewInterpreted(p, words.Mask(), pixels)
+		judge, err := inputs.NewInterpreted(p, tok.Mask(), pixels)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,8 +175,8 @@ func TestCaptionWrites(t *testing.T) {
 	}
 }
 
-// A caption's steps give the logits of all its words at once (teacher forcing), however
-// many words the cache holds, in the interpreter and compiled: with padded heads, one
+// A caption's steps give the logits of all its tokens at once (teacher forcing), however
+// many tokens the cache holds, in the interpreter and compiled: with padded heads, one
 // layer, an expert of pairs, a picture of whole panels.
 func TestStepIsFull(t *testing.T) {
 	asmtest.Slow(t)
@@ -197,18 +197,18 @@ func TestStepIsFull(t *testing.T) {
 			vocab := m.Desc.Sizes.Vocab
 			mask := int32(vocab - 1)
 			pixels := task.Sample("caption_image", int(p.Func("caption_image").Params[0].Type.Elements(0)), 0, vocab).Image
-			words := task.Sample("caption_step", 0, p.MaxT-1, vocab).IDs
+			tokens := task.Sample("caption_step", 0, p.MaxT-1, vocab).IDs
 
 			judge, err := inputs.NewInterpreted(p, mask, pixels)
 			if err != nil {
 				t.Fatal(err)
 			}
-			exact, err := caption.Force(judge, words)
+			exact, err := caption.Force(judge, tokens)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for n := range words {
-				seq := rt.Seq{Image: pixels, IDs: append(slices.Clone(words[:n+1]), mask)}
+			for n := range tokens {
+				seq := rt.Seq{Image: pixels, IDs: append(slices.Clone(tokens[:n+1]), mask)}
 				in, text := inputs.Tensors(p.Func("caption_full"), seq)
 				out, err := p.Run("caption_full", text, in)
 				if err != nil {
@@ -217,7 +217,7 @@ func TestStepIsFull(t *testing.T) {
 				full := out["logits"].F[(n+1)*vocab:]
 				for i, x := range exact[n] {
 					if math.Abs(float64(x)-full[i]) > 1e-6 {
-						t.Fatalf("interpreter, %d words: logit %d is %g, all at once %g", n, i, x, full[i])
+						t.Fatalf("interpreter, %d tokens: logit %d is %g, all at once %g", n, i, x, full[i])
 					}
 				}
 			}
@@ -227,19 +227,19 @@ func TestStepIsFull(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer proc.Close()
-				got, err := proc.Caption(pixels, engineproc.Caption{Mask: mask, Words: words})
+				got, err := proc.Caption(pixels, engineproc.Caption{Mask: mask, Tokens: tokens})
 				if err != nil {
 					t.Fatal(err)
 				}
 				for n, row := range got.Logits {
-					out, err := proc.Run("caption_full", []rt.Seq{{Image: pixels, IDs: append(slices.Clone(words[:n+1]), mask)}})
+					out, err := proc.Run("caption_full", []rt.Seq{{Image: pixels, IDs: append(slices.Clone(tokens[:n+1]), mask)}})
 					if err != nil {
 						t.Fatal(err)
 					}
 					full := out[0].Seqs[0][(n+1)*vocab:]
 					for i, x := range row {
 						if math.Abs(float64(x-full[i])) > 1e-5 || math.Abs(float64(x-exact[n][i])) > 1e-4 {
-							t.Fatalf("level %s, %d words: logit %d is %g, all at once %g, in float64 %g", proc.Level, n, i, x, full[i], exact[n][i])
+							t.Fatalf("level %s, %d tokens: logit %d is %g, all at once %g, in float64 %g", proc.Level, n, i, x, full[i], exact[n][i])
 						}
 					}
 				}

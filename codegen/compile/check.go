@@ -337,12 +337,12 @@ func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]resu
 			if len(f.States()) == 0 {
 				continue // judged by the steps that read what it stores
 			}
-			pixels, words, err := c.caption(p)
+			pixels, tokens, err := c.caption(p)
 			if err != nil {
 				proc.Close()
 				return nil, err
 			}
-			got, err := proc.Caption(pixels, engineproc.Caption{Mask: int32(c.vocab - 1), Words: words})
+			got, err := proc.Caption(pixels, engineproc.Caption{Mask: int32(c.vocab - 1), Tokens: tokens})
 			if err != nil {
 				proc.Close()
 				return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
@@ -379,7 +379,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			if len(f.States()) == 0 {
 				continue
 			}
-			pixels, words, err := c.caption(p)
+			pixels, tokens, err := c.caption(p)
 			if err != nil {
 				return nil, err
 			}
@@ -387,7 +387,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 			if err != nil {
 				return nil, err
 			}
-			logits, err := caption.Force(m, words)
+			logits, err := caption.Force(m, tokens)
 			if err != nil {
 				return nil, err
 			}
@@ -406,8 +406,8 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 	return all, nil
 }
 
-// caption is the self-check's picture and words for the steps of a caption.
-func (c *checker) caption(p *ir.Program) (pixels []float32, words []int32, err error) {
+// caption is the self-check's picture and tokens for the steps of a caption.
+func (c *checker) caption(p *ir.Program) (pixels []float32, tokens []int32, err error) {
 	image, step, err := inputs.Stateful(p)
 	if err != nil {
 		return nil, nil, err

@@ -12,13 +12,13 @@ import (
 // Interpreted writes captions in the float64 interpreter, by the functions of [Stateful].
 // It is slow and exact.
 type Interpreted struct {
-	p     *ir.Program
-	step  *ir.Func
-	mask  int32
-	fixed []*ir.Tensor   // keys and values of the image, of each state
-	words [][]*ir.Tensor // by beam and state: the rows of its tokens; nil: no rows yet
-	next  [][]*ir.Tensor // of each beam: the row that the last step adds
-	t     int
+	p      *ir.Program
+	step   *ir.Func
+	mask   int32
+	fixed  []*ir.Tensor   // keys and values of the image, of each state
+	cached [][]*ir.Tensor // by beam and state: the rows of its tokens; nil: no rows yet
+	next   [][]*ir.Tensor // of each beam: the row that the last step adds
+	t      int
 }
 
 var _ caption.Model = (*Interpreted)(nil)
@@ -45,7 +45,7 @@ func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
 	return begin, step, err
 }
 
-// NewInterpreted begins the caption of an image. mask is the id of the next word's place.
+// NewInterpreted begins the caption of an image. mask is the id of the mask token, which stands for the next token.
 func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, error) {
 	image, step, err := Stateful(p)
 	if err != nil {
@@ -63,15 +63,15 @@ func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, 
 	if len(x.fixed) != len(step.States()) {
 		return nil, fmt.Errorf("%s makes %d states, %s has %d", image.Name, len(x.fixed), step.Name, len(step.States()))
 	}
-	x.words = [][]*ir.Tensor{make([]*ir.Tensor, len(x.fixed))}
+	x.cached = [][]*ir.Tensor{make([]*ir.Tensor, len(x.fixed))}
 	return x, nil
 }
 
 // Next implements [caption.Model].
-func (x *Interpreted) Next(words []int32) ([][]float32, error) {
+func (x *Interpreted) Next(tokens []int32) ([][]float32, error) {
 	x.next = x.next[:0]
 	var all [][]float32
-	for beam, w := range words {
+	for beam, w := range tokens {
 		in := map[string]*ir.Tensor{}
 		for _, v := range x.step.Params {
 			if !v.State {
@@ -79,7 +79,7 @@ func (x *Interpreted) Next(words []int32) ([][]float32, error) {
 			}
 		}
 		for i, v := range x.step.States() {
-			in[v.Name] = below(x.fixed[i], x.words[beam][i])
+			in[v.Name] = below(x.fixed[i], x.cached[beam][i])
 		}
 		out, err := x.p.Run(x.step.Name, x.t, in)
 		if err != nil {
@@ -104,15 +104,15 @@ func (x *Interpreted) Next(words []int32) ([][]float32, error) {
 
 // Advance implements [caption.Model].
 func (x *Interpreted) Advance(parents []int) error {
-	var words [][]*ir.Tensor
+	var cached [][]*ir.Tensor
 	for _, p := range parents {
 		var rows []*ir.Tensor
 		for i, row := range x.next[p] {
-			rows = append(rows, below(x.words[p][i], row))
+			rows = append(rows, below(x.cached[p][i], row))
 		}
-		words = append(words, rows)
+		cached = append(cached, rows)
 	}
-	x.words = words
+	x.cached = cached
 	x.t++
 	return nil
 }

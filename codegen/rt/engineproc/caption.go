@@ -9,11 +9,11 @@ import (
 )
 
 // Caption asks for a caption: by beam search if there are beams, for the logits after
-// each of the words if there are words, else greedily.
+// each of the tokens if there are tokens, else greedily.
 type Caption struct {
 	caption.Options
-	Mask  int32   `json:"mask"`
-	Words []int32 `json:"words,omitempty"`
+	Mask   int32   `json:"mask"`
+	Tokens []int32 `json:"tokens,omitempty"`
 }
 
 // Captioned is the answer: a caption, or logits.
@@ -25,8 +25,8 @@ type Captioned struct {
 // On answers with a model at the beginning of a caption.
 func (q *Caption) On(m caption.Model) (c Captioned, err error) {
 	switch {
-	case q.Words != nil:
-		c.Logits, err = caption.Force(m, q.Words)
+	case q.Tokens != nil:
+		c.Logits, err = caption.Force(m, q.Tokens)
 	case q.Beams > 0:
 		c.Caption, err = caption.Beam(m, q.Options)
 	default:
