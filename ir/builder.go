@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// Builder writes one function of a program. It collects the first error and goes
-// on with harmless values, so that model descriptions read as straight lines;
-// Done returns that error with the place in the caller that made it.
+// Builder writes one function of a program. After an error it goes on with harmless
+// values, so that its callers need no error checks between calls; Done returns the
+// first error, with the caller's file and line.
 type Builder struct {
 	P   *Program
 	F   *Func
 	err error
 
 	names map[string]bool
-	quiet bool // errors carry no place: the caller names the value under expansion
+	quiet bool // errors carry no file and line: the caller names the fused value that is expanded
 }
 
 // NewBuilder starts the function called name. Done adds it to p.
@@ -49,7 +49,7 @@ func (b *Builder) State(name string, t Type) *Value {
 	return v
 }
 
-// Segment appends a run of n rows to the whole sequence, owned by the expert name.
+// Segment appends n rows to the function's whole sequence; experts called name apply to them.
 func (b *Builder) Segment(name string, n Dim) {
 	b.F.Segments = append(b.F.Segments, Segment{Name: name, Len: n})
 }
@@ -75,8 +75,8 @@ func (b *Builder) Weight(name string, t Type, o *Origin) {
 	}
 }
 
-// Op appends a value. Name "" takes the op's hint, made unique by a number.
-// The type is inferred; whatever the op table says is checked.
+// Op appends a value. If name is "", the value is called by the op's hint, made unique by
+// a number. The type is inferred, and everything that the op table says is checked.
 func (b *Builder) Op(op *Op, name, bundle string, attrs Attrs, args ...*Value) *Value {
 	if name == "" {
 		name = b.unique(op.Hint)
@@ -96,8 +96,8 @@ func (b *Builder) Op(op *Op, name, bundle string, attrs Attrs, args ...*Value) *
 	return v
 }
 
-// Name renames v, a value or parameter of this function. Results carry the name
-// of the output they are.
+// Name renames v, a value or parameter of this function. The name of a result is the
+// name of the function's output.
 func (b *Builder) Name(v *Value, name string) *Value {
 	if v.Name != name {
 		b.take(name)
@@ -107,11 +107,11 @@ func (b *Builder) Name(v *Value, name string) *Value {
 	return v
 }
 
-// Return states the results. Each value's name is its output's name.
+// Return adds results to the function. Each value's name is its output's name.
 func (b *Builder) Return(vs ...*Value) { b.F.Results = append(b.F.Results, vs...) }
 
-// Done verifies the function and appends it to the program. The error is the first
-// that any call of the builder met, with the place of that call.
+// Done verifies the function and appends it to the program. The error is the first one
+// of any call of the builder, with the file and line of that call.
 func (b *Builder) Done() (*Func, error) {
 	if b.err == nil {
 		if err := verifyFunc(b.P.indexed(), b.F); err != nil {
@@ -125,7 +125,7 @@ func (b *Builder) Done() (*Func, error) {
 	return b.F, nil
 }
 
-// unique returns hint, or hint with the smallest number from 2 on that is free.
+// unique returns hint, or, if that name is taken, hint with the smallest free number from 2 on.
 func (b *Builder) unique(hint string) string {
 	b.index()
 	for name, n := hint, 2; ; n++ {
@@ -136,7 +136,7 @@ func (b *Builder) unique(hint string) string {
 	}
 }
 
-// take claims a name.
+// take marks a name as used, or fails if it is used already.
 func (b *Builder) take(name string) {
 	b.index()
 	if b.names[name] {
@@ -204,7 +204,7 @@ func (o *Origin) equal(p *Origin) bool {
 	return o.Key == p.Key && o.Row == p.Row && o.Rows == p.Rows && o.Col == p.Col && o.Cols == p.Cols
 }
 
-// String says which tensor and rows the origin is.
+// String names the tensor of the origin, with its shape, rows and columns.
 func (o *Origin) String() string {
 	if o == nil {
 		return "(none)"

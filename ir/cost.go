@@ -1,8 +1,8 @@
 package ir
 
-// Cost is what a value costs at one text length and one sequence. FLOPs are
-// 2*M*N*K of linear ops plus 4*S*S*D of attention, all else counts 0. Bytes are
-// weights, inputs and outputs, each read or written once; views cost nothing.
+// Cost is the work of a value for one sequence of one text length. FLOPs are
+// 2*M*N*K of linear ops plus 4*S*S*D of attention; other ops count as 0. Bytes are
+// the weights, inputs and outputs, each read or written once; views cost nothing.
 type Cost struct {
 	FLOPs, WeightBytes, InBytes, OutBytes int64
 }
@@ -56,7 +56,7 @@ func (p *Program) costOne(v *Value, t int) Cost {
 
 func byteSize(typ Type, t int) int64 { return typ.Elements(t) * int64(typ.DType.Size()) }
 
-// costWeights is the cost row of ops that read their weights and do no counted work.
+// costWeights is the cost of ops that read their weights and do no counted work.
 func costWeights(p *Program, v *Value, t int) Cost {
 	var c Cost
 	for _, f := range v.Op.Fields {
@@ -67,7 +67,7 @@ func costWeights(p *Program, v *Value, t int) Cost {
 	return c
 }
 
-// costGather is the cost row of ops that read as many elements of w as they write.
+// costGather is the cost of ops that read as many elements of w as they write.
 func costGather(p *Program, v *Value, t int) Cost {
 	return Cost{WeightBytes: v.Type.Elements(t) * int64(p.Field(v.Bundle, "w").Type.DType.Size())}
 }

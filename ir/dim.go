@@ -24,7 +24,7 @@ func C(c int) Dim { return Dim{C: c} }
 // T is the run-time length.
 var T = Dim{T: true}
 
-// At returns the dimension's value when the text has t rows.
+// At returns the dimension's value when the text has t tokens.
 func (d Dim) At(t int) int {
 	if d.T {
 		return d.C + t
@@ -37,7 +37,7 @@ func (d Dim) Plus(e Dim) (sum Dim, ok bool) {
 	return Dim{C: d.C + e.C, T: d.T || e.T}, !(d.T && e.T)
 }
 
-// String prints the dimension as the text form has it: 197, T or 197+T.
+// String prints the dimension in the text form: 197, T or 197+T.
 func (d Dim) String() string {
 	switch {
 	case !d.T:
@@ -56,7 +56,7 @@ func ParseDim(s string) (Dim, error) {
 	c, t := strings.CutSuffix(s, "+T")
 	n, err := strconv.Atoi(c)
 	if err != nil || n < 0 || n > MaxDim || strconv.Itoa(n) != c || (t && n == 0) {
-		return Dim{}, fmt.Errorf("%q is no dimension; want a number, T, or a number+T", s)
+		return Dim{}, fmt.Errorf("dimension %q, want a number, T, or number+T", s)
 	}
 	return Dim{C: n, T: t}, nil
 }

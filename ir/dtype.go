@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// DType is the element type of a value or weight. Its row in dtypes is the only place that says more;
-// [precision.Formats] has what a model that is stored so is judged by.
+// DType is the element type of a value or weight. All facts about a type are in its row of the table dtypes;
+// precision.Formats lists the formats that a description can ask for.
 type DType uint8
 
-// The element types. Values are F32 (activations, pixels) or I32 (token ids); weights may be
-// of any other. The run time has the same ones in the same order, and weight files their numbers.
+// The element types. Values are F32 (activations, pixels) or I32 (token ids); weights have any type but I32.
+// The runtime declares the same types in the same order, and weight files store their numbers.
 const (
 	F32 DType = iota
 	F16
@@ -27,20 +27,21 @@ const (
 )
 
 var dtypes = [numDTypes]struct {
-	// Name is the Go name; in small letters it is what the text form has, and names of kernels.
+	// Name is the Go name; the text form and the names of kernels have it in lower case.
 	name string
 	size int // bytes of an element
-	// A codec makes bits of the lowest bytes of a number, the nearest, ties to even, and of those the value, exactly. A
-	// row without one has a scale a row: elements are integers of at most 127 times it.
+	// Encode rounds a number to the nearest of the type, ties to even, and returns its bits, the low ones of the result;
+	// decode is exact. Both are nil for a scaled type: its weights have a scale per row, and their elements are integers
+	// from -127 to 127.
 	encode func(float32) uint32
 	decode func(uint32) float32
-	// Rows rounds the rows that a product multiplies by a matrix of the type; nil: they stay as they are.
+	// Rows rounds the rows that a product multiplies by a matrix of the type; nil: they are not rounded.
 	rows func(*Tensor) *Tensor
-	// Gemm is the family of kernels that multiply by a matrix of the type; "": there are none.
+	// Gemm is the family of kernels that multiply by a matrix of the type; "": no kernel does.
 	gemm string
-	// Table is the type of a table where matrices are of this one; F32: the same.
+	// Table is the type of embedding tables in a model whose matrices have this type; F32, the zero value: the same type.
 	table DType
-	// Group is how many steps of k stand side by side in a panel, [k/group][16][group].
+	// Group is the number of consecutive k of one column that are adjacent in a panel [k/group][16][group].
 	group int
 }{
 	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
@@ -93,27 +94,28 @@ func (d DType) Gemm() string { return dtypes[d].gemm }
 // Rounds reports whether products round the rows that they multiply by matrices of the type.
 func (d DType) Rounds() bool { return dtypes[d].rows != nil }
 
-// Table returns the type in which tables are stored where matrices are in d: one that nothing is multiplied by.
+// Table returns the type of embedding tables, which are only read, in a model whose matrices have type d.
 func (d DType) Table() DType { return cmp.Or(dtypes[d].table, d) }
 
-// Group returns how many steps of k stand side by side in a panel of the type.
+// Group returns the number of consecutive k of one column that are adjacent in a panel of the type.
 func (d DType) Group() int { return dtypes[d].group }
 
-// Decode returns the value of the lowest bits; exact. The type is not scaled.
+// Decode returns the number that the low bits encode, exactly. The type must not be scaled.
 func (d DType) Decode(bits uint32) float32 { return dtypes[d].decode(bits) }
 
-// Encode returns the nearest value's bits, the lowest of the number, ties to even. The type is not scaled.
+// Encode rounds f to the nearest number of the type, ties to even, and returns its bits, the low ones of the result. The
+// type must not be scaled.
 func (d DType) Encode(f float32) uint32 { return dtypes[d].encode(f) }
 
-// Put writes the nearest value to the first Size() bytes of b, little-endian. The type is not scaled.
+// Put writes f, rounded by Encode, to the first Size() bytes of b, little-endian. The type must not be scaled.
 func (d DType) Put(b []byte, f float32) {
 	var bits [4]byte
 	binary.LittleEndian.PutUint32(bits[:], d.Encode(f))
 	copy(b[:d.Size()], bits[:])
 }
 
-// Round rounds f in place, and returns the first element that does not fit, or -1. To float32, and to a scaled type, which
-// any number fits, it leaves f as it is.
+// Round rounds f in place to numbers of type d, and returns the index of the first element that overflows it, or -1. If d
+// is F32 or scaled, f stays as it is.
 func Round(f []float32, d DType) int {
 	if d == F32 || d.Scaled() {
 		return -1
@@ -144,7 +146,7 @@ func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 func ToBF16(f float32) uint16 {
 	b := math.Float32bits(f)
 	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40 // quiet, so that cutting the payload cannot make an infinity
+		return uint16(b>>16) | 0x40 // a quiet NaN: a payload of low bits alone would be cut to zero, an infinity
 	}
 	return uint16((b + 0x7fff + (b>>16)&1) >> 16)
 }

@@ -10,7 +10,7 @@ import (
 
 // Run evaluates the function fn on inputs by parameter name, with text length t,
 // and returns the results by name. All arithmetic is float64 and follows the op
-// table to the letter: this is what programs mean, not how to run them fast.
+// table without any optimisation: it defines what programs mean.
 // A weight is loaded when an op needs it and dropped after; values are dropped
 // after their last use. Results may share memory with each other and the inputs.
 // A function with a value of more than 2^28 elements is refused.
@@ -18,8 +18,8 @@ func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tens
 	return p.Watch(fn, t, in, nil)
 }
 
-// Watch is Run that shows every value to see once it is computed, in order. What it shows
-// may not be changed; see may be nil.
+// Watch is Run with a callback: see is called with every value once it is computed, in
+// order. It may not change the tensor, and it may be nil.
 func (p *Program) Watch(fn string, t int, in map[string]*Tensor, see func(*Value, *Tensor)) (map[string]*Tensor, error) {
 	q, f, args, err := p.ready(fn, t, in)
 	if err != nil {
@@ -36,14 +36,14 @@ func (p *Program) Watch(fn string, t int, in map[string]*Tensor, see func(*Value
 	return out, nil
 }
 
-// Input is what a function runs on: a text length, and tensors by parameter name.
+// Input is an input of a function: a text length, and tensors by parameter name.
 type Input struct {
 	T  int
 	In map[string]*Tensor
 }
 
 // RunAll is [Program.Run] on several inputs, with the results of each. Every weight is loaded
-// once for all of them, and while the value before is computed.
+// once for all inputs, while the value before its own is computed.
 func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error) {
 	var f *Func
 	vals := make([]map[*Value]*Tensor, len(inputs))
@@ -116,8 +116,8 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 	return out, nil
 }
 
-// evalAll evaluates one value for each text length and arguments. A linear takes the rows of
-// all as one matrix.
+// evalAll evaluates one value for several inputs, each a text length and arguments. A linear
+// multiplies the rows of all inputs as one matrix.
 func (p *Program) evalAll(f *Func, v *Value, lengths []int, args [][]*Tensor) ([]*Tensor, error) {
 	got := make([]*Tensor, len(args))
 	if v.Op == OpLinear && f.Experts(v) == nil && len(args) > 1 {
@@ -158,8 +158,8 @@ func (p *Program) loading(f *Func, v *Value) *Program {
 	return p.With(weights)
 }
 
-// last tells the value that reads another one last; itself for results. What nothing
-// needs is not in it.
+// last maps each value to the last value that reads it, and a result to itself. Values that
+// nothing needs are not in the map.
 func (f *Func) last() map[*Value]*Value {
 	last := map[*Value]*Value{}
 	for _, v := range f.Values {
@@ -173,8 +173,8 @@ func (f *Func) last() map[*Value]*Value {
 	return last
 }
 
-// ready returns an indexed copy of p, its function fn, which verifies, and the arguments in
-// order.
+// ready checks the inputs of a run. It returns an indexed copy of p, its function fn, which it
+// has verified, and the arguments in the order of the parameters.
 func (p *Program) ready(fn string, t int, in map[string]*Tensor) (*Program, *Func, []*Tensor, error) {
 	f := p.Func(fn)
 	if f == nil {
@@ -213,7 +213,7 @@ func (p *Program) ready(fn string, t int, in map[string]*Tensor) (*Program, *Fun
 // maxRun bounds the elements of a value in the interpreter: 2 GiB of float64.
 const maxRun = 1 << 28
 
-// UsesT reports whether a type of f holds the run-time length.
+// UsesT reports whether the type of a parameter or value of f contains T.
 func (f *Func) UsesT() bool {
 	for _, vs := range [][]*Value{f.Params, f.Values} {
 		for _, v := range vs {
@@ -225,7 +225,7 @@ func (f *Func) UsesT() bool {
 	return false
 }
 
-// run evaluates a verified function and shows its values to see, unless that is nil.
+// run evaluates a verified function, and calls see, if it is not nil, with every value.
 func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor)) ([]*Tensor, error) {
 	last := f.last()
 	vals := map[*Value]*Tensor{}
@@ -261,8 +261,8 @@ func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor))
 	return out, nil
 }
 
-// parts returns v as one value an expert of its pool, whose arguments are the
-// segment's rows; v itself when it has no pool.
+// parts returns one value for each expert of v's pool, whose arguments are the
+// rows of its segment, or v itself when it has no pool.
 func (p *Program) parts(f *Func, v *Value) []*Value {
 	experts := f.Experts(v)
 	if experts == nil {
@@ -358,7 +358,7 @@ func (x *Tensor) cols() int { return x.Shape[len(x.Shape)-1] }
 // row returns row r of a matrix.
 func (x *Tensor) row(r int) []float64 { n := x.cols(); return x.F[r*n : (r+1)*n : (r+1)*n] }
 
-// slice returns n rows from row at on, sharing memory. It also cuts id lists.
+// slice returns n rows from row at on, or n token ids, sharing memory with x.
 func (x *Tensor) slice(at, n int) *Tensor {
 	y := &Tensor{Shape: append([]int{n}, x.Shape[1:]...)}
 	if x.IDs != nil {

@@ -187,8 +187,8 @@ func f(ids: i32[T], x: f32[1,2]) {
 			in["ids"] = &ir.Tensor{Shape: []int{2}, F: []float64{1, 2}}
 		},
 			"f: input ids: it holds 0 ids, want 2 for i32[T]"},
-		{"id", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) { in["ids"].IDs[1] = 3 }, "f: e = lookup ids, @e: id 3 at position 1 is not in 0..2"},
-		{"negative id", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) { in["ids"].IDs[0] = -1 }, "f: e = lookup ids, @e: id -1 at position 0 is not in 0..2"},
+		{"id", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) { in["ids"].IDs[1] = 3 }, "f: e = lookup ids, @e: token id 3 at position 1, want 0 to 2"},
+		{"negative id", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) { in["ids"].IDs[0] = -1 }, "f: e = lookup ids, @e: token id -1 at position 0, want 0 to 2"},
 		{"unbound", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) { p.Weight("e.w").Load = nil },
 			"f: e = lookup ids, @e: weight @e.w has no data; bind a checkpoint first"},
 		{"short weight", "f", 2, func(p *ir.Program, in map[string]*ir.Tensor) {

@@ -6,8 +6,8 @@ import (
 )
 
 // Infer returns the type of v from its arguments, attributes and weights; v.Type
-// is not read. f gives the segments that a pool of v is resolved by. Everything
-// the op table says about v is checked on the way.
+// is not read. The segments of f choose the experts of a pool. Infer checks
+// everything that the op table says about v.
 func (p *Program) Infer(f *Func, v *Value) (Type, error) {
 	if err := checkShape(v); err != nil {
 		return Type{}, err
@@ -46,7 +46,7 @@ func (p *Program) inferOne(v *Value) (Type, error) {
 // v holds no pool.
 func (p *Program) Expand(v *Value) (*Func, error) {
 	if !v.Op.Fused() {
-		return nil, fmt.Errorf("%s is no fused op", v.Op.Name)
+		return nil, fmt.Errorf("%s is not a fused op", v.Op.Name)
 	}
 	b := &Builder{P: p, F: &Func{Name: v.Op.Name}, quiet: true}
 	u := *v
@@ -62,7 +62,7 @@ func (p *Program) Expand(v *Value) (*Func, error) {
 	return b.F, nil
 }
 
-// checkShape checks what needs no types: argument count, attributes, bundle.
+// checkShape checks the argument count, attributes and bundle of v, for which no types are needed.
 func checkShape(v *Value) error {
 	op := v.Op
 	if n := len(v.Args); op.Args >= 0 && n != op.Args {
@@ -102,7 +102,7 @@ func checkShape(v *Value) error {
 		return fmt.Errorf("%s takes no weights, got @%s", op.Name, v.Bundle)
 	}
 	if v.Bundle != "" && !isBundle(v.Bundle) {
-		return fmt.Errorf("@%s is no bundle; want names joined by dots, at most one of them *", v.Bundle)
+		return fmt.Errorf("bundle @%s, want names joined by dots, at most one of them *", v.Bundle)
 	}
 	if v.Bundle == "" {
 		for _, f := range op.Fields {
@@ -134,8 +134,8 @@ func (p *Program) checkFields(v *Value) error {
 	return nil
 }
 
-// Experts returns the experts that the pool of v takes in f, one a segment, or
-// the single one that v's route names; nil when v has no pool.
+// Experts returns the experts that the pool of v takes in f, one for each segment,
+// or the single one that v's attribute route names; nil when v has no pool.
 func (f *Func) Experts(v *Value) []string {
 	if !Pool(v.Bundle) {
 		return nil
@@ -161,8 +161,9 @@ func (f *Func) Whole() (rows Dim, ok bool) {
 	return rows, len(f.Segments) > 0
 }
 
-// resolve returns v, or, when v has a pool, a copy that names the pool's first
-// expert, after checking that v is a whole value and all experts are alike.
+// resolve returns v or, if v has a pool, a copy that names the pool's first
+// expert. It checks that v covers the whole sequence and that the weights of all
+// experts have the same types.
 func (p *Program) resolve(f *Func, v *Value) (*Value, error) {
 	if !Pool(v.Bundle) {
 		return v, nil
@@ -201,8 +202,8 @@ func (p *Program) resolve(f *Func, v *Value) (*Value, error) {
 	return &u, nil
 }
 
-// Used returns the weights that v reads in f: those of every expert of a pool,
-// and of a fused op exactly the ones its expansion reads. v must verify.
+// Used returns the weights that v reads in f: the weights of every expert of a pool,
+// and for a fused op exactly the weights that its expansion reads. v must verify.
 func (p *Program) Used(f *Func, v *Value) []*Weight {
 	if v.Bundle == "" {
 		return nil

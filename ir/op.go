@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Op is a row of the op table: everything the compiler knows about an operation.
+// Op is an entry of the op table: everything that the compiler knows about an operation.
 //
-// A primitive op has Infer, Eval and Cost. A fused op has Expand and no meaning of
-// its own: the three follow from the ops it expands to. The functions see no pool:
-// the table's users resolve it to one expert first.
+// A primitive op has Infer, Eval and Cost. A fused op has Expand instead: its type,
+// result and cost are those of the ops that it expands to. The functions never see a
+// pool: their callers resolve it to one expert first.
 type Op struct {
 	Name   string
 	Hint   string     // what the builder calls a value of this op when no name is given
@@ -19,17 +19,17 @@ type Op struct {
 	Fields []Field    // weights of the bundle; none = the op takes no bundle
 	Attrs  []AttrSpec // own attributes, in print order; CommonAttrs follow
 	Batch  Batch
-	View   bool // after plan it is an address, not work
+	View   bool // it computes nothing: the pass plan gives it an address inside other values
 
-	// Kernels are the kernels that it runs on, as the catalogue calls them, the one that does most of the work first, or
-	// PlainGo alone. A view has none.
+	// Kernels names the kernels of package asm that the op runs on, first the one that does most of the work, or PlainGo
+	// alone. A view has none.
 	Kernels []string
 	// InPlace lists the arguments that the result may be written over. Others are read until all of it is written.
 	InPlace []int
 	// Scratch lists the memory that v needs while it is computed. Nil: none.
 	Scratch func(p *Program, v *Value) []Scratch
-	// Step is the call that computes it. An op without one is a view, is only ever inside a fused op, or is written
-	// by the emitter in a way of its own.
+	// Step is the call of the runtime that computes the op. An op without one is a view, occurs only inside fused ops, or
+	// has a function of its own in package codegen that writes its call.
 	Step Step
 
 	Infer  func(c *Infer) (Type, error)
@@ -38,15 +38,15 @@ type Op struct {
 	Expand func(b *Builder, v *Value) *Value
 }
 
-// PlainGo is what ops that move data or run on a few rows have for a kernel.
+// PlainGo stands for a kernel in ops that move data or run on a few rows: they are computed in Go.
 const PlainGo = "go"
 
 // Scratch is a matrix of float32 that a value needs while it is computed.
 type Scratch struct {
-	Key    string // the attribute that says where it is
+	Key    string // the attribute with its offset in the arena
 	Rows   Dim    // for each sequence
 	Cols   int
-	Blocks bool // the op works on blocks of rows, and a block is all that it holds
+	Blocks bool // the op works on one block of rows at a time, and the scratch holds one block
 }
 
 // Step is a call of the runtime: Method(result, packed arguments, scratch, parts).
@@ -55,14 +55,14 @@ type Step struct {
 	Parts  []Part
 }
 
-// Part is what a step is told besides its matrices: what stands in the bundle, or an attribute.
+// Part is an argument of a step besides its matrices: weights of the bundle, or an attribute.
 type Part struct {
 	Kind PartKind
-	Name string // of the part of the bundle, "" for all of it; of the attribute
-	Eps  string // of a norm: the attribute without which it is absent
+	Name string // of the part of the bundle, "" for all of it, or of the attribute
+	Eps  string // of a norm: its attribute for epsilon; a value without the attribute has no such norm
 }
 
-// PartKind says what a part is.
+// PartKind is the kind of an argument of a step.
 type PartKind uint8
 
 const (
@@ -86,10 +86,10 @@ type AttrSpec struct {
 	Required bool
 }
 
-// CommonAttrs are allowed on every op and change no number: passes leave notes in
+// CommonAttrs are allowed on every op and change no result: passes store decisions in
 // them for later passes. They print after the op's own attributes.
 var CommonAttrs = []AttrSpec{
-	{Key: "route", Kind: Symbol},  // expert that a pool takes for the whole sequence when there are two or more segments
+	{Key: "route", Kind: Symbol},  // the one expert of a pool for the whole sequence, if the function has two or more segments
 	{Key: "kernel", Kind: Symbol}, // kernel family, set by select
 	{Key: "ld", Kind: Int},        // leading dimension in elements, set by plan
 	{Key: "tmp", Kind: Int},       // arena offset of scratch memory, set by plan
@@ -97,7 +97,7 @@ var CommonAttrs = []AttrSpec{
 	{Key: "block", Kind: Int},     // rows of one block, set by plan
 }
 
-// Spec returns the row of the attribute key, own or common; nil when the op has none.
+// Spec returns the declaration of the attribute key, own or common; nil if the op has no such attribute.
 func (o *Op) Spec(key string) *AttrSpec {
 	for _, rows := range [][]AttrSpec{o.Attrs, CommonAttrs} {
 		for i := range rows {
@@ -109,7 +109,7 @@ func (o *Op) Spec(key string) *AttrSpec {
 	return nil
 }
 
-// Sort returns the attributes in the order of the row, own ones first.
+// Sort returns the attributes in the order in which they print, own ones first.
 func (o *Op) Sort(a Attrs) Attrs {
 	if len(a) < 2 {
 		return a
@@ -135,24 +135,25 @@ func (o *Op) Sort(a Attrs) Attrs {
 // Batch says how an op runs over packed rows of several sequences.
 type Batch uint8
 
-// RowWise ops compute row i from row i of their arguments, so one call covers the
-// packed rows of all sequences; PerSeq ops need to know where each sequence is.
+// RowWise ops compute row i from row i of their arguments, so one call covers the packed
+// rows of all sequences; PerSeq ops need to know at which row each sequence starts.
 const (
 	RowWise Batch = iota
 	PerSeq
 )
 
-// Ops is the op table: the rows of the op_*.go files.
+// Ops is the op table. Its entries are in the op_*.go files.
 var Ops []*Op
 
-// newOp adds a row to the table, which its file's init fills in: rows refer to functions that read the table.
+// newOp adds an empty entry to the table. The init function of its file fills it in, since Go would reject a variable whose
+// functions read the table.
 func newOp() *Op {
 	op := new(Op)
 	Ops = append(Ops, op)
 	return op
 }
 
-// OpNamed returns the row called name.
+// OpNamed returns the op called name.
 func OpNamed(name string) (*Op, error) {
 	for _, op := range Ops {
 		if op.Name == name {
@@ -169,16 +170,16 @@ func OpNamed(name string) (*Op, error) {
 // Fused reports whether the op is defined by its expansion.
 func (o *Op) Fused() bool { return o.Expand != nil }
 
-// Infer is what an op's Infer function sees: the value under construction (its
+// Infer is the argument of an op's Infer function: the value under construction (its
 // Type not yet set, its pool resolved to one expert) and the program's weights.
 type Infer struct {
 	V *Value
 	P *Program
 }
 
-// Eval is what an op's Eval function sees: its arguments and weights, with the
-// pool of its value resolved to the expert whose rows the arguments are. Shapes
-// come from Args; V is there for the attributes and the bundle.
+// Eval is the argument of an op's Eval function: the value's arguments and weights, with
+// its pool resolved to the expert whose rows the arguments hold. Shapes come from Args;
+// V has the attributes and the bundle.
 type Eval struct {
 	V    *Value
 	T    int
@@ -186,7 +187,7 @@ type Eval struct {
 	P    *Program
 }
 
-// Tensor is a value in the interpreter: row-major float64, or ids for i32 values.
+// Tensor is a value in the interpreter: row-major float64, or token ids for i32 values.
 type Tensor struct {
 	Shape []int
 	F     []float64

@@ -32,8 +32,8 @@ func (b *Builder) BiasedAttention(q, k, v *Value, heads int, bundle string) *Val
 	return b.Op(OpAttention, "", bundle, Attrs{IntAttr("heads", heads)}, q, k, v)
 }
 
-// PrefixAttention is attention in which a query sees the first prefix keys and, of
-// the others, those up to its own place; the first query's is at.
+// PrefixAttention is attention in which a query sees the first prefix keys and, of the other
+// keys, the ones up to its own position. The first query has position at, the next at+1.
 func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Value {
 	attrs := Attrs{IntAttr("heads", heads), DimAttr("prefix", prefix)}
 	if at != (Dim{}) {
@@ -43,7 +43,7 @@ func (b *Builder) PrefixAttention(q, k, v *Value, heads int, at, prefix Dim) *Va
 }
 
 // attentionAttrs are the attributes of attention and of the ops that fuse it.
-// With a bias or a prefix, at is the place of the first query in the sequence of keys.
+// With a bias or a prefix, at is the position of the first query in the sequence of keys.
 var attentionAttrs = []AttrSpec{{"heads", Int, true}, {"scale", Float, false}, {"base", Int, false}, {"at", Length, false}, {"prefix", Length, false}}
 
 var attentionKernels = []string{"gemm", "pack_keys", "softmax", "gemm_nn", "scalerows"}
@@ -69,10 +69,10 @@ func inferAttention(c *Infer) (Type, error) {
 	case vals != keys:
 		return Type{}, fmt.Errorf("%s is %v, want %v rows to match %s: %v", v.Name, v.Type, keys, k.Name, k.Type)
 	case heads < 1 || d%heads != 0 || dv%heads != 0:
-		return Type{}, fmt.Errorf("%d heads do not divide %d and %d columns", heads, d, dv)
+		return Type{}, fmt.Errorf("heads is %d, want a divisor of %d and of %d columns", heads, d, dv)
 	}
 	if base, ok := c.V.Attrs.Get("base"); ok && base.Int != 2 {
-		return Type{}, fmt.Errorf("base is %d, want 2, or no base for e", base.Int)
+		return Type{}, fmt.Errorf("base is %d, want 2, or no attribute base for e", base.Int)
 	}
 	if err := c.place(rows, keys); err != nil {
 		return Type{}, err
@@ -83,13 +83,13 @@ func inferAttention(c *Infer) (Type, error) {
 	return Mat(rows, dv), nil
 }
 
-// place checks where the queries are among the keys, and the prefix that all see.
+// place checks the position of the queries among the keys, and the length of the prefix that all queries see.
 func (c *Infer) place(queries, keys Dim) error {
 	at, placed := c.V.Attrs.Get("at")
 	prefix, masked := c.V.Attrs.Get("prefix")
 	switch {
 	case !masked && c.V.Bundle == "" && placed:
-		return fmt.Errorf("at=%v says where the queries are, which only matters with a bias or a prefix; remove it, or name one", at.Dim)
+		return fmt.Errorf("at=%v is the position of the first query, which only matters with a bias or a prefix; remove at, or give one of them", at.Dim)
 	case masked || c.V.Bundle != "":
 		if err := c.inside(at.Dim, queries, keys); err != nil {
 			return err

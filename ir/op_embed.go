@@ -70,7 +70,7 @@ func (b *Builder) Patches(img *Value, patch int) *Value {
 	return b.Op(OpPatches, "", "", Attrs{IntAttr("patch", patch)}, img)
 }
 
-// Lookup takes row id of bundle.w for every id.
+// Lookup returns one row for each token id: row id of bundle.w.
 func (b *Builder) Lookup(ids *Value, bundle string) *Value {
 	return b.Op(OpLookup, "", bundle, nil, ids)
 }
@@ -95,7 +95,7 @@ func inferPatches(c *Infer) (Type, error) {
 		return Type{}, fmt.Errorf("%s is %v, want an image f32[channels,height,width]", x.Name, x.Type)
 	}
 	if p < 1 || p > MaxDim || s[1].C%p != 0 || s[2].C%p != 0 {
-		return Type{}, fmt.Errorf("patches of %d pixels do not divide %s: %v", p, x.Name, x.Type)
+		return Type{}, fmt.Errorf("patch is %d, want a divisor of the height and width of %s: %v", p, x.Name, x.Type)
 	}
 	// Both products are at most the image's elements, so neither overflows.
 	return Mat(C(s[1].C/p*(s[2].C/p)), s[0].C*p*p), nil
@@ -140,7 +140,7 @@ func evalLookup(c *Eval) (*Tensor, error) {
 	y := newTensor(len(c.Args[0].IDs), d)
 	for r, id := range c.Args[0].IDs {
 		if id < 0 || int(id) >= rows {
-			return nil, fmt.Errorf("id %d at position %d is not in 0..%d", id, r, rows-1)
+			return nil, fmt.Errorf("token id %d at position %d, want 0 to %d", id, r, rows-1)
 		}
 		for i, v := range w[int(id)*d:][:d] {
 			y.row(r)[i] = float64(v)

@@ -33,7 +33,7 @@ func init() {
 	*OpQKV = Op{
 		Name: "qkv", Hint: "i", Args: 1,
 		Doc: "x [R,D] -> [R,Q+K+V]: norm, then the linears q, k and v side by side; parts=q or parts=kv leaves the others out; no eps: no norm; eps but no ln: the bare norm",
-		// Which of q, k and v are needed depends on parts, so their linears check them.
+		// The attribute parts decides which of q, k and v are needed, so all are optional here and the linears check them.
 		Fields:  []Field{{"ln.g", true}, {"ln.b", true}, {"q.w", true}, {"q.b", true}, {"k.w", true}, {"k.b", true}, {"v.w", true}, {"v.b", true}},
 		Attrs:   []AttrSpec{{"eps", Float, false}, {"heads", Int, false}, {"parts", Symbol, false}},
 		Expand:  expandQKV,
@@ -104,13 +104,13 @@ func expandQKV(b *Builder, v *Value) *Value {
 		}
 		parts = append(parts, b.Linear(x, v.Bundle+".k"), b.Linear(x, v.Bundle+".v"))
 	default:
-		b.fail("parts=%s, want parts=q, parts=kv, or none for all three", which)
+		b.fail("parts=%s, want parts=q, parts=kv, or no attribute parts for all three", which)
 		return x
 	}
 	heads, ok := v.Attrs.Get("heads")
 	for _, p := range parts {
 		if ok && (heads.Int < 1 || p.Type.Cols()%heads.Int != 0) {
-			b.fail("%d heads do not divide %d columns", heads.Int, p.Type.Cols())
+			b.fail("heads is %d, want a divisor of %d columns", heads.Int, p.Type.Cols())
 		}
 	}
 	if len(parts) == 1 {
@@ -159,8 +159,8 @@ func expandFFN(b *Builder, v *Value) *Value {
 	return b.Add(x, b.Linear(h, v.Bundle+".fc2"))
 }
 
-// norm is the layer norm whose eps is the attribute key: x itself without the
-// attribute, the bare norm without the weights.
+// norm is the layernorm whose epsilon is the attribute key. Without the attribute it is x
+// itself; without the weights it only normalises.
 func norm(b *Builder, x *Value, bundle string, attrs Attrs, key string) *Value {
 	affine := b.P.Field(bundle, "g") != nil || b.P.Field(bundle, "b") != nil
 	eps, ok := attrs.Get(key)
@@ -176,7 +176,7 @@ func norm(b *Builder, x *Value, bundle string, attrs Attrs, key string) *Value {
 	return b.LayerNorm(x, bundle, eps.Float)
 }
 
-// position adds the rows of the bundle from row at on, if it has any.
+// position adds the rows of the bundle from row at on to x, or returns x if there is no such bundle.
 func position(b *Builder, x *Value, bundle string, at Dim) *Value {
 	if b.P.Field(bundle, "w") == nil {
 		return x
@@ -187,7 +187,7 @@ func position(b *Builder, x *Value, bundle string, at Dim) *Value {
 // split returns the columns of one of n equal parts of x.
 func split(b *Builder, x *Value, n int) (cols int, ok bool) {
 	if x.Type.DType != F32 || len(x.Type.Shape) != 2 || x.Type.Cols()%n != 0 {
-		b.fail("%s is %v, want an f32 matrix of %d equal parts", x.Name, x.Type, n)
+		b.fail("%s is %v, want an f32 matrix whose columns divide into %d equal parts", x.Name, x.Type, n)
 		return 0, false
 	}
 	return x.Type.Cols() / n, true

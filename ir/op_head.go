@@ -63,12 +63,12 @@ func (b *Builder) Tanh(x *Value) *Value { return b.Op(OpTanh, "", "", nil, x) }
 // Add is x + y.
 func (b *Builder) Add(x, y *Value) *Value { return b.Op(OpAdd, "", "", nil, x, y) }
 
-// Mean is the mean of the rows of x from row `from` on.
+// Mean is the mean of the rows of x from row from on.
 func (b *Builder) Mean(x *Value, from int) *Value {
 	return b.Op(OpMean, "", "", Attrs{IntAttr("from", from)}, x)
 }
 
-// inferSame is the rule of ops whose arguments and result have one type.
+// inferSame is the Infer function of ops whose arguments and result have the same type.
 func inferSame(c *Infer) (Type, error) { return c.V.Args[0].Type, c.sameArgs() }
 
 func evalTanh(c *Eval) (*Tensor, error) { return c.Args[0].apply(math.Tanh), nil }

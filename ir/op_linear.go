@@ -55,7 +55,7 @@ func evalLinear(c *Eval) (*Tensor, error) {
 	return y, nil
 }
 
-// What products by matrices of some types make of the rows that they multiply.
+// Products with matrices of I8, I8X2 and BF16Dot first round the rows that they multiply.
 
 func roundOnce(x *Tensor) *Tensor  { return roundRows(x, false) }
 func roundTwice(x *Tensor) *Tensor { return roundRows(x, true) }
@@ -64,9 +64,9 @@ func roundBF16(x *Tensor) *Tensor {
 	return x.apply(func(v float64) float64 { return float64(FromBF16(ToBF16(float32(v)))) })
 }
 
-// roundRows returns x with each row rounded to 255 equal steps, of which the first is
-// its least value and the last its largest: what a product of bytes multiplies. Twice: and
-// what that takes away, at most half a step, is rounded to 1/254 of a step.
+// roundRows returns x with each row quantised to int8: to 255 equally spaced values, from
+// the least number of the row to its largest. If twice is set, the remaining error, at most
+// half a step, is quantised too, to 1/254 of a step, and added.
 func roundRows(x *Tensor, twice bool) *Tensor {
 	y := newTensor(x.rows(), x.cols())
 	Parallel(x.rows(), func(r int) {
@@ -87,8 +87,8 @@ func roundRows(x *Tensor, twice bool) *Tensor {
 	return y
 }
 
-// matmul computes y = x*w^T + b in float64. Columns of y are shared out to all
-// CPUs in strips whose weights stay in cache; the result does not depend on how.
+// matmul computes y = x*w^T + b in float64. All CPUs share the columns of y in strips
+// whose weights stay in cache; the result does not depend on their number.
 func matmul(y, x *Tensor, w, b []float32) {
 	rows, n, k := x.rows(), y.cols(), x.cols()
 	const strip = 32
@@ -99,8 +99,8 @@ func matmul(y, x *Tensor, w, b []float32) {
 			ws[i] = float64(w[from*k+i])
 		}
 		for r := 0; r < rows; r += 3 {
-			// Rows past the end repeat the last one: computed, then written over it
-			// with the same numbers.
+			// Rows past the end repeat the last row: it is computed again and
+			// overwritten by the same numbers.
 			var a, out [3][]float64
 			for i := range a {
 				q := min(r+i, rows-1)
@@ -122,8 +122,8 @@ func matmul(y, x *Tensor, w, b []float32) {
 	})
 }
 
-// dot3x2 returns the dot products of three rows with two, of which the sums and what is
-// multiplied fit the registers. They are the same on every CPU.
+// dot3x2 returns the dot products of three rows with two rows: few enough for all sums and
+// factors to stay in registers. The result is the same on every CPU.
 func dot3x2(a0, a1, a2, b0, b1 []float64) (c [3][2]float64) {
 	var s00, s01, s10, s11, s20, s21 float64
 	n := len(a0)

@@ -48,7 +48,7 @@ func init() {
 	}
 }
 
-// LayerNorm normalises each row of x; bundle "" is the bare norm without g and b.
+// LayerNorm normalises each row of x; with bundle "" it has no gain g and no bias b.
 func (b *Builder) LayerNorm(x *Value, bundle string, eps float64) *Value {
 	return b.Op(OpLayerNorm, "", bundle, Attrs{FloatAttr("eps", eps)}, x)
 }

@@ -72,12 +72,12 @@ func init() {
 // Concat puts the rows of its arguments below each other.
 func (b *Builder) Concat(xs ...*Value) *Value { return b.Op(OpConcat, "", "", nil, xs...) }
 
-// Rows is n rows of x from row at on.
+// Rows returns n rows of x from row at on.
 func (b *Builder) Rows(x *Value, at, n Dim) *Value {
 	return b.Op(OpRows, "", "", Attrs{DimAttr("at", at), DimAttr("len", n)}, x)
 }
 
-// Cols is n columns of x from column at on.
+// Cols returns n columns of x from column at on.
 func (b *Builder) Cols(x *Value, at, n int) *Value {
 	return b.Op(OpCols, "", "", Attrs{IntAttr("at", at), IntAttr("len", n)}, x)
 }
@@ -85,12 +85,12 @@ func (b *Builder) Cols(x *Value, at, n int) *Value {
 // HCat puts the columns of its arguments side by side.
 func (b *Builder) HCat(xs ...*Value) *Value { return b.Op(OpHCat, "", "", nil, xs...) }
 
-// Select is one row of x, counted from the start of the sequence.
+// Select returns one row of x, counted from the start of the sequence.
 func (b *Builder) Select(x *Value, row Dim) *Value {
 	return b.Op(OpSelect, "", "", Attrs{DimAttr("row", row)}, x)
 }
 
-// Store is the first n rows of x, which the runtime keeps as rows of a state.
+// Store returns the first n rows of x, which the runtime appends to the state number slot.
 func (b *Builder) Store(x *Value, slot, n int) *Value {
 	return b.Op(OpStore, "", "", Attrs{IntAttr("slot", slot), IntAttr("rows", n)}, x)
 }
@@ -170,7 +170,7 @@ func inferCols(c *Infer) (Type, error) {
 	}
 	at, n := c.V.Attrs.Int("at", 0), c.V.Attrs.Int("len", 0)
 	if at < 0 || n < 1 || at > cols || n > cols-at {
-		return Type{}, fmt.Errorf("columns %d and %d more are not inside %s: %v", at, n, c.V.Args[0].Name, c.V.Args[0].Type)
+		return Type{}, fmt.Errorf("columns from %d on, %d of them, are not inside %s: %v", at, n, c.V.Args[0].Name, c.V.Args[0].Type)
 	}
 	return Mat(rows, n), nil
 }

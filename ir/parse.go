@@ -11,28 +11,28 @@ import (
 // MaxProgram is the longest text that Parse reads, in bytes.
 const MaxProgram = 16 << 20
 
-// Bounds of a text. They keep a hostile file from costing more than moments.
+// Bounds of a text, so that no file takes long to refuse.
 const (
 	maxLines    = 1 << 18
 	maxLine     = 1 << 14
 	maxSegments = 16
 )
 
-// Parse reads the text form and verifies the program. file is the name that
-// errors give the place by, as file:line:column.
+// Parse reads the text form and verifies the program. Errors begin with
+// file:line:column, where file is only a name.
 func Parse(file string, text []byte) (*Program, error) {
 	if len(text) > MaxProgram {
-		return nil, fmt.Errorf("%s: the text has %d bytes, more than %d", file, len(text), MaxProgram)
+		return nil, fmt.Errorf("%s: the text has %d bytes, want at most %d", file, len(text), MaxProgram)
 	}
 	if n := bytes.Count(text, []byte("\n")); n > maxLines {
-		return nil, fmt.Errorf("%s: the text has %d lines, more than %d", file, n, maxLines)
+		return nil, fmt.Errorf("%s: the text has %d lines, want at most %d", file, n, maxLines)
 	}
 	r := &parser{lines: map[any]int{}}
 	n := 0
 	for line := range strings.SplitSeq(string(text), "\n") {
 		n++
 		if len(line) > maxLine {
-			return nil, fmt.Errorf("%s:%d:%d: the line is longer than %d bytes", file, n, maxLine+1, maxLine)
+			return nil, fmt.Errorf("%s:%d:%d: the line is too long, want at most %d bytes", file, n, maxLine+1, maxLine)
 		}
 		line, _, _ = strings.Cut(line, "//")
 		r.s, r.i, r.n = line, 0, n
@@ -89,7 +89,7 @@ func (r *parser) line() error {
 		r.f = nil
 		return r.rest()
 	case r.f != nil && r.done:
-		return errors.New("nothing stands between return and }")
+		return errors.New("found text between return and }, want }")
 	case r.f != nil:
 		return r.value()
 	}
@@ -124,7 +124,7 @@ func (r *parser) program() error {
 		}
 		if n < 1 || n > MaxText {
 			r.i = at
-			return fmt.Errorf("bound T<=%d is not in 1..%d", n, MaxText)
+			return fmt.Errorf("bound T<=%d, want 1 to %d", n, MaxText)
 		}
 		p.MaxT = int(n)
 	}
@@ -132,7 +132,7 @@ func (r *parser) program() error {
 	return r.rest()
 }
 
-// weight reads: @NAME TYPE [keep] [layout=WORD] [at N]
+// weight reads: @NAME TYPE [keep] [layout=SYMBOL] [at N]
 func (r *parser) weight() (err error) {
 	w := &Weight{}
 	if w.Name, err = r.bundle(); err != nil {
@@ -296,7 +296,7 @@ func (r *parser) value() (err error) {
 		return err
 	}
 	r.f.Values = append(r.f.Values, v)
-	// A second value of one name replaces the first here; the verifier reports it.
+	// A second value of the same name replaces the first here; the verifier reports it.
 	r.values[v.Name], r.lines[v] = v, r.n
 	return r.rest()
 }
@@ -315,7 +315,7 @@ func (r *parser) use() (*Value, error) {
 	return v, nil
 }
 
-// attr reads KEY=VALUE as the op's row says.
+// attr reads KEY=VALUE, an attribute of the op.
 func (r *parser) attr(op *Op) (a Attr, err error) {
 	if a.Key, err = r.want("an attribute or }"); err != nil {
 		return a, err
@@ -378,7 +378,7 @@ func (r *parser) typ() (t Type, err error) {
 			return t, err
 		}
 		if len(t.Shape) == maxRank {
-			return t, fmt.Errorf("a type of more than %d dimensions", maxRank)
+			return t, fmt.Errorf("the type has too many dimensions, want at most %d", maxRank)
 		}
 		t.Shape = append(t.Shape, d)
 		if r.skip(); !r.eat(",") {
@@ -454,7 +454,7 @@ func (r *parser) want(what string) (string, error) {
 	return word, r.short(word)
 }
 
-// short refuses a word that is longer than any name, so that errors can print words.
+// short refuses a word that is longer than any name, so that errors can quote words.
 func (r *parser) short(word string) error {
 	if len(word) > maxName {
 		r.i -= len(word)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Print returns the program's text, which Parse reads back to the same program
-// but for origins and loaders.
+// Print returns the program's text. Parse reads it back to the same program, without
+// origins and loaders of weights.
 func Print(p *Program) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "program %s", p.Name)
@@ -91,7 +91,7 @@ func param(v *Value) string {
 	return s
 }
 
-// head is the line of v as errors quote it: without padding, type and offset, and without its end if it is long.
+// head returns the line of v as errors quote it: without padding, type and offset, and cut if it is long.
 func head(v *Value) string {
 	if v.Op == nil {
 		return v.Name
@@ -103,7 +103,7 @@ func head(v *Value) string {
 	return s
 }
 
-// right is what stands between = and the type.
+// right returns the part of a value's line between = and the type.
 func right(v *Value) string {
 	var b strings.Builder
 	b.WriteString(v.Op.Name)

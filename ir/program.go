@@ -14,12 +14,12 @@ type Program struct {
 	Weights []*Weight // changed by AddWeight and SetWeights, which keep the index
 	Funcs   []*Func
 
-	index    map[string]int // places in Weights, by name
+	index    map[string]int // indices in Weights, by name
 	listed   []*Weight      // Weights when the index was made
-	fromZero bool           // the function at hand may run at T = 0; on copies of verifyFunc only
+	fromZero bool           // verifyFunc sets it on a copy: the function that is verified may run at T = 0
 }
 
-// SetWeights makes list the program's weights, and the program's own.
+// SetWeights makes list the program's weights. The program owns the list from then on.
 func (p *Program) SetWeights(list []*Weight) {
 	p.Weights, p.listed = list, list
 	p.index = make(map[string]int, len(list))
@@ -28,7 +28,7 @@ func (p *Program) SetWeights(list []*Weight) {
 	}
 }
 
-// known reports whether the index matches the weights. In a program put together by hand it does not.
+// known reports whether the index matches the weights, which it does not if Weights was set directly.
 func (p *Program) known() bool {
 	return p.index != nil && len(p.listed) == len(p.Weights) && (len(p.listed) == 0 || &p.listed[0] == &p.Weights[0])
 }
@@ -45,20 +45,20 @@ func (p *Program) indexed() *Program {
 
 // Field returns the weight that is the given field of the bundle, or nil.
 func (p *Program) Field(bundle, field string) *Weight {
-	var room [2*maxName + 1]byte // for the name, which no heap needs to hold
+	var room [2*maxName + 1]byte // for the name, on the stack
 	return p.weight(append(append(append(room[:0], bundle...), '.'), field...))
 }
 
 // Weight is one named tensor. Its name is hierarchical and ends in the field
 // of its bundle: l3.ffn.vision.fc1.w is field w of bundle l3.ffn.vision.fc1.
 //
-// A pass never edits a weight, since functions share it: it adds a new one.
+// Passes never change a weight, since functions share it: they add a new one.
 type Weight struct {
 	Name   string
 	Type   Type
-	Export bool // prune keeps it though no function uses it: the Go API reads it; "keep" in text
+	Export bool // the Go API reads it, so the pass prune keeps it; "keep" in the text form
 
-	// Origin says which checkpoint tensor the weight is; nil for weights that passes made.
+	// Origin is the checkpoint tensor that the weight is read from; nil for weights that passes made.
 	Origin *Origin
 	// Load returns the elements in row-major order, widened to float32. It reads
 	// lazily, may be called more than once, and returns memory the caller owns.
@@ -69,10 +69,10 @@ type Weight struct {
 	Offset int64  // set by pack: byte offset in the blob's payload; -1 before
 }
 
-// Origin locates a weight in a checkpoint: rows Row .. Row+Rows of the first axis
-// of the tensor Key, which has the given Shape in the file. Rows 0 means all. Of a
-// matrix it may take columns Col .. Col+Cols only; Cols 0 means all.
-// The element order is kept, so a weight may have another shape with as many elements.
+// Origin locates a weight in a checkpoint: rows Row to Row+Rows-1 of the first axis of the
+// tensor Key, which has the given Shape in the file. Rows 0 means all rows. If the tensor is a
+// matrix, the weight may be columns Col to Col+Cols-1 of it; Cols 0 means all columns. The
+// weight may have another shape with the same number of elements, in the same order.
 type Origin struct {
 	Key   string
 	Shape []int
@@ -80,29 +80,28 @@ type Origin struct {
 	Rows  int
 	Col   int
 	Cols  int
-	Grid  *Grid // nil: the tensor is no table of positions
+	Grid  *Grid // nil: the tensor is not a table of position embeddings
 }
 
-// Grid says that a tensor is the table of positions of a square image: over its
-// last axis but one, Extra rows that belong to no patch and then Side*Side rows of
-// patches. A checkpoint may hold a table of another side, which is resized if Resize
-// is set and refused if not.
+// Grid describes a table of the position embeddings of a square image: along its last axis
+// but one it has Extra rows that belong to no patch, then Side*Side rows of patches. A
+// checkpoint's table for another Side is resized if Resize is set, and refused if not.
 type Grid struct {
 	Extra, Side int
 	Resize      bool
-	Antialias   bool // of the resize
+	Antialias   bool // whether the resize filters when it shrinks
 }
 
-// Func is one entry point: a list of values in order, no control flow.
-// Segments, if any, say which rows of a whole-sequence value belong to which
-// modality; an expert pool (`*` in a bundle) takes the segment's name.
+// Func is one entry point: a list of values in order, without control flow.
+// Segments, if any, divide the rows of the whole sequence by modality; an expert pool
+// (`*` in a bundle) takes the expert of the segment's name.
 type Func struct {
 	Name     string
 	Params   []*Value
 	Segments []Segment
 	Values   []*Value
 	Results  []*Value
-	Arena    int64 // set by plan: bytes that the values' offsets are in, at full limits; 0 before
+	Arena    int64 // set by plan: bytes of memory for all values, at full limits; 0 before
 }
 
 // Segment is a run of rows of the sequence that one modality owns.
@@ -124,7 +123,7 @@ type Value struct {
 }
 
 // States returns the parameters that are states, in order: store {slot=N} makes
-// rows of number N.
+// rows of the state at index N.
 func (f *Func) States() []*Value {
 	var s []*Value
 	for _, v := range f.Params {
@@ -135,13 +134,13 @@ func (f *Func) States() []*Value {
 	return s
 }
 
-// Stores reports whether f begins or goes on with a state that calls share.
+// Stores reports whether f creates or extends a state that calls share.
 func (f *Func) Stores() bool {
 	return slices.ContainsFunc(f.Values, func(v *Value) bool { return v.Op == OpStore })
 }
 
-// MinT is the smallest run-time length that f takes: 0, nothing cached yet, for a
-// function with states, else 1.
+// MinT is the smallest T that f accepts: 0, nothing cached yet, for a function with
+// states, else 1.
 func (f *Func) MinT() int {
 	if len(f.States()) > 0 {
 		return 0
@@ -160,7 +159,7 @@ const (
 	Symbol
 )
 
-// String names the kind as error texts do.
+// String describes the kind for error texts.
 func (k Kind) String() string {
 	switch k {
 	case Int:
@@ -225,7 +224,7 @@ func (a Attrs) Symbol(key string) string {
 }
 
 // With returns the attributes with x added or replaced; a is not changed.
-// Order has no meaning: the printer follows the op's row.
+// Their order has no meaning: they print in the order that the op declares.
 func (a Attrs) With(x Attr) Attrs {
 	for i := range a {
 		if a[i].Key == x.Key {
@@ -262,7 +261,7 @@ func (p *Program) weight(name []byte) *Weight {
 		if !ok {
 			return nil
 		}
-		// A copy of the program may have added to the index that they share.
+		// A copy of the program, which shares the index, may have added to it.
 		if i < len(p.Weights) && p.Weights[i].Name == string(name) {
 			return p.Weights[i]
 		}
@@ -275,7 +274,7 @@ func (p *Program) weight(name []byte) *Weight {
 	return nil
 }
 
-// AddWeight appends w; a second weight of one name is an error.
+// AddWeight appends w; a second weight of the same name is an error.
 func (p *Program) AddWeight(w *Weight) error {
 	if p.Weight(w.Name) != nil {
 		return fmt.Errorf("weight @%s is declared twice", w.Name)

@@ -2,26 +2,26 @@ package ir
 
 import "fmt"
 
-// A relative position bias is a number a pair of rows and a head, added to the
-// score of the first row for the second. It is looked up by where the rows are in
-// relation to each other, in three tables of one column a head:
+// A relative position bias is a number for each pair of positions and each head that is
+// added to the score of a query for a key. It is looked up by the distance of the two, in
+// three tables with one column per head:
 //
-//   - text [2*R,H], for texts of at most R rows: row j-i+R-2 for query i and key j,
-//     both past the first row of the text; row 2R-3 for query 0, 2R-2 for key 0,
-//     2R-1 for both.
-//   - image [E*E+3,H] with E = 2G-1, for a class row and G*G patches: row
+//   - text [2*R,H], for texts of at most R tokens: row j-i+R-2 for query i and key j,
+//     both after the first token; row 2R-3 if the query is the first token, 2R-2 if the
+//     key is, 2R-1 if both are.
+//   - image [E*E+3,H] with E = 2G-1, for a class token and G*G patches: row
 //     (di+G-1)*E + dj+G-1 for patches that are di rows and dj columns apart, query
-//     minus key; the last three for query 0, key 0 and both.
+//     minus key; the last three rows if the query, the key or both are the class token.
 //   - cross [2,H], for a text with an image: row 0 for a query of the text and a key
 //     of the image, row 1 for the reverse.
 //
-// The sequence is the text (T rows), then the image (a constant number of rows),
-// or one of the two. The tables are the rows of VLMo's relative_position_bias_table
-// that the part of the sequence needs, image first, then cross, then text.
+// The sequence is the text (T tokens), then the image (a constant number of tokens),
+// or one of the two. VLMo's relative_position_bias_table has the rows of all three
+// tables: image first, then cross, then text.
 var relBiasFields = []Field{{"text", true}, {"image", true}, {"cross", true}}
 
-// GridOf returns the side of the grid of patches that an image of n rows has, its
-// class row included; ok is false when there is none.
+// GridOf returns the side of the square grid of patches in an image of n tokens, its
+// class token included; ok is false if n-1 is not a square.
 func GridOf(n int) (side int, ok bool) {
 	for side*side+1 < n {
 		side++
@@ -29,7 +29,7 @@ func GridOf(n int) (side int, ok bool) {
 	return side, side > 0 && side*side+1 == n
 }
 
-// relBias checks the tables of the bundle, if there is one, against the rows of keys.
+// relBias checks the tables of the bundle, if there is one, against the number of keys.
 func (c *Infer) relBias(heads int, keys Dim) error {
 	if c.V.Bundle == "" {
 		return nil
@@ -40,13 +40,13 @@ func (c *Infer) relBias(heads int, keys Dim) error {
 		case err != nil:
 			return err
 		case w == nil:
-			return fmt.Errorf("there is no weight @%s.%s; the bias of %v rows needs it", c.V.Bundle, name, keys)
+			return fmt.Errorf("there is no weight @%s.%s; the bias of %v positions needs it", c.V.Bundle, name, keys)
 		case w.Type.Cols() != heads:
-			return fmt.Errorf("@%s is %v, want %d columns, one a head", w.Name, w.Type, heads)
+			return fmt.Errorf("@%s is %v, want %d columns, one per head", w.Name, w.Type, heads)
 		case rows > 0 && w.Type.Rows().C != rows:
 			return fmt.Errorf("@%s is %v, want %d rows", w.Name, w.Type, rows)
 		case rows == 0 && (w.Type.Rows().C%2 != 0 || w.Type.Rows().C/2 < max(2, c.P.MaxT)):
-			return fmt.Errorf("@%s is %v, want an even number of rows, %d or more for texts of %d", w.Name, w.Type, 2*max(2, c.P.MaxT), c.P.MaxT)
+			return fmt.Errorf("@%s is %v, want an even number of rows, at least %d for texts of %d tokens", w.Name, w.Type, 2*max(2, c.P.MaxT), c.P.MaxT)
 		}
 		return nil
 	}
@@ -58,7 +58,7 @@ func (c *Infer) relBias(heads int, keys Dim) error {
 	if keys.C > 0 {
 		g, ok := GridOf(keys.C)
 		if !ok {
-			return fmt.Errorf("%d constant rows are no class row and a square of patches", keys.C)
+			return fmt.Errorf("the image has %d tokens, want a class token and a square of patches", keys.C)
 		}
 		if err := table("image", (2*g-1)*(2*g-1)+3); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (c *Eval) relBias(heads int) (*relBias, error) {
 	return b, nil
 }
 
-// score is what query r of the attention's own queries and key j get in head h.
+// score returns the bias of query r, counted from the attention's first query, and key j in head h.
 func (b *relBias) score(r, j, h int) float64 {
 	i := b.at + r
 	table, row := b.text, 0
@@ -144,11 +144,11 @@ func (b *relBias) score(r, j, h int) float64 {
 	return float64(table[row*b.heads+h])
 }
 
-// BiasTable returns the relative position bias of attention v at text length t, for all
-// pairs of its keys: [heads][keys][keys], the query first.
+// BiasTable returns the relative position bias of attention v at text length t for all
+// pairs of positions: [heads][query][key].
 func BiasTable(p *Program, v *Value, t int) ([]float32, error) {
 	if v.Op != OpAttention || v.Bundle == "" {
-		return nil, fmt.Errorf("%s: no attention with a relative position bias", v.Name)
+		return nil, fmt.Errorf("%s is not an attention with a relative position bias", v.Name)
 	}
 	heads, n := v.Attrs.Int("heads", 1), v.Args[1].Type.Rows().At(t)
 	b, err := (&Eval{V: v, T: t, P: p}).relBias(heads)

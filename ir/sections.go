@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Sections says how the rows of each value of f stand in memory when a batch of
-// sequences is packed: as runs of rows, C rows a sequence or the T rows of the texts,
-// the rows of all sequences in one run before those in the next. Concat makes several
-// runs of its arguments', rows takes some of them, and other ops keep those of what
-// they read.
+// Sections returns the memory order of each value's rows in a batch of packed sequences.
+// A value is a list of sections, each C rows per sequence or the T rows of the texts; a
+// section holds its rows of all sequences before the next section starts. A concat has
+// the sections of all its arguments, rows has some of its argument's, and other ops have
+// the sections of their arguments.
 //
 //	i.v = qkv x.v, ...   : f32[197,2304]      197
 //	i.l = qkv x.l, ...   : f32[T,2304]        T
 //	i   = concat i.v, i.l : f32[197+T,2304]   197, T
 //	c.l = rows c {at=197 len=T}               T
 //
-// Rows that are no whole runs, and operands whose runs differ, have no place in a
-// batch: they are an error. So are states among the operands of an op that packs them.
+// Rows that are not whole sections, and operands with different sections, are an error. So
+// are states among the operands of any op but the keys and values of a crossattention.
 func Sections(f *Func) (map[*Value][]Dim, error) {
 	m := map[*Value][]Dim{}
 	for _, v := range f.Params {
@@ -62,14 +62,13 @@ func Sections(f *Func) (map[*Value][]Dim, error) {
 	return m, nil
 }
 
-// Packed reports whether v is a matrix of activations, whose rows are packed in a
-// batch. Images and ids are not, nor is what outlives a call: states, and what is
-// stored to them.
+// Packed reports whether v is a matrix of activations, whose rows are packed in a batch.
+// Images and token ids are not, and neither are states and rows that are stored to them.
 func (v *Value) Packed() bool {
 	return v.Type.DType == F32 && len(v.Type.Shape) == 2 && !v.State && v.Op != OpStore
 }
 
-// runs are the sections of a value that no join made.
+// runs returns the sections of a value that is not joined from others.
 func runs(v *Value) []Dim {
 	if len(v.Type.Shape) != 2 {
 		return nil
@@ -85,8 +84,8 @@ func runs(v *Value) []Dim {
 	return s
 }
 
-// FindSections finds the sections that are rows at .. at+n of a value: those from
-// from up to to.
+// FindSections finds the sections that rows at to at+n-1 of a value consist of: from is the
+// first of them, to is one past the last. ok is false if they are not whole sections.
 func FindSections(sections []Dim, at, n Dim) (from, to int, ok bool) {
 	for from = range sections {
 		if TotalRows(sections[:from]) != at {
@@ -101,7 +100,7 @@ func FindSections(sections []Dim, at, n Dim) (from, to int, ok bool) {
 	return 0, 0, false
 }
 
-// TotalRows is the number of rows a sequence that sections hold.
+// TotalRows returns the rows per sequence that sections hold.
 func TotalRows(sections []Dim) Dim {
 	var d Dim
 	for _, s := range sections {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Trace is a function's run whose values are all kept, so that it can be run again with
-// a few other weights for what depends on those.
+// Trace is a run of a function that keeps every value. The run can be repeated with a few
+// other weights, for which only the values that depend on them are computed again.
 type Trace struct {
 	p    *Program
 	f    *Func
@@ -39,8 +39,8 @@ func (tr *Trace) Results() map[string]*Tensor { return tr.results(nil) }
 // Value returns what a parameter or value of the function was.
 func (tr *Trace) Value(v *Value) *Tensor { return tr.vals[v] }
 
-// With returns p with the given weights in the place of its own of these names. They may be
-// of another element type, but not of another shape.
+// With returns a copy of p with the given weights in place of its own weights of the same
+// names. They may have another element type, but not another shape.
 func (p *Program) With(weights map[string]*Weight) *Program {
 	q := *p
 	list := make([]*Weight, len(p.Weights))
@@ -53,8 +53,8 @@ func (p *Program) With(weights map[string]*Weight) *Program {
 	return &q
 }
 
-// With returns the results, by name, of the same run where the program has the given
-// weights, as [Program.With] says: of each of several sets. What they share is loaded once.
+// With repeats the run with each of several sets of weights, as [Program.With] replaces
+// them, and returns the results of each by name. Weights that the sets share are loaded once.
 func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	programs := make([]*Program, len(sets))
 	other := make([]map[*Value]*Tensor, len(sets))
@@ -64,7 +64,7 @@ func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	last := tr.f.last()
 	for _, v := range tr.f.Values {
 		used := tr.p.Used(tr.f, v)
-		var alike []int // sets that have other arguments for v, but the same weights
+		var alike []int // sets in which v has other arguments, but the same weights
 		var args [][]*Tensor
 		for i, weights := range sets {
 			in, changed := tr.args(v, other[i])
@@ -103,7 +103,7 @@ func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	return out, nil
 }
 
-// args returns the arguments of v, each from other where other has it, and whether other has any.
+// args returns the arguments of v, each from other if it is there, and whether any was.
 func (tr *Trace) args(v *Value, other map[*Value]*Tensor) (in []*Tensor, changed bool) {
 	in = make([]*Tensor, len(v.Args))
 	for i, a := range v.Args {

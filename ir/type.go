@@ -26,7 +26,7 @@ func (t Type) Rows() Dim { return t.Shape[0] }
 // Cols returns the last dimension, which is constant in every matrix.
 func (t Type) Cols() int { return t.Shape[len(t.Shape)-1].C }
 
-// At returns the shape when the text has n rows.
+// At returns the shape when the text has n tokens.
 func (t Type) At(n int) []int {
 	s := make([]int, len(t.Shape))
 	for i, d := range t.Shape {
@@ -35,7 +35,7 @@ func (t Type) At(n int) []int {
 	return s
 }
 
-// Elements returns the number of elements when the text has n rows.
+// Elements returns the number of elements when the text has n tokens.
 func (t Type) Elements(n int) int64 {
 	e := int64(1)
 	for _, d := range t.Shape {
@@ -44,7 +44,7 @@ func (t Type) Elements(n int) int64 {
 	return e
 }
 
-// String prints the type as the text form has it: f32[197+T,768].
+// String prints the type in the text form: f32[197+T,768].
 func (t Type) String() string {
 	var b strings.Builder
 	b.WriteString(t.DType.String())

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Verify checks everything the text form promises: names, order, argument counts,
-// weights, attributes, segments, and that every type is the inferred one. The
-// error names the function, the value's line, what was found and what is wanted.
+// Verify checks names, the order of values, argument counts, weights, attributes,
+// segments, and that every type equals the inferred one. The error quotes the function
+// and the value's line, and says what was found and what is wanted.
 func Verify(p *Program) error {
 	if err := verify(p); err != nil {
 		return err
@@ -41,7 +41,7 @@ func verify(p *Program) *verifyError {
 		return fail(nil, "program name %q: want letters, digits, _ . and - after a letter", p.Name)
 	}
 	if p.MaxT < 0 || p.MaxT > MaxText {
-		return fail(nil, "program %s: T<=%d is not in 1..%d", p.Name, p.MaxT, MaxText)
+		return fail(nil, "program %s: T<=%d, want 1 to %d", p.Name, p.MaxT, MaxText)
 	}
 	seen := map[string]bool{}
 	for _, w := range p.Weights {
@@ -112,7 +112,7 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 			return fail(v, "state is %v, want an f32 matrix", v.Type)
 		}
 	}
-	// At T = 0 a value must still have rows.
+	// A value has at least one row, even at T = 0.
 	if f.MinT() == 0 {
 		q := *p
 		q.fromZero = true
@@ -121,7 +121,7 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 	bare := func(t Type) bool { return f.MinT() == 0 && t.Shape[0] == T }
 	for _, v := range f.Params {
 		if bare(v.Type) {
-			return fail(v, "parameter is %v; a function with states may run at T = 0, so no value has T rows alone", v.Type)
+			return fail(v, "parameter is %v; a function with states may run at T = 0, so its values need a constant number of rows besides T", v.Type)
 		}
 	}
 	if err := checkSegments(p, f); err != nil {
@@ -141,7 +141,7 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 			return fail(v, "%w", err)
 		}
 		if bare(typ) {
-			return fail(v, "result is %v; a function with states may run at T = 0, so no value has T rows alone", typ)
+			return fail(v, "result is %v; a function with states may run at T = 0, so its values need a constant number of rows besides T", typ)
 		}
 		if !typ.Equal(v.Type) {
 			return fail(v, "type is %v, want %v", v.Type, typ)
@@ -168,7 +168,7 @@ func verifyFunc(p *Program, f *Func) *verifyError {
 
 func checkSegments(p *Program, f *Func) error {
 	if len(f.Segments) > maxSegments {
-		return fmt.Errorf("%d segments, want %d at most", len(f.Segments), maxSegments)
+		return fmt.Errorf("%d segments, want at most %d", len(f.Segments), maxSegments)
 	}
 	seen := map[string]bool{}
 	for _, s := range f.Segments {
@@ -213,8 +213,8 @@ func isName(s string) bool        { return isToken(s, ".") && s != "return" }
 func isSymbol(s string) bool      { return isToken(s, "-") }
 func isProgramName(s string) bool { return isToken(s, ".-") }
 
-// isBundle reports whether s is a path of parts joined by dots, at most one of
-// them *. Parts hold letters, digits, _ - and ~.
+// isBundle reports whether s is a list of names joined by dots, of which at most one is *.
+// Names hold letters, digits, _ - and ~.
 func isBundle(s string) bool {
 	if len(s) > maxName {
 		return false
