@@ -10,12 +10,11 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Fold moves constants into the weights of the ops beside them: the gain and bias of a
+// Fold multiplies constants into the weights of neighbouring ops: the gain and bias of a
 // norm into every linear that reads it, a layer scale into the linear before it, a row
-// that is added to all rows into the tables, biases and constants that made them, and
-// an attention's scale, together with the log2(e) that turns its exponentials into
-// powers of two, into the queries' linear. A relative position bias is multiplied by
-// log2(e) too.
+// that is added to all rows into the tables, biases and constants that made these rows, and
+// an attention's scale into the queries' linear, together with log2(e), with which the
+// softmax computes powers of two. A relative position bias is multiplied by log2(e) too.
 //
 //	n = layernorm x, @l0.attn.v.ln {eps=1e-05} : f32[3,4]
 //	q = linear n, @l0.attn.v.q                 : f32[3,4]
@@ -32,12 +31,12 @@ import (
 //	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
 //
 // with q.w' = s*q.w*diag(ln.g) and q.b' = s*(q.b + q.w*ln.b), summed in float64 and
-// rounded once, when the weight is loaded. The same sources under the same rule give
-// the same weight in every function. The new bundle is complete: what was not folded
-// is there under its new name too, so that a fused op finds all its fields.
+// rounded once, when the weight is loaded. Functions that fold the same weights in the same
+// way share the result. The new bundle is complete: weights that were not folded are in it
+// under a new name, so that a fused op finds all its fields.
 //
-// A norm is folded only if linears are all that reads it. Weights that Narrow rounds to a
-// type that a checkpoint can have are left as they are: then the norm keeps its gain, and the
+// A norm is folded only if all its readers are linears. Weights that Narrow will round to a
+// type that checkpoints can have stay as they are: then the norm keeps its gain, and the
 // attention its scale.
 var Fold = &Pass{
 	Name:    "fold",
@@ -55,9 +54,9 @@ var Fold = &Pass{
 	},
 }
 
-// rule says what goes into the weights of a value: of a linear
-// scale*gamma*(w*diag(g)*x + w*beta + b) + row, of any other scale*w + row. The zero
-// rule leaves them as they are.
+// rule lists the constants that are folded into the weights of a value. A linear becomes
+// scale*gamma*(w*diag(g)*x + w*beta + b) + row, any other op scale*w + row. The zero rule
+// changes nothing.
 type rule struct {
 	norm  string  // bundle of the norm before a linear, with g and beta; "" = none
 	scale float64 // factor of the result
@@ -66,8 +65,8 @@ type rule struct {
 	index int     // which row
 }
 
-// fold rewrites one function. open says which values' weights may be changed, and made holds
-// the key of every folded bundle so far.
+// fold rewrites one function. open reports whether a value's weights may be changed; made maps
+// every folded bundle so far to its key.
 func fold(p *ir.Program, f *ir.Func, open func(*ir.Value) bool, made map[string]string) error {
 	rules := map[*ir.Value]rule{}
 	absorb(f, open, rules)
@@ -116,11 +115,11 @@ func fold(p *ir.Program, f *ir.Func, open func(*ir.Value) bool, made map[string]
 	return rename(p, f, rules, made)
 }
 
-// absorb makes the rules for layer scales and for rows added to all rows, and removes
-// both. What takes them over has no other reader, and takes over the name too.
+// absorb removes layer scales and rows added to all rows, and makes rules that fold them into
+// the op before. That op must have no other reader; its value takes the name of the removed one.
 func absorb(f *ir.Func, open func(*ir.Value) bool, rules map[*ir.Value]rule) {
 	count := uses(f)
-	now := map[*ir.Value]*ir.Value{} // what stands for a value that was removed
+	now := map[*ir.Value]*ir.Value{} // the replacement of each removed value
 	var kept []*ir.Value
 	for _, v := range f.Values {
 		for i, a := range v.Args {
@@ -163,7 +162,7 @@ func absorb(f *ir.Func, open func(*ir.Value) bool, rules map[*ir.Value]rule) {
 }
 
 // movers returns the values whose weights can be changed to add a row to all rows of x:
-// x itself, or, if x is a concat, those of its parts.
+// x itself or, if x is a concat, its parts.
 func movers(x *ir.Value, open func(*ir.Value) bool, count map[*ir.Value]int, rules map[*ir.Value]rule) (vs []*ir.Value, ok bool) {
 	if x.Op == nil || count[x] != 1 || rules[x].row != "" {
 		return nil, false
@@ -184,7 +183,7 @@ func movers(x *ir.Value, open func(*ir.Value) bool, count map[*ir.Value]int, rul
 	return nil, false
 }
 
-// leaves returns what v is the concat of, or v itself. A concat with other readers is not looked into.
+// leaves returns the parts of v, a concat, recursively, or v itself. A concat with several readers counts as one part.
 func leaves(v *ir.Value, count map[*ir.Value]int) []*ir.Value {
 	if v.Op != ir.OpConcat || count[v] != 1 {
 		return []*ir.Value{v}
@@ -192,17 +191,17 @@ func leaves(v *ir.Value, count map[*ir.Value]int) []*ir.Value {
 	return v.Args
 }
 
-// renamed are the ops whose bundles a rule may change, or that a fused op reads
-// together with such.
+// renamed lists the ops whose bundles a rule may change, or that a fused op reads together
+// with a changed bundle.
 var renamed = []*ir.Op{ir.OpLinear, ir.OpLayerNorm, ir.OpLookup, ir.OpConst, ir.OpAddRows, ir.OpAttention}
 
-// maxFolded bounds how many others a bundle is folded into, which are looked through for each. Released models take two.
+// maxFolded bounds the folded versions of a bundle, because each new one is compared with all others. Released models need two.
 const maxFolded = 64
 
-var errFolded = fmt.Errorf("it would be folded into more than %d others; have values share norms and scales", maxFolded)
+var errFolded = fmt.Errorf("folding would make more than %d versions of it; have values share norms and scales", maxFolded)
 
-// rename gives every value with a rule its folded bundle, and moves the other bundles
-// of the same parent along.
+// rename gives every value with a rule its folded bundle, and renames the other bundles of
+// the same parent with it.
 func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string]string) error {
 	family := map[string][]*ir.Value{} // by parent
 	var parents []string
@@ -211,7 +210,7 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 			continue
 		}
 		parent, _ := cutLast(v.Bundle)
-		if parent == "" { // no fused op reads it together with others
+		if parent == "" { // no fused op reads it together with other bundles
 			parent = v.Bundle
 		}
 		if family[parent] == nil {
@@ -250,10 +249,10 @@ func rename(p *ir.Program, f *ir.Func, rules map[*ir.Value]rule, made map[string
 	return nil
 }
 
-// agreeing splits values into groups, the first as large as can be, in which no two make
-// different things of one bundle: no suffix would serve both.
+// agreeing splits values into groups, the first as large as possible, so that no two values of a
+// group fold different constants into the same bundle: they cannot share a suffix.
 func agreeing(vs []*ir.Value, rules map[*ir.Value]rule) (groups [][]*ir.Value, err error) {
-	var made []map[string]string // by bundle, of each group
+	var made []map[string]string // the keys of each group, by bundle
 	for _, v := range vs {
 		k := key(v, rules)
 		n := slices.IndexFunc(made, func(m map[string]string) bool { return m[v.Bundle] == "" || m[v.Bundle] == k })
@@ -284,7 +283,7 @@ func refold(bundle, suffix string) string {
 	return parent + suffix + "." + last
 }
 
-// key names what the folded bundle of v is made of.
+// key identifies the sources of v's folded bundle: the bundle and its rule.
 func key(v *ir.Value, rules map[*ir.Value]rule) string {
 	r, ok := rules[v]
 	if !ok {
@@ -293,8 +292,8 @@ func key(v *ir.Value, rules map[*ir.Value]rule) string {
 	return fmt.Sprintf("%s norm=%s scale=%x gamma=%s row=%s:%d", v.Bundle, r.norm, r.scale, r.gamma, r.row, r.index)
 }
 
-// free reports whether every value can have its bundle under the suffix: either
-// nobody has it, or it was made of the same.
+// free reports whether the suffix serves every value: its bundle with the suffix does not
+// exist yet, or has the same key.
 func free(p *ir.Program, vs []*ir.Value, suffix string, rules map[*ir.Value]rule, made map[string]string) bool {
 	want := map[string]string{}
 	for _, v := range vs {
@@ -310,8 +309,8 @@ func free(p *ir.Program, vs []*ir.Value, suffix string, rules map[*ir.Value]rule
 	return true
 }
 
-// declare adds the weights of the bundle `to`: those of v under the rule.
-// The zero rule renames them.
+// declare adds the weights of the bundle to: the weights of v, folded by the rule.
+// The zero rule only renames them.
 func declare(p *ir.Program, v *ir.Value, to string, r rule) error {
 	keep := func(field string) error {
 		w := p.Field(v.Bundle, field)
@@ -362,24 +361,24 @@ func declare(p *ir.Program, v *ir.Value, to string, r rule) error {
 	return err
 }
 
-// load reads a weight that may be absent.
+// load reads a weight, which may be nil.
 func load(w *ir.Weight) ([]float32, error) {
 	switch {
 	case w == nil:
 		return nil, nil
 	case w.Load == nil:
-		return nil, fmt.Errorf("weight @%s is bound to no checkpoint", w.Name)
+		return nil, fmt.Errorf("weight @%s has no data; bind a checkpoint first", w.Name)
 	}
 	return w.Load()
 }
 
-// addend is a row of a table; w nil: none.
+// addend is a row of a table; without w it is no row.
 type addend struct {
 	w     *ir.Weight
 	index int
 }
 
-// row returns the row, nil for none.
+// row returns the row, or nil if there is none.
 func (a addend) row() ([]float32, error) {
 	if a.w == nil {
 		return nil, nil
@@ -392,7 +391,7 @@ func (a addend) row() ([]float32, error) {
 	return x[a.index*n:][:n], nil
 }
 
-// foldedTable is scale * w + row, for every row of w.
+// foldedTable returns scale*w + row for every row of w.
 func foldedTable(w *ir.Weight, scale float64, a addend) ([]float32, error) {
 	ws, err := load(w)
 	if err != nil {
@@ -405,14 +404,14 @@ func foldedTable(w *ir.Weight, scale float64, a addend) ([]float32, error) {
 	for i, x := range ws {
 		y := scale * float64(x)
 		if row != nil {
-			y = float64(y) + float64(row[i%len(row)]) // converted: no fused multiply-add, on any CPU
+			y = float64(y) + float64(row[i%len(row)]) // the conversion keeps the compiler from fusing multiply and add on some CPUs
 		}
 		ws[i] = float32(y)
 	}
 	return ws, nil
 }
 
-// foldedWeight is scale * diag(gamma) * w * diag(g).
+// foldedWeight returns scale * diag(gamma) * w * diag(g).
 func foldedWeight(w, g, gamma *ir.Weight, scale float64) ([]float32, error) {
 	ws, err := load(w)
 	if err != nil {
@@ -440,7 +439,7 @@ func foldedWeight(w, g, gamma *ir.Weight, scale float64) ([]float32, error) {
 	return ws, nil
 }
 
-// foldedBias is scale * gamma * (b + w*beta) + row.
+// foldedBias returns scale * gamma * (b + w*beta) + row.
 func foldedBias(w, b, beta, gamma *ir.Weight, scale float64, a addend) ([]float32, error) {
 	bs, err := load(b)
 	if err != nil {
@@ -469,7 +468,7 @@ func foldedBias(w, b, beta, gamma *ir.Weight, scale float64, a addend) ([]float3
 	for i := range bs {
 		sum := float64(bs[i])
 		for j, x := range betas {
-			sum += float64(float64(ws[i*len(betas)+j]) * float64(x)) // converted: no fused multiply-add, on any CPU
+			sum += float64(float64(ws[i*len(betas)+j]) * float64(x)) // the conversion keeps the compiler from fusing multiply and add on some CPUs
 		}
 		sum = float64(scale * sum)
 		if gammas != nil {

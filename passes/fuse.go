@@ -7,16 +7,15 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// matcher compares the expansion of a proposed fused op with the values of a
-// function. A fusion is right because its expansion is what stands there, not
-// because its pass looked carefully.
+// matcher compares the expansion of a proposed fused op with the values of a function.
+// A fusion is correct because its expansion equals the program, however the pass found it.
 type matcher struct {
-	have map[*ir.Value]*ir.Value // by value of the expansion
+	have map[*ir.Value]*ir.Value // the function's value for each value of the expansion
 }
 
-// expand returns the result of the expansion of the proposal v, and a matcher that
-// knows the proposal's arguments. ok is false when there is none: the bundle lacks a
-// field, or a shape does not fit.
+// expand returns the result of the expansion of the proposed value v, and a matcher that
+// knows its arguments. ok is false if v does not expand, because the bundle lacks a field
+// or a shape does not fit.
 func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) {
 	g, err := p.Expand(v)
 	if err != nil {
@@ -29,9 +28,9 @@ func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) 
 	return g.Results[0], m, true
 }
 
-// match reports whether have computes what want, a value of the expansion, says:
-// the same op on the same weights and attributes, and so on up to the proposal's
-// arguments. The two arguments of add may be exchanged.
+// match reports whether have, a value of the function, computes want, a value of the
+// expansion: the same op with the same weights and attributes on matching arguments. The
+// two arguments of add may be exchanged.
 func (m *matcher) match(want, have *ir.Value) bool {
 	if known, ok := m.have[want]; ok {
 		return known == have
@@ -59,8 +58,8 @@ func (m *matcher) matchArgs(want, have []*ir.Value) bool {
 	return true
 }
 
-// private reports whether nobody but the matched values reads those that the
-// fusion makes disappear: all but the roots and the arguments.
+// private reports whether all values that the fusion removes, which are the matched ones but
+// the roots and the arguments, are read by matched values only.
 func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
 	seen := map[*ir.Value]int{}
 	for want := range m.have {
@@ -76,9 +75,8 @@ func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
 	return true
 }
 
-// fuse turns root into the fused op, under its own name, if that stands for
-// exactly what root and the values before it compute. What it replaces is left
-// for prune.
+// fuse turns root into the fused op, under its own name, if the op's expansion equals root
+// and the values before it. The replaced values are left for prune.
 func (x *fuser) fuse(root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, args ...*ir.Value) bool {
 	v := &ir.Value{Name: root.Name, Op: op, Args: args, Bundle: bundle, Attrs: attrs, Type: root.Type, Offset: -1}
 	result, m, ok := expand(x.p, v)
@@ -97,8 +95,8 @@ type fuser struct {
 	count counts
 }
 
-// fusing makes the Run of a pass that proposes a fused op for every value, in
-// order, and clears away what the fusions replaced.
+// fusing returns the Run function of a pass that calls propose for every value, in order, and
+// prunes the values that fusions replaced.
 func fusing(propose func(x *fuser, v *ir.Value)) func(*ir.Program, Options) error {
 	return func(p *ir.Program, _ Options) error {
 		for _, f := range p.Funcs {
@@ -112,7 +110,7 @@ func fusing(propose func(x *fuser, v *ir.Value)) func(*ir.Program, Options) erro
 	}
 }
 
-// follow returns argument i of v if v is the op, else nil; nil has no arguments.
+// follow returns argument i of v if v has the given op, else nil. v may be nil.
 func follow(v *ir.Value, op *ir.Op, i int) *ir.Value {
 	if v == nil || v.Op != op {
 		return nil
@@ -120,7 +118,7 @@ func follow(v *ir.Value, op *ir.Op, i int) *ir.Value {
 	return v.Args[i]
 }
 
-// under reports the parent of the bundle parent.field.
+// under returns the parent of a bundle called parent.field.
 func under(bundle, field string) (parent string, ok bool) {
 	n := len(bundle) - len(field) - 1
 	if n < 1 || bundle[n] != '.' || bundle[n+1:] != field {

@@ -6,8 +6,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// FuseAttention makes one op of an attention whose operands are columns of a fused
-// qkv, and one of the output projection with its norm and residual.
+// FuseAttention fuses an attention whose operands are columns of a fused qkv into one op,
+// and the output projection with its norm and residual into another.
 //
 //	q = cols i {at=0 len=4}               : f32[3,4]
 //	k = cols i {at=4 len=4}               : f32[3,4]
@@ -22,8 +22,8 @@ import (
 //	c = selfattention i {heads=2 scale=1 base=2}        : f32[3,4]
 //	a = attnout c, x, @l0.attn.v~f {eps=1e-05} : f32[3,4]
 //
-// With the queries in another value than keys and values it is crossattention q, kv,
-// or q, kv, kv2, ... where the keys and values are joined from several.
+// If the queries are in another value than keys and values, the op is crossattention q, kv,
+// or crossattention q, kv, kv2, ... if keys and values are joined from several values.
 var FuseAttention = &Pass{
 	Name:    "fuse-attention",
 	Needs:   []*Property{Routed},

@@ -14,8 +14,8 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
 //
-// and a lookup in tok with its pos becomes embed, from whatever row of pos on. Both may
-// lack positions.
+// and a lookup in tok with rows of pos added, from any row on, becomes embed. Both ops may
+// lack position embeddings.
 var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
 	Needs:   []*Property{Routed},

@@ -2,7 +2,7 @@ package passes
 
 import "github.com/multiway-go/multiway/ir"
 
-// FuseFFN makes one op of a pre-norm feed-forward block with its residual.
+// FuseFFN fuses a pre-norm feed-forward block with its residual into one op.
 //
 //	n = layernorm x {eps=1e-05}     : f32[3,4]
 //	h = linear n, @l0.ffn.v~f.fc1   : f32[3,8]
@@ -15,7 +15,7 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
 //
-// Either norm may be missing, and may have its weights (ln, sub) or not. The ffn has the attribute act of its gelu.
+// Either norm may be missing, and each norm may have weights (ln, sub) or not. The ffn has the attribute act of its gelu.
 var FuseFFN = &Pass{
 	Name:    "fuse-ffn",
 	Needs:   []*Property{Routed},
@@ -50,7 +50,7 @@ var FuseFFN = &Pass{
 	}),
 }
 
-// unnorm looks through a norm: what it normalises, and its eps under the name key.
+// unnorm returns the argument of v, a norm, and its epsilon as the attribute key; v itself if it is not a norm.
 func unnorm(v *ir.Value, key string) (*ir.Value, ir.Attrs) {
 	if x := follow(v, ir.OpLayerNorm, 0); x != nil {
 		return x, ir.Attrs{ir.FloatAttr(key, v.Attrs.Float("eps", 0))}

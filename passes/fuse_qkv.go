@@ -8,8 +8,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// FuseQKV makes one op of the linears before an attention, with the norm they
-// share, so that one matrix product computes queries, keys and values.
+// FuseQKV fuses the linears before an attention, with the norm they share, into one op, so
+// that one matrix product computes queries, keys and values.
 //
 //	n = layernorm x {eps=1e-05}      : f32[3,4]
 //	q = linear n, @l0.attn.v~f.q     : f32[3,4]
@@ -25,13 +25,13 @@ import (
 //	v = cols i {at=8 len=4}          : f32[3,4]
 //	c = attention q, k, v {heads=2 scale=1 base=2} : f32[3,4]
 //
-// where fuse-attention takes over. If the operands are joined from several
-// segments, each segment gets its qkv and these are joined instead. If the queries
-// come from elsewhere, such as one selected row, they get a qkv {parts=q}, and keys
-// and values one of {parts=kv}, which several attentions may share.
+// which fuse-attention then fuses. If the operands are joined from several segments, each
+// segment gets a qkv, and the qkvs are joined instead. If the queries have another input,
+// such as one selected row, they get a qkv {parts=q}, and keys and values get a qkv
+// {parts=kv}, which several attentions may share.
 //
-// Only an attention that fuse-attention will accept is touched: a fused qkv pads
-// its heads, so nothing else could read it.
+// Only attentions that fuse-attention will accept are changed: a fused qkv pads its heads,
+// so no other op could read it.
 var FuseQKV = &Pass{
 	Name:    "fuse-qkv",
 	Needs:   []*Property{Routed},
@@ -72,7 +72,7 @@ func fuseQKV(p *ir.Program, f *ir.Func) error {
 // operandPair is the keys and values of an attention.
 type operandPair struct{ k, v *ir.Value }
 
-// attentions is a function under rewriting.
+// attentions is the state of rewriting one function.
 type attentions struct {
 	*editor
 	count   counts
@@ -80,14 +80,14 @@ type attentions struct {
 	fused   map[operandPair]*ir.Value   // the kv of a pair that several attentions read
 }
 
-// group is the linears of one segment that become one qkv.
+// group holds the linears of one segment that become one qkv.
 type group struct {
 	linears []*ir.Value // q, k and v, or some of them
-	qkv     *ir.Value   // the proposal
+	qkv     *ir.Value   // the proposed fused value
 }
 
-// fuse rewrites the operands of the attention c, if they allow it. Attentions that
-// share keys and values are rewritten all or none.
+// fuse rewrites the operands of the attention c if they fit. Either all attentions that
+// share keys and values are rewritten, or none.
 func (e *attentions) fuse(c *ir.Value) error {
 	q, k, v := c.Args[0], c.Args[1], c.Args[2]
 	pair := operandPair{k, v}
@@ -147,23 +147,23 @@ func (e *attentions) fuse(c *ir.Value) error {
 	return e.operands(c, 1, kv, cols, k.Name, v.Name)
 }
 
-// operands makes the arguments of c from the first on columns of i, a part each, called
-// by the names.
+// operands replaces the arguments of c, from number first on, by columns of i: one part of
+// cols columns for each name.
 func (e *editor) operands(c *ir.Value, first int, i *ir.Value, cols int, names ...string) error {
 	for n, old := range c.Args[first:] {
 		x, err := e.emit(ir.OpCols, names[n], "", ir.Attrs{ir.IntAttr("at", n*cols), ir.IntAttr("len", cols)}, i)
 		if err != nil {
 			return err
 		}
-		// The operand's own line goes at once: its name is taken over.
+		// The old operand is removed at once, because the new value has its name.
 		e.out = slices.DeleteFunc(e.out, func(v *ir.Value) bool { return v == old })
 		c.Args[first+n] = x
 	}
 	return nil
 }
 
-// propose pairs the linears of each segment and returns a qkv for each of them, or
-// nil if one of them does not fit. parts is the attribute, "" for all three.
+// propose groups the linears of each segment and returns a group with its qkv for each, or
+// nil if a segment does not fit. parts is the attribute of the qkvs, "" for all three parts.
 func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operands ...[]*ir.Value) []group {
 	var groups []group
 	for s := range operands[0] {
@@ -190,8 +190,8 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 		x, eps := unnorm(first.Args[0], "eps")
 		all := append(eps, attrs...)
 		if !g.propose(e.p, count, bundle, all, x) && !g.propose(e.p, count, bundle, attrs, first.Args[0]) {
-			// A norm that others read too, and that has weights which fold left in it, is
-			// computed once more: without it the op would leave those weights out.
+			// A norm that other values read too, and whose weights fold did not move, is
+			// repeated inside the op: without it the op would not apply those weights.
 			norm := first.Args[0]
 			readers := count[norm]
 			count[norm] = len(g.linears)
@@ -206,7 +206,7 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 	return groups
 }
 
-// propose sets g.qkv if the op on these operands is exactly g's linears.
+// propose sets g.qkv and returns true if the op on these operands expands to exactly g's linears.
 func (g *group) propose(p *ir.Program, count map[*ir.Value]int, bundle string, attrs ir.Attrs, x *ir.Value) bool {
 	g.qkv = &ir.Value{Op: ir.OpQKV, Bundle: bundle, Attrs: attrs, Args: []*ir.Value{x}}
 	result, m, ok := expand(p, g.qkv)
@@ -220,8 +220,8 @@ func (g *group) propose(p *ir.Program, count map[*ir.Value]int, bundle string, a
 	return len(parts) == len(g.linears) && m.matchArgs(parts, g.linears) && m.private(count, g.linears...)
 }
 
-// joined emits the groups' qkvs, and their concat if there are several. Their names
-// follow those of the operand and its parts: q2.v gives i2.v.
+// joined emits the groups' qkvs, and their concat if there are several. They are named after
+// the operand and its parts: q2.v gives i2.v.
 func (e *editor) joined(groups []group, operand *ir.Value) (*ir.Value, error) {
 	var parts []*ir.Value
 	for _, g := range groups {
@@ -238,7 +238,7 @@ func (e *editor) joined(groups []group, operand *ir.Value) (*ir.Value, error) {
 	return e.emit(ir.OpConcat, e.fused(operand), "", nil, parts...)
 }
 
-// fused names what takes the place of v: the op's letter for v's, its number and suffix kept.
+// fused returns the name of the value that replaces v: v's name with its leading letters replaced by the hint of qkv.
 func (e *editor) fused(v *ir.Value) string {
 	return e.fresh(ir.OpQKV.Hint + strings.TrimLeftFunc(v.Name, unicode.IsLetter))
 }

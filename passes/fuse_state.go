@@ -6,9 +6,9 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// FuseState makes one op of keys and values that are stored for a later call, with the
-// norm before them if nothing else reads it, and one of the queries of an attention
-// over stored keys and values.
+// FuseState fuses keys and values that are stored for a later call into one op, with the norm
+// before them if nothing else reads it, and the queries of an attention over stored keys and
+// values into another.
 //
 //	k = linear n, @l0.attn.v~f.k     : f32[2,4]
 //	v = linear n, @l0.attn.v~f.v     : f32[2,4]
@@ -22,10 +22,9 @@ import (
 //	v = cols i {at=4 len=4}          : f32[2,4]
 //	new = store i {slot=0 rows=1}    : f32[1,8]
 //
-// and an attention of q over k and v, or over what a state and they are joined to, has
-// q from a qkv {parts=q}. A state is stored as it was computed, its heads padded, which
-// is how the attention reads it. The key bias stays: a later call's queries are not
-// those of this one.
+// and an attention of q over k and v, or over the join of a state with them, gets q from a
+// qkv {parts=q}. The state holds the rows of the qkv with their heads padded, the form that
+// attention reads. The bias of the keys stays, because queries of a later call meet it too.
 var FuseState = &Pass{
 	Name:    "fuse-state",
 	Needs:   []*Property{Routed},
@@ -43,10 +42,10 @@ var FuseState = &Pass{
 	},
 }
 
-// stored is a function under rewriting.
+// stored is the state of rewriting one function.
 type stored struct {
 	*editor
-	rest  []*ir.Value // its old values from here on
+	rest  []*ir.Value // the old values that are not rewritten yet
 	count counts
 }
 
@@ -77,7 +76,7 @@ func fuseState(e *stored) error {
 	return nil
 }
 
-// pair replaces kv, keys beside values, if all that reads it are stores.
+// pair replaces kv, the keys beside the values, if stores are its only readers.
 func (e *stored) pair(kv *ir.Value, heads int) (done bool, err error) {
 	if len(kv.Args) != 2 || kv.Args[0] == kv.Args[1] || slices.Contains(e.f.Results, kv) {
 		return false, nil
@@ -116,8 +115,8 @@ func (e *stored) pair(kv *ir.Value, heads int) (done bool, err error) {
 	return true, nil
 }
 
-// queries makes the queries of the attention c a fused value, if its keys and values
-// are, part by part, halves of fused values or of states.
+// queries replaces the queries of the attention c by a fused value, if each part of its keys
+// and values is half of a fused value or of a state.
 func (e *stored) queries(c *ir.Value) error {
 	count := e.count
 	heads := c.Attrs.Int("heads", 1)
@@ -142,7 +141,7 @@ func (e *stored) queries(c *ir.Value) error {
 	return err
 }
 
-// replace makes every reader from here on take v in place of old.
+// replace makes every value that is not rewritten yet read v in place of old.
 func (e *stored) replace(old, v *ir.Value) {
 	for _, u := range e.rest {
 		if slices.Contains(u.Args, old) {

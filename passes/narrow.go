@@ -9,8 +9,8 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Narrow stores as Options.Precision says: the matrices of linears, those in fused ops
-// included, and the tables of lookups.
+// Narrow stores the matrices of linears, in fused ops too, and the tables of lookups in the
+// formats of Options.Precision.
 //
 //	weight @language.embed.tok.w f32[9,4]
 //	weight @l0.ffn.v~f.fc1.w f32[8,4]
@@ -20,12 +20,12 @@ import (
 //	weight @language.embed.tok.w bf16[9,4]
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
-// A value goes to the nearest of the type, ties to even. Of bytes a row, which is an output
-// channel or a token, is a scale times integers of at most asm.MaxByte. Kernels and
-// interpreter round the rows of what is multiplied too, where the type's row says so.
-// A weight keeps its name, for all functions at once. Biases, norms, tables of positions,
-// softmax, attention scores and residuals stay in float32, and so does what a product could
-// not read: a matrix of bytes that is a table too.
+// Each number is rounded to the nearest of the type, ties to even. An int8 weight has a scale
+// per row, which is an output channel or a token, and integers of at most asm.MaxByte. For some
+// types kernels and interpreter also round the rows that the matrix is multiplied by. A weight
+// keeps its name and is changed for all functions at once. Biases, norms, position tables,
+// softmax, attention scores and residuals stay in float32, and so does a weight that is both
+// an int8 matrix and a table, which no kernel can read.
 var Narrow = &Pass{
 	Name:    "narrow",
 	Needs:   []*Property{Fused},
@@ -41,7 +41,7 @@ var Narrow = &Pass{
 	},
 }
 
-// narrowed returns the types of the weights that are stored in another than float32.
+// narrowed returns the types of the weights that are not stored in float32.
 func narrowed(p *ir.Program, m precision.Map) map[*ir.Weight]ir.DType {
 	to := map[*ir.Weight]ir.DType{}
 	if m.Exact() {
@@ -74,8 +74,8 @@ func narrowed(p *ir.Program, m precision.Map) map[*ir.Weight]ir.DType {
 	return to
 }
 
-// foldable returns what says of a value whether its weights may be changed: they are float32, and not to be stored in a type
-// of which a checkpoint's values are kept bit for bit.
+// foldable returns a function that reports whether a value's weights may be changed: they are float32, and will not be stored in
+// a type that checkpoints have, whose weights a model keeps bit for bit.
 func foldable(p *ir.Program, m precision.Map) func(v *ir.Value) bool {
 	to := narrowed(p, m)
 	return func(v *ir.Value) bool {
@@ -90,7 +90,7 @@ func foldable(p *ir.Program, m precision.Map) func(v *ir.Value) bool {
 	}
 }
 
-// narrow declares w in the type and rounds it when it is loaded.
+// narrow changes the type of w; its numbers are rounded when they are loaded.
 func narrow(w *ir.Weight, to ir.DType) {
 	w.Type.DType = to
 	from, k := w.Load, w.Type.Cols()
@@ -110,14 +110,14 @@ func narrow(w *ir.Weight, to ir.DType) {
 				}
 			}
 		} else if i := ir.Round(f, to); i >= 0 {
-			return nil, fmt.Errorf("element %d is %v, which does not fit %v; use bf16 or f32", i, f[i], to)
+			return nil, fmt.Errorf("element %d is %v, which %v cannot hold; use bf16 or f32", i, f[i], to)
 		}
 		return f, nil
 	}
 }
 
-// Narrowed returns w as Narrow leaves it where it is to be stored in the type: it loads
-// rounded values. The weight itself and what it loads stay as they are.
+// Narrowed returns a copy of w as Narrow stores it in the type: it loads rounded numbers. w
+// itself is not changed.
 func Narrowed(w *ir.Weight, to ir.DType) *ir.Weight {
 	r := *w
 	if from := w.Load; from != nil {

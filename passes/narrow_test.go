@@ -105,7 +105,7 @@ func TestNarrow(t *testing.T) {
 	if q, err = passes.Run(p, passes.Options{Precision: precision.Uniform("f16")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "element 1 is 70000, which does not fit f16; use bf16 or f32") {
+	if _, err := q.Weight("fc1.w").Load(); err == nil || !strings.Contains(err.Error(), "element 1 is 70000, which f16 cannot hold; use bf16 or f32") {
 		t.Errorf("70000 as f16: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Pack gives every weight its layout and its place in the blob. No data moves:
-// whoever writes the blob packs each weight as its layout says.
+// Pack gives every weight a layout and an offset in the weight file (blob). It moves no
+// data: package codegen packs each weight into its layout when it writes the file.
 //
 //	weight @l0.attn.v~f.q.w f32[4,4]
 //
@@ -19,19 +19,19 @@ import (
 //
 //	weight @l0.attn.v~f.q.w f32[4,4] layout=panel16 at 4096
 //
-// Matrices of linears and their biases are panel16 (asm.WeightLayout reads the
-// word); where the heads of a qkv are no whole panels it is panel16-heads2x10.
-// The tables of a relative position bias are stored column by column, that of the
-// image from its last row to its first (asm.PackColumns), so that the bias of a
-// query for neighbouring keys is one run. A table of bytes is rows-scaled, with a scale
-// a row. Everything else is row-major. The weights q, k and v of a bundle are neighbours
-// in that order, and so are their biases, so that one product reads all three, or k
-// and v; if only some have a bias the others get one of zeros.
+// Matrices of linears and their biases have the layout panel16 (see asm.WeightLayout), or
+// panel16-heads2x10 if the heads of a qkv are not whole panels. The tables of a relative
+// position bias are stored column by column, the image's table from its last row to its
+// first (asm.PackColumns), so that the biases of a query for neighbouring keys are
+// adjacent. An int8 table is rows-scaled, with a scale per row. Everything else is
+// row-major. The weights q, k and v of a bundle are neighbours in that order, and so are
+// their biases, so that one product reads all three, or k and v. If only some of them have
+// a bias, the others get a bias of zeros.
 //
-// Weights that the same functions use form a group; groups that more functions use
-// come first. A group starts on a page, so that an expert that is not used is never
-// read; a weight starts on a multiple of 64 bytes. A weight that two ops need in
-// different layouts is there twice, the second time under a bundle called ~2.
+// Weights that are used by the same functions form a group; groups of more functions come
+// first. A group starts on a page, so that experts which are not used are never read into
+// memory. A weight starts on a multiple of 64 bytes. If two ops need a weight in different
+// layouts, it is stored twice, the second time in a bundle whose name ends in ~2.
 var Pack = &Pass{
 	Name:    "pack",
 	Needs:   []*Property{Selected},
@@ -45,8 +45,8 @@ const (
 	weightAlign = 64
 )
 
-// Packed programs have every weight in the blob: aligned, apart, without waste,
-// and in the layout that its readers want.
+// Packed is the property that every weight has an offset and the layout that its readers
+// need, and that weights are aligned, do not overlap and leave no holes.
 var Packed = &Property{Name: "packed", Check: checkPacked}
 
 func pack(p *ir.Program, _ Options) error {
@@ -83,7 +83,7 @@ func pack(p *ir.Program, _ Options) error {
 
 func align(n, to int64) int64 { return (n + to - 1) / to * to }
 
-// storedBytes is the size of a weight in the blob.
+// storedBytes returns the size of a weight in the weight file.
 func storedBytes(w *ir.Weight) (int64, error) {
 	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.DType.Scaled(), w.Type.At(0)...)
 	if err != nil {
@@ -92,7 +92,7 @@ func storedBytes(w *ir.Weight) (int64, error) {
 	return n, nil
 }
 
-// want is a layout that an op needs one of its weights in.
+// want is a weight of an op with the layout that the op needs.
 type want struct {
 	w      *ir.Weight
 	layout string
@@ -151,10 +151,10 @@ func headsOf(v, s *ir.Value) (heads, d int) {
 	return heads, s.Type.Cols() / heads
 }
 
-// separate gives a value that needs a weight in another layout than a value before
-// it a copy of its bundle.
+// separate gives a value a copy of its bundle if it needs a weight in another layout than an
+// earlier value does.
 func separate(p *ir.Program) error {
-	layouts := map[string]string{} // by weight, of the values so far
+	layouts := map[string]string{} // the layout of each weight that a value so far uses
 	for _, f := range p.Funcs {
 		for _, v := range f.Values {
 			ws := wants(p, f, v)
@@ -190,7 +190,7 @@ func separate(p *ir.Program) error {
 	return nil
 }
 
-// fillBiases gives q, k and v of a bundle a bias each if one of them has one.
+// fillBiases adds biases of zeros to q, k and v of a bundle if one of them has a bias.
 func fillBiases(p *ir.Program) error {
 	for _, f := range p.Funcs {
 		for _, v := range f.Values {
@@ -241,12 +241,12 @@ func layouts(p *ir.Program) map[*ir.Weight]string {
 	return m
 }
 
-// groups lists all weights: a group for each set of functions that use them, in the
-// order of first use, neighbours together.
+// groups returns all weights, grouped by the set of functions that use them. A group lists its
+// weights in the order of first use, with neighbours together.
 func groups(p *ir.Program) [][]*ir.Weight {
 	type unit struct {
 		weights []*ir.Weight
-		used    []bool // by function
+		used    []bool // whether each function uses it
 	}
 	var units []*unit
 	home := map[*ir.Weight]*unit{}
@@ -269,7 +269,7 @@ func groups(p *ir.Program) [][]*ir.Weight {
 			}
 		}
 	}
-	for _, w := range p.Weights { // kept for the Go API alone
+	for _, w := range p.Weights { // exported weights that no function uses
 		if home[w] == nil {
 			units = append(units, &unit{weights: []*ir.Weight{w}, used: make([]bool, len(p.Funcs))})
 		}
@@ -304,8 +304,8 @@ func groups(p *ir.Program) [][]*ir.Weight {
 	return out
 }
 
-// neighbours returns, for each weight that must stand beside others in the blob, all
-// of these in order.
+// neighbours returns, for each weight that must be adjacent to others in the weight file, the
+// list of all of them in order.
 func neighbours(p *ir.Program) map[*ir.Weight][]*ir.Weight {
 	m := map[*ir.Weight][]*ir.Weight{}
 	for _, f := range p.Funcs {
@@ -343,11 +343,11 @@ func checkPacked(p *ir.Program, _ Options) error {
 		layout, used := layouts[w]
 		switch {
 		case w.Offset < 0:
-			return fmt.Errorf("weight @%s has no place", w.Name)
+			return fmt.Errorf("weight @%s has no offset", w.Name)
 		case w.Offset%weightAlign != 0:
-			return fmt.Errorf("weight @%s at %d is not on a multiple of %d", w.Name, w.Offset, weightAlign)
+			return fmt.Errorf("weight @%s is at %d, want a multiple of %d", w.Name, w.Offset, weightAlign)
 		case w.Offset < end:
-			return fmt.Errorf("weight @%s at %d begins inside the one before it, which ends at %d", w.Name, w.Offset, end)
+			return fmt.Errorf("weight @%s is at %d, inside the weight before it, which ends at %d", w.Name, w.Offset, end)
 		case w.Offset-end >= groupAlign:
 			return fmt.Errorf("weight @%s at %d leaves a hole after %d", w.Name, w.Offset, end)
 		case !used && !w.Export:
@@ -361,7 +361,7 @@ func checkPacked(p *ir.Program, _ Options) error {
 		end = w.Offset + size
 	}
 	if n := len(groups(p)); pages > n {
-		return fmt.Errorf("%d weights begin a page, want %d at most, one a group", pages, n)
+		return fmt.Errorf("%d weights begin a page, want at most %d, one per group", pages, n)
 	}
 	row := neighbours(p)
 	for _, w := range ws {

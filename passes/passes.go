@@ -11,50 +11,49 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Pass rewrites a program. Run either applies or leaves the program as it is; it
-// edits functions in place, but a weight only ever by adding a new one, since
-// functions share them.
+// Pass rewrites a program. Run either applies or leaves the program as it is. It edits
+// functions in place, but it never edits a weight, which functions share: it adds a new one.
 type Pass struct {
 	Name    string
-	Needs   []*Property // hold before
-	Sets    []*Property // hold after, and after every later pass
+	Needs   []*Property // must hold before it runs
+	Sets    []*Property // hold after it, and after every later pass
 	Numeric Numeric
 	Run     func(p *ir.Program, o Options) error
 }
 
-// Property is a fact about a program that a pass establishes and no later pass may undo.
+// Property is a fact about a program that a pass establishes. No later pass may undo it.
 type Property struct {
 	Name  string
 	Check func(p *ir.Program, o Options) error
 }
 
-// Numeric is what a pass promises about the numbers, in the float64 interpreter.
+// Numeric says how far a pass may change the results of the float64 interpreter.
 type Numeric uint8
 
 const (
-	Exact   Numeric = iota // the same up to the rounding of float64
+	Exact   Numeric = iota // equal up to rounding in float64
 	Rounded                // some weights were recomputed, and rounded once to float32
 	Reduced                // weights were rounded to the type that Options.Precision names
 )
 
-// Tolerance is the largest difference to expect of outputs of size 1.
+// Tolerance returns the largest difference to expect in outputs of magnitude 1.
 func (n Numeric) Tolerance() float64 {
 	return [...]float64{1e-9, 1e-4, 1e-1}[n]
 }
 
 // All is the pipeline, in order.
 var All = []*Pass{
-	Route,         // first: every later pass sees one expert a value
-	Prune,         // what no function uses is gone before weights are touched
+	Route,         // first: in every later pass a value has one expert
+	Prune,         // weights that no function uses are gone before weights are changed
 	Rows,          // before fold: a row that is selected early gets its own norm, which then folds too
 	Fold,          // before fusing: fewer ops to match
 	Smooth,        // after fold, which leaves norms bare; before fusing, which reads bundles
 	FuseEmbed,     // independent of the next three
-	FuseState,     // before fuse-qkv, which would leave keys and values with two readers alone
-	FuseQKV,       // before attention, which wants its operand in one value
+	FuseState,     // before fuse-qkv, which does not fuse keys and values that have two readers
+	FuseQKV,       // before fuse-attention, whose op takes queries, keys and values as one value
 	FuseAttention, // after this only the feed-forward blocks are primitives
 	FuseFFN,       // the last fusion: it sets Fused
-	Narrow,        // after every rule about float32 weights
+	Narrow,        // after all passes that compute with float32 weights
 	Select,        // needs the final ops
 	Pack,          // needs the kernels' layouts
 	Plan,          // last: needs the final order of values
@@ -62,16 +61,16 @@ var All = []*Pass{
 
 // Options are the parameters of a compilation.
 type Options struct {
-	// Rows is the most packed rows a segment has in one call, over all sequences
-	// of the batch: it sizes the arena. At least one sequence must fit. 0 means 2048.
+	// Rows bounds the packed rows of a segment in one call, over all sequences of
+	// the batch; the arena is sized for it. At least one sequence must fit. 0 means 2048.
 	Rows int
-	// Precision says how matrices and tables are stored.
+	// Precision gives the formats in which matrices and tables are stored.
 	Precision precision.Map
-	// Smooth has the gain and bias of norms, by the module that reads them.
+	// Smooth gives norms a gain and a bias, by the name of the norm.
 	Smooth map[string]Smoothing
-	// Upto names the pass to stop after; "" runs all.
+	// Upto names the last pass to run; "" runs all.
 	Upto string
-	// After, if not nil, sees the program after each pass. It must not change it.
+	// After, if not nil, is called after each pass with the program, which it must not change.
 	After func(pass *Pass, p *ir.Program) error
 }
 
@@ -91,17 +90,17 @@ func Named(name string) (*Pass, error) {
 		}
 		names = append(names, pass.Name)
 	}
-	return nil, fmt.Errorf("no pass is called %q; the passes are %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown pass %q; the passes are %s", name, strings.Join(names, ", "))
 }
 
 // Run returns the program after the passes of All up to o.Upto; p is unchanged.
-// The program is verified, and every property set so far is checked, after every
-// pass: a later pass cannot undo an earlier one in silence.
+// After every pass it verifies the program and checks every property set so far, so
+// that no later pass undoes an earlier one unnoticed.
 //
 // The result's weights load through the weights of p, so bind p to a checkpoint first.
 func Run(p *ir.Program, o Options) (*ir.Program, error) {
 	if o.Rows < 0 || o.Rows > ir.MaxDim {
-		return nil, fmt.Errorf("limits.rows is %d; want 1..%d, or 0 for %d", o.Rows, ir.MaxDim, Options{}.rows())
+		return nil, fmt.Errorf("limits.rows is %d, want 1 to %d, or 0 for %d", o.Rows, ir.MaxDim, Options{}.rows())
 	}
 	if err := o.Precision.Check(); err != nil {
 		return nil, err
@@ -132,7 +131,7 @@ func Run(p *ir.Program, o Options) (*ir.Program, error) {
 	return p, nil
 }
 
-// apply runs one pass on p and checks what holds after it.
+// apply runs one pass on p, verifies the program and checks the properties in set, to which it adds the pass's own.
 func apply(pass *Pass, p *ir.Program, o Options, set *[]*Property) error {
 	for _, need := range pass.Needs {
 		if !slices.Contains(*set, need) {
@@ -147,7 +146,7 @@ func apply(pass *Pass, p *ir.Program, o Options, set *[]*Property) error {
 		return errors.Join(errors.New("made a program that does not verify"), err)
 	}
 	errs := make([]error, len(*set))
-	var checks sync.WaitGroup // they only read, and are most of the work of compiling a deep model
+	var checks sync.WaitGroup // the checks only read, and take most of the time of compiling a deep model
 	for i, prop := range *set {
 		checks.Go(func() { errs[i] = prop.Check(p, o) })
 	}

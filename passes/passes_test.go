@@ -103,7 +103,7 @@ func TestModels(t *testing.T) {
 				return nil
 			}})
 			if half := slices.ContainsFunc(p.Weights, func(w *ir.Weight) bool { return w.Type.DType != ir.F32 }); half {
-				if err == nil || !strings.Contains(err.Error(), "no kernel reads that") {
+				if err == nil || !strings.Contains(err.Error(), "no kernel reads") {
 					t.Fatalf("error %v, want one about weights stored in 16 bits", err)
 				}
 				return
@@ -214,7 +214,7 @@ func TestErrors(t *testing.T) {
 		{"large arena", "weight @w.w f32[1000000,4]\nfunc f(x: f32[1,4]) {\n y = linear x, @w : f32[1,1000000]\n return y\n}",
 			Options{Rows: ir.MaxDim}, "lower limits.rows"},
 		{"unknown pass", "func f(x: f32[T,4]) {\n y = gelu x : f32[T,4]\n return y\n}",
-			Options{Upto: "fuse"}, `no pass is called "fuse"`},
+			Options{Upto: "fuse"}, `unknown pass "fuse"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := ir.Parse(c.name, []byte(head+c.text))
@@ -274,7 +274,7 @@ func TestDriver(t *testing.T) {
 			v := value(p, "y")
 			v.Attrs = v.Attrs.With(ir.IntAttr("hidden", int(v.Offset)))
 		}, "not planned"},
-		{"outside", func(p *ir.Program) { p.Funcs[0].Arena -= weightAlign }, "not in the arena"},
+		{"outside", func(p *ir.Program) { p.Funcs[0].Arena -= weightAlign }, "want them inside the arena"},
 		{"ld", func(p *ir.Program) {
 			v := value(p, "a")
 			v.Attrs = v.Attrs.With(ir.IntAttr("ld", 8))

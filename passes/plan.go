@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Plan gives every value its place in the arena, large enough for the most rows a
-// call may have.
+// Plan gives every value an offset in the arena, with room for the largest number of rows
+// that a call may have.
 //
 //	i.v = qkv x.v, @l0.attn.v~f {...}  : f32[197,2304]
 //	i.l = qkv x.l, @l0.attn.l~f {...}  : f32[T,2304]
@@ -29,27 +29,28 @@ import (
 //	c.v = rows c {at=0 len=197 ld=784}           : f32[197,768] at 37287040
 //	a.v = attnout c.v, x.v, @l0.attn.v~f {... ld=784 tmp=0} : f32[197,768] at 56310016
 //
-// where x.v was at 56310016 too: it was read for the last time.
+// where x.v was at 56310016 too: no later value reads it.
 //
-// A value is a list of sections, runs of packed rows: the rows of all sequences in
-// one segment, then those in the next. `at` is where its whole begins; a section
-// after the first follows the actual rows of those before it, which only the run
-// knows. So the arguments of a concat are computed inside it, rows are a view, and
-// neither moves data. Dimensions are in bytes for offsets (at, tmp, hidden) and in
-// floats for ld.
+// A value is a list of sections (see ir.Sections): the rows of all sequences in one
+// segment, then the rows of all sequences in the next. `at` is the offset of the first
+// section of the whole value that it is part of. Each further section directly follows the
+// rows of the sections before it, whose number is known only when a batch runs. So the
+// arguments of a concat are computed inside it, rows is a view, and neither moves data.
+// Offsets (at, tmp, hidden) are in bytes, ld is in floats.
 //
-// ld is asm.Stride of the columns in memory: heads of a qkv are padded. tmp holds
-// the operand's norm (of embed_patches: the patches), as many rows as the operand,
-// of an ffn `block` rows; hidden holds the ffn's hidden rows, `block` too. Their
-// leading dimension is asm.Stride of their columns.
+// ld is asm.Stride of the columns in memory, where the heads of a qkv are padded. tmp is
+// the offset of the operand's norm, of as many rows as the operand; in an ffn it has
+// `block` rows, and in embed_patches it holds the patches. hidden is the offset of an
+// ffn's hidden rows, `block` of them. The leading dimension of both is asm.Stride of their
+// columns.
 //
-// An op that allows it writes over an argument that nobody reads later. Results
-// stay to the end.
+// An op writes its result over an argument that no later value reads, if the op allows it.
+// Results of the function are never overwritten.
 //
-// States are outside: the session keeps them, and store, which has no place, writes there.
+// States are not in the arena: the session keeps them, and store, which has no offset, writes there.
 //
-// Plan refuses what has no address: a value that is joined into two wholes, a view
-// that is joined, and rows that are no whole segments.
+// Plan refuses values that cannot have an address: a value that is part of two concats, a
+// view that is part of a concat, and rows that are not whole segments.
 var Plan = &Pass{
 	Name:    "plan",
 	Needs:   []*Property{Packed},
@@ -65,17 +66,17 @@ var Plan = &Pass{
 	},
 }
 
-// ffnBlock is the most rows of a feed-forward block whose hidden rows exist at a
-// time: they should stay in the last-level cache until the second product.
+// ffnBlock bounds the rows of a feed-forward block that are computed at a time: their hidden
+// rows should stay in the last-level cache until the second product.
 const ffnBlock = 400
 
 // maxArena bounds the arena, so that no sum of sizes overflows.
 const maxArena = 1 << 46
 
-// section is a run of packed rows: C rows a sequence, or the T rows of the texts.
+// section is C packed rows per sequence, or the T rows of the texts.
 type section = ir.Dim
 
-// shape is what a value is in memory.
+// shape is the shape of a value in memory.
 type shape struct {
 	sections []section
 	cols     int // padded heads included
@@ -122,10 +123,10 @@ func qkvParts(v *ir.Value) int {
 	return len(operands)
 }
 
-// limits is the most there is of a function's batch.
+// limits bounds a function's batch.
 type limits struct {
 	seqs int // sequences
-	text int // text rows of all sequences
+	text int // tokens of all texts
 }
 
 // limitsOf applies the limit on a segment's packed rows to a function.
@@ -146,7 +147,7 @@ func limitsOf(p *ir.Program, f *ir.Func, shapes map[*ir.Value]shape, rows int) (
 	return limits{rows / fixed, rows}, nil
 }
 
-// rows is the most packed rows of the sections.
+// rows returns the largest number of packed rows that the sections can have.
 func (l limits) rows(sections []section) int {
 	n := 0
 	for _, s := range sections {
@@ -158,16 +159,16 @@ func (l limits) rows(sections []section) int {
 	return n
 }
 
-// buffer is a piece of the arena for a time: from the first write, of value number
-// start, to the last read, by value number end.
+// buffer is a range of the arena that is in use from value number start, which writes it
+// first, to value number end, which reads it last.
 type buffer struct {
 	bytes      int64
 	start, end int
 	offset     int64
-	values     []*ir.Value // in it, but for those that nothing at planner.now or later reads
+	values     []*ir.Value // the values in it that a value from planner.now on reads
 }
 
-// spot is where a value is: in a buffer, after the packed rows of some sections, at
+// spot is the position of a value: in a buffer, after the packed rows of some sections, at
 // a column.
 type spot struct {
 	buf   *buffer
@@ -181,18 +182,18 @@ type planner struct {
 	f       *ir.Func
 	shapes  map[*ir.Value]shape
 	limits  limits
-	last    map[*ir.Value]int // number of the last reader
+	last    map[*ir.Value]int // the number of each value's last reader
 	index   map[*ir.Value]int
 	whole   map[*ir.Value]*ir.Value // the concat that an argument is part of
 	spots   map[*ir.Value]spot
-	placed  []*ir.Value // in order
+	placed  []*ir.Value // the values with a spot, in order
 	buffers []*buffer
-	now     int // number of the value that is placed, or an earlier one than the concat that is
-	work    int // values and buffers that are compared, in all
+	now     int // number of the value that is placed; for the parts of a concat, of an earlier one
+	work    int // comparisons of values and buffers so far
 }
 
-// maxWork bounds the comparisons of a plan, whose number is quadratic in what is alive at the same time. The largest
-// description takes a hundredth of it.
+// maxWork bounds the comparisons of a plan, whose number is quadratic in the values that are alive at the same time. The
+// largest allowed description needs a hundredth of it.
 const maxWork = 1 << 28
 
 var errWork = errors.New("too many values, or too many are alive at the same time; use fewer, or read them sooner after they are computed")
@@ -257,14 +258,14 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 	}
 	for _, b := range l.buffers {
 		if b.bytes > maxArena {
-			return fmt.Errorf("a value needs %d bytes for %d rows a segment; lower limits.rows", b.bytes, rows)
+			return fmt.Errorf("a value needs %d bytes for %d rows per segment; lower limits.rows", b.bytes, rows)
 		}
 	}
 	if f.Arena, err = l.fit(); err != nil {
 		return err
 	}
 	if f.Arena > maxArena {
-		return fmt.Errorf("the arena needs %d bytes for %d rows a segment; lower limits.rows", f.Arena, rows)
+		return fmt.Errorf("the arena needs %d bytes for %d rows per segment; lower limits.rows", f.Arena, rows)
 	}
 	for _, v := range l.placed {
 		s := l.spots[v]
@@ -284,8 +285,8 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 	return nil
 }
 
-// lastReaders returns the number of the last value that reads each value; results
-// are read after the last.
+// lastReaders returns, for each value, the number of the last value that reads it. Results count
+// as read after the last value.
 func lastReaders(f *ir.Func) map[*ir.Value]int {
 	last := map[*ir.Value]int{}
 	for _, v := range f.Params {
@@ -303,7 +304,7 @@ func lastReaders(f *ir.Func) map[*ir.Value]int {
 	return last
 }
 
-// claim notes which concat each argument of one is computed in.
+// claim records the concat in which each of its arguments is computed.
 func (l *planner) claim() error {
 	for _, v := range l.f.Values {
 		if v.Op != ir.OpConcat {
@@ -312,9 +313,9 @@ func (l *planner) claim() error {
 		for _, a := range v.Args {
 			switch {
 			case l.whole[a] != nil:
-				return fmt.Errorf("%s: %s is part of %s already, and cannot be in two places", ir.PrintValue(v), a.Name, l.whole[a].Name)
+				return fmt.Errorf("%s: %s is part of %s already, and a value has one address", ir.PrintValue(v), a.Name, l.whole[a].Name)
 			case a.Op == ir.OpRows || a.Op == ir.OpCols:
-				return fmt.Errorf("%s: %s is a view of %s, and cannot be in two places", ir.PrintValue(v), a.Name, a.Args[0].Name)
+				return fmt.Errorf("%s: %s is a view of %s, and a value has one address", ir.PrintValue(v), a.Name, a.Args[0].Name)
 			}
 			l.whole[a] = v
 		}
@@ -322,7 +323,7 @@ func (l *planner) claim() error {
 	return nil
 }
 
-// place finds v its spot.
+// place chooses the spot of v.
 func (l *planner) place(v *ir.Value) {
 	if _, ok := l.spots[v]; ok {
 		return
@@ -350,10 +351,10 @@ func (l *planner) place(v *ir.Value) {
 	s.buf.values = append(s.buf.values, v)
 }
 
-// plus adds dimensions of which one at most holds T, as those of one value do.
+// plus adds dimensions of sections of one value, of which at most one has T.
 func plus(a, b ir.Dim) ir.Dim { return ir.Dim{C: a.C + b.C, T: a.T || b.T} }
 
-// before is the rows of the concat w in front of its argument v.
+// before returns the number of rows in the concat w in front of its argument v.
 func (l *planner) before(w, v *ir.Value) ir.Dim {
 	var d ir.Dim
 	for _, a := range w.Args {
@@ -365,7 +366,7 @@ func (l *planner) before(w, v *ir.Value) ir.Dim {
 	return d
 }
 
-// fresh returns a new buffer for v, alive from when v, or the first part of it, is written.
+// fresh returns a spot in a new buffer, which is in use once v, or its first part, is written.
 func (l *planner) fresh(v *ir.Value) spot {
 	s := l.shapes[v]
 	start := l.index[v]
@@ -384,15 +385,15 @@ func (l *planner) fresh(v *ir.Value) spot {
 	return spot{buf: b, ld: ld}
 }
 
-// inPlace returns the spot of an argument that v, or for a concat every part of
-// v, may be computed over.
+// inPlace returns the spot of an argument that v may overwrite; if v is a concat, one that
+// every part of v may overwrite.
 func (l *planner) inPlace(v *ir.Value) (spot, bool) {
 	if v.Op == nil {
 		return spot{}, false
 	}
 	if v.Op != ir.OpConcat {
 		for _, i := range v.Op.InPlace {
-			// Only the first section's address is known without the batch.
+			// Without the batch only the first section's address is known.
 			if s, ok := l.dying(v, v.Args[i]); ok && s.after == (ir.Dim{}) {
 				return s, true
 			}
@@ -423,7 +424,7 @@ func (l *planner) inPlace(v *ir.Value) (spot, bool) {
 	return whole, true
 }
 
-// dying returns the spot of x if v, its last reader, may take it over.
+// dying returns the spot of x if v is its last reader and may overwrite it.
 func (l *planner) dying(v, x *ir.Value) (spot, bool) {
 	s, ok := l.spots[x]
 	for i, a := range v.Args {
@@ -449,21 +450,21 @@ func (l *planner) dying(v, x *ir.Value) (spot, bool) {
 	return s, true
 }
 
-// apart reports whether rows a .. a+n and b .. b+m do not meet, whatever the batch.
+// apart reports whether rows a to a+n-1 and rows b to b+m-1 are disjoint in every batch.
 func apart(a, n, b, m ir.Dim) bool {
 	return upTo(plus(a, n), b) || upTo(plus(b, m), a)
 }
 
 func upTo(a, b ir.Dim) bool { return a.C <= b.C && (!a.T || b.T) }
 
-// memory is a piece of scratch of one value.
+// memory is one scratch matrix of a value.
 type memory struct {
-	key   string // the attribute that says where it is
+	key   string // the attribute with its offset
 	bytes int64
 	block int // rows, if the op works on blocks of rows; else 0
 }
 
-// scratchOf lists the scratch that v needs.
+// scratchOf lists the scratch matrices that v needs.
 func scratchOf(p *ir.Program, v *ir.Value, l limits) []memory {
 	if v.Op == nil || v.Op.Scratch == nil {
 		return nil
@@ -480,9 +481,9 @@ func scratchOf(p *ir.Program, v *ir.Value, l limits) []memory {
 	return all
 }
 
-// fit gives every buffer its offset, such that buffers alive at the same time do not
-// overlap, and returns the bytes of the arena. Large buffers choose first; each
-// takes the smallest hole that fits.
+// fit gives every buffer an offset, so that buffers in use at the same time do not overlap,
+// and returns the size of the arena in bytes. Larger buffers come first; each takes the
+// smallest hole that it fits into.
 func (l *planner) fit() (int64, error) {
 	order := slices.Clone(l.buffers)
 	slices.SortStableFunc(order, func(a, b *buffer) int {

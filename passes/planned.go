@@ -8,10 +8,11 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Planned programs have a place for every value: aligned, inside the arena, views
-// inside their whole, and nothing written where something is that will be read.
+// Planned is the property that every value has an address: it is aligned and inside the
+// arena, a view is inside the value that it is part of, and no value is overwritten before
+// its last reader.
 //
-// The check knows nothing of how plan works: it follows the writes, in order.
+// The check does not depend on how plan works: it follows the writes in order.
 var Planned = &Property{
 	Name: "planned",
 	Check: func(p *ir.Program, o Options) error {
@@ -24,8 +25,8 @@ var Planned = &Property{
 	},
 }
 
-// extent is the memory of a value: bytes from .. to of the arena at full limits,
-// of which rows after .. after+rows of a matrix that begins at base.
+// extent is the memory of a value: the bytes from..to of the arena at full limits. It is rows
+// after to after+rows-1 of a matrix that begins at base.
 type extent struct {
 	base        int64
 	ld          int
@@ -33,7 +34,7 @@ type extent struct {
 	from, to    int64
 }
 
-// meets reports whether the two may share a byte in some batch.
+// meets reports whether two extents share a byte in some batch.
 func (e extent) meets(o extent) bool {
 	if e.base == o.base && e.base >= 0 && e.ld == o.ld {
 		return !apart(e.after, e.rows, o.after, o.rows)
@@ -63,17 +64,17 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 			e.from = e.base
 			e.to = e.base + int64(first+limits.rows(s.sections))*int64(e.ld)*4
 			width := asm.Ceil(s.cols)
-			if v.Op == ir.OpCols { // columns between those of others: the last row is cut
+			if v.Op == ir.OpCols { // in the last row, columns after these belong to other values
 				width = s.cols
 				e.to += int64(width-e.ld) * 4
 			}
 			switch {
 			case e.base < 0 || e.to > f.Arena:
-				return fmt.Errorf("%s: bytes %d to %d are not in the arena of %d", ir.PrintValue(v), e.from, e.to, f.Arena)
+				return fmt.Errorf("%s: it is at bytes %d to %d, want them inside the arena of %d", ir.PrintValue(v), e.from, e.to, f.Arena)
 			case e.ld < width || e.ld%asm.Panel != 0 || e.ld%256 == 0:
 				return fmt.Errorf("%s: ld is %d, want a multiple of %d but not of 256, at least %d", ir.PrintValue(v), e.ld, asm.Panel, width)
 			case v.Op != ir.OpCols && e.base%weightAlign != 0:
-				return fmt.Errorf("%s: not on a multiple of %d", ir.PrintValue(v), weightAlign)
+				return fmt.Errorf("%s: its offset is not a multiple of %d", ir.PrintValue(v), weightAlign)
 			}
 			where[v] = e
 		}
@@ -84,7 +85,7 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 		at   extent
 		last int
 	}
-	var alive []written // of the values before
+	var alive []written // what the values so far wrote
 	for _, v := range f.Params {
 		if v.Packed() {
 			alive = append(alive, written{v, where[v], last[v]})
@@ -119,12 +120,12 @@ func checkPlan(p *ir.Program, f *ir.Func, rows int) error {
 	return nil
 }
 
-// offsets returns, for every value that is part of another, how many rows are in
-// front of it there.
+// offsets returns, for every value that is part of another, the number of rows in front of it
+// there.
 func offsets(f *ir.Func) map[*ir.Value]ir.Dim {
 	after := map[*ir.Value]ir.Dim{}
 	for i := range f.Values {
-		// Parts are defined before their concat, views after their whole: two sweeps.
+		// Parts are defined before their concat, views after the value that they are in, so it takes two sweeps.
 		v := f.Values[len(f.Values)-1-i]
 		if v.Op == ir.OpConcat {
 			at := after[v]
@@ -145,7 +146,7 @@ func offsets(f *ir.Func) map[*ir.Value]ir.Dim {
 	return after
 }
 
-// checkView checks that a view is in its whole, and that the parts of a concat are in it.
+// checkView checks that a view is inside its argument, and that the parts of a concat are inside it.
 func checkView(v *ir.Value, where map[*ir.Value]extent) error {
 	e := where[v]
 	switch v.Op {
@@ -167,14 +168,14 @@ func checkView(v *ir.Value, where map[*ir.Value]extent) error {
 	return nil
 }
 
-// write is memory that a value writes.
+// write is a range of memory that a value writes.
 type write struct {
 	extent
 	what   string
 	result bool
 }
 
-// writes lists what computing v writes: nothing for a view.
+// writes lists the memory that the computation of v writes: none for a view.
 func writes(p *ir.Program, v *ir.Value, where map[*ir.Value]extent, l limits) []write {
 	if v.Op.View || !v.Packed() {
 		return nil
@@ -182,7 +183,7 @@ func writes(p *ir.Program, v *ir.Value, where map[*ir.Value]extent, l limits) []
 	out := []write{{where[v], "its result", true}}
 	for _, s := range scratchOf(p, v, l) {
 		at := int64(v.Attrs.Int(s.key, -1))
-		// The rows of scratch have no place in any value's matrix.
+		// base is -1: scratch is not part of any value's matrix.
 		out = append(out, write{extent{base: -1, from: at, to: at + s.bytes}, s.key, false})
 	}
 	return out

@@ -6,8 +6,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Prune drops the values that no result needs, then the weights that no value
-// uses. Weights marked keep stay.
+// Prune removes the values that no result needs, then the weights that no value uses.
+// Weights marked keep stay.
 //
 //	q = linear x, @q : f32[3,4]
 //	k = linear x, @k : f32[3,4]
@@ -28,7 +28,7 @@ var Prune = &Pass{
 	},
 }
 
-// prune is also the last step of the passes that leave something unused behind.
+// prune is also the last step of passes that leave unused values or weights.
 func prune(p *ir.Program) {
 	for _, f := range p.Funcs {
 		live := map[*ir.Value]bool{}

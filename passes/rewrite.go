@@ -7,7 +7,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// clone copies everything that passes edit. The copies of weights keep their loaders.
+// clone returns a copy of everything in p that passes edit. Weights keep their loaders.
 func clone(p *ir.Program) *ir.Program {
 	q := &ir.Program{Name: p.Name, MaxT: p.MaxT}
 	weights := make([]*ir.Weight, len(p.Weights))
@@ -50,13 +50,13 @@ func renew(vs []*ir.Value, now map[*ir.Value]*ir.Value) []*ir.Value {
 	return out
 }
 
-// where starts an error about a value: its function and its line.
+// where returns the beginning of an error about a value: its function and its line.
 func where(f *ir.Func, v *ir.Value) string {
 	return f.Name + ": " + ir.PrintValue(v)
 }
 
-// editor writes a function's values anew. New values are appended at the end of
-// the list so far, so their arguments must be in it already.
+// editor builds a new list of a function's values. Values are appended, so their arguments
+// must be in the list already.
 type editor struct {
 	p     *ir.Program
 	f     *ir.Func
@@ -95,7 +95,7 @@ func (e *editor) emit(op *ir.Op, name, bundle string, attrs ir.Attrs, args ...*i
 	return v, nil
 }
 
-// replace makes every reader of old, and every result, take v instead.
+// replace replaces old by v in all arguments and results.
 func replace(f *ir.Func, old, v *ir.Value) {
 	for _, u := range f.Values {
 		for i, a := range u.Args {
@@ -111,8 +111,8 @@ func replace(f *ir.Func, old, v *ir.Value) {
 	}
 }
 
-// uses counts how often each value is an argument, of a value that some result
-// needs, or a result.
+// uses counts how often each value is a result, or an argument of a value that some result
+// needs.
 func uses(f *ir.Func) counts {
 	n := make(counts, len(f.Values))
 	for _, r := range f.Results {
@@ -128,11 +128,11 @@ func uses(f *ir.Func) counts {
 	return n
 }
 
-// counts says how often each value is used. A pass that rewrites a function keeps it up to date by moved, since counting
-// anew for every rewrite takes a time that is quadratic in the function's length.
+// counts has the number of uses of each value. A pass that rewrites a function keeps it up to date by moved: to count anew
+// after every rewrite would take quadratic time.
 type counts map[*ir.Value]int
 
-// moved says that v, which had the arguments before, now has others.
+// moved updates the counts after v's arguments have changed from those in before.
 func (n counts) moved(v *ir.Value, before []*ir.Value) {
 	if n[v] == 0 {
 		return
@@ -161,7 +161,7 @@ func (n counts) drop(v *ir.Value) {
 	}
 }
 
-// users lists the values that have each value as an argument, in order, once each.
+// users lists, for each value, the values that have it as an argument, in order and once each.
 func users(f *ir.Func) map[*ir.Value][]*ir.Value {
 	us := map[*ir.Value][]*ir.Value{}
 	for _, v := range f.Values {

@@ -7,7 +7,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Route specialises every expert pool to the segments of its function.
+// Route replaces every expert pool by the experts of the function's segments.
 //
 //	q   = linear x, @l0.q.*          : f32[3+T,4]
 //
@@ -18,11 +18,11 @@ import (
 //	q.v = linear x.v, @l0.q.vision   : f32[3,4]
 //	q.l = linear x.l, @l0.q.language : f32[T,4]
 //
-// Only ops with a pool are split, and row-wise ops without weights that would
-// otherwise need a join. Everything else (shared weights, attention, results) gets
-// the segments joined again by a concat under the value's own name. A function of
-// one segment is not split at all: `*` becomes the segment's name. Neither is an
-// op that names the expert of the whole sequence, {route=vl}.
+// Route splits ops with a pool, and row-wise ops without weights whose arguments are split
+// already. All other readers (shared weights, attention, results) get the segments joined by
+// a concat under the value's own name. In a function of one segment nothing is split: `*`
+// becomes the segment's name. An op with {route=vl}, one expert for the whole sequence, is
+// not split either.
 var Route = &Pass{
 	Name:    "route",
 	Sets:    []*Property{Routed},
@@ -37,7 +37,7 @@ var Route = &Pass{
 	},
 }
 
-// Routed programs have no pool, no segments and no route attribute.
+// Routed is the property that a program has no pool, no segments and no route attribute.
 var Routed = &Property{
 	Name: "routed",
 	Check: func(p *ir.Program, _ Options) error {
@@ -55,11 +55,11 @@ var Routed = &Property{
 	},
 }
 
-// router holds a function's values in their new form, by their old one: whole,
-// one part a segment, or both.
+// router maps the old values of a function to new ones: to the whole value, to one part per
+// segment, or to both.
 type router struct {
 	*editor
-	at     []ir.Dim // where each segment begins
+	at     []ir.Dim // the first row of each segment
 	total  ir.Dim
 	suffix []string
 	whole  map[*ir.Value]*ir.Value
@@ -111,7 +111,7 @@ func route(p *ir.Program, f *ir.Func) error {
 	return nil
 }
 
-// suffixes returns what the parts of a value are called: the first letters of the
+// suffixes returns the suffixes in the names of a value's parts: the first letters of the
 // segments' names if they differ, else the names.
 func suffixes(segments []ir.Segment) []string {
 	var short, long []string
@@ -136,11 +136,11 @@ func (r *router) value(v *ir.Value) error {
 		v.Bundle = ir.Expert(v.Bundle, expert)
 	case pool:
 		if v.Op.Batch != ir.RowWise {
-			return fmt.Errorf("%s: @%s is a pool, but %s mixes rows; only a row-wise op can have one expert a segment", where(r.f, v), v.Bundle, v.Op.Name)
+			return fmt.Errorf("%s: @%s is a pool, but %s mixes rows; only a row-wise op can have one expert per segment", where(r.f, v), v.Bundle, v.Op.Name)
 		}
 		return r.split(v)
 	case v.Op == ir.OpConcat && r.segmentwise(v.Args):
-		// The embeddings of the modalities: split for free, joined if someone asks.
+		// This concat joins the embeddings of the modalities: its arguments are the parts, and it is only emitted if a value reads the whole.
 		for _, a := range v.Args {
 			part, err := r.joined(a)
 			if err != nil {
@@ -171,12 +171,12 @@ func (r *router) value(v *ir.Value) error {
 	return nil
 }
 
-// segmentwise reports whether the values are the segments, one by one.
+// segmentwise reports whether the values have the lengths of the segments, one by one.
 func (r *router) segmentwise(args []*ir.Value) bool {
 	return slices.EqualFunc(args, r.f.Segments, func(a *ir.Value, s ir.Segment) bool { return a.Type.Rows() == s.Len })
 }
 
-// split computes v a segment at a time.
+// split replaces v by one value for each segment.
 func (r *router) split(v *ir.Value) error {
 	for i, s := range r.f.Segments {
 		var args []*ir.Value
@@ -196,7 +196,7 @@ func (r *router) split(v *ir.Value) error {
 	return nil
 }
 
-// part returns segment i of the old value v, a view of the whole if need be.
+// part returns segment i of the old value v. If v was not split, it emits a view of the whole.
 func (r *router) part(v *ir.Value, i int) (*ir.Value, error) {
 	if r.parts[v] == nil {
 		if v.Type.Rows() != r.total {
@@ -214,7 +214,7 @@ func (r *router) part(v *ir.Value, i int) (*ir.Value, error) {
 	return r.parts[v][i], nil
 }
 
-// joined returns the old value v as one new value, a concat of its parts if need be.
+// joined returns the new whole value of the old value v. If v was split, it emits a concat of the parts.
 func (r *router) joined(v *ir.Value) (*ir.Value, error) {
 	if r.whole[v] == nil {
 		w, err := r.emit(ir.OpConcat, v.Name, "", nil, r.parts[v]...)

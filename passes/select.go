@@ -7,7 +7,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Select names the kernel family of every op: what computes it, whatever the CPU.
+// Select gives every op its kernel family: the kernels for all CPUs that compute it.
 //
 //	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
 //
@@ -15,8 +15,8 @@ import (
 //
 //	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05 kernel=gemm_f32} : f32[3,4]
 //
-// The family is the one that does most of the work; the others an op needs are
-// checked to be in the catalogue too. Ops that only move data have the family go.
+// If an op needs several families, the attribute names the one that does most of the work.
+// Select checks that asm's catalogue has all of them. Ops that only move data have the family go.
 var Select = &Pass{
 	Name:    "select",
 	Needs:   []*Property{Fused},
@@ -39,7 +39,7 @@ var Select = &Pass{
 	},
 }
 
-// Fused programs have, for every op that is no view, a family of kernels.
+// Fused is the property that kernels exist for every op except views.
 var Fused = &Property{
 	Name: "fused",
 	Check: func(p *ir.Program, _ Options) error {
@@ -54,7 +54,7 @@ var Fused = &Property{
 	},
 }
 
-// Selected programs name the right family on every op.
+// Selected is the property that the attribute kernel of every op names the right family.
 var Selected = &Property{
 	Name: "selected",
 	Check: func(p *ir.Program, _ Options) error {
@@ -76,9 +76,9 @@ var Selected = &Property{
 	},
 }
 
-// familyOf returns the kernel family of v: for products that of the type their first
-// matrix is stored in. Only matrices of linears and tables of lookups may be stored in
-// another type than float32; no kernel reads another weight so.
+// familyOf returns the kernel family of v. A product's family depends on the type of its first
+// matrix. It is an error if a weight has another type than float32 and is neither the matrix
+// of a linear nor the table of a lookup.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	stored := ir.F32
 	for _, x := range wants(p, f, v) {
@@ -86,7 +86,7 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 		switch {
 		case d == ir.F32 || x.table() && d.Table() == d && d.Gemm() != "":
 		case !x.product():
-			return "", fmt.Errorf("@%s is stored as %v, and no kernel reads that; lower the model with float32 weights", x.w.Name, d)
+			return "", fmt.Errorf("@%s is stored as %v, which no kernel reads; lower the model with float32 weights", x.w.Name, d)
 		case d.Rounds() || stored == ir.F32:
 			stored = d
 		}

@@ -7,10 +7,9 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Rows computes only the rows that someone reads. Where a select is all that
-// becomes of a value, the select moves up: through row-wise ops, into the right
-// argument of a concat, and to the queries of an attention, whose keys and values
-// stay whole.
+// Rows computes only the rows that are needed. If all readers of a value are selects, the
+// selects move up: through row-wise ops, into the right argument of a concat, and to the
+// queries of an attention, whose keys and values stay whole.
 //
 //	q     = linear n, @q           : f32[5,4]
 //	c     = attention q, k, v      : f32[5,4]
@@ -24,8 +23,8 @@ import (
 //	c.0   = attention q.0, k, v    : f32[1,4]
 //	y     = linear c.0, @out       : f32[1,4]
 //
-// A norm is repeated for the one row even if others read it whole: that costs
-// little and lets the norm fold into the linear after it.
+// A norm is repeated for the selected row even if other values read the whole norm: this
+// costs little, and the norm can be folded into the linear after it.
 var Rows = &Pass{
 	Name:    "rows",
 	Needs:   []*Property{Routed},
@@ -41,7 +40,7 @@ var Rows = &Pass{
 	},
 }
 
-// demand is which rows of a value are read.
+// demand is the set of rows of a value that are read.
 type demand struct {
 	whole bool
 	rows  []ir.Dim
@@ -53,8 +52,8 @@ func (d *demand) add(row ir.Dim) {
 	}
 }
 
-// step says how one row of v follows from rows of its arguments: row i of argument
-// k is row[k], or the whole argument where use[k] is all or nothing where it is none.
+// step says what one row of a value needs: of each argument k the row row[k], or, by use[k],
+// the whole argument or nothing of it.
 type step struct {
 	use []int
 	row []ir.Dim
@@ -66,7 +65,7 @@ const (
 	all
 )
 
-// oneRow returns how row `row` of v is computed, and whether it can be alone.
+// oneRow returns what row `row` of v needs; ok is false if the row cannot be computed alone.
 func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
 	s := step{make([]int, len(v.Args)), make([]ir.Dim, len(v.Args))}
 	switch {
@@ -83,7 +82,7 @@ func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
 			if !ok {
 				return s, false
 			}
-			// at <= row < end for every T >= 1, and the difference is a Dim.
+			// Here at <= row < end for every T >= 1, and row - at is a Dim.
 			if row.C >= at.C && row.T == at.T && row.At(1) < end.At(1) {
 				s.use[i], s.row[i] = one, ir.C(row.C-at.C)
 				return s, true
@@ -108,8 +107,8 @@ func oneRow(v *ir.Value, row ir.Dim) (step, bool) {
 	return s, false
 }
 
-// placed returns the attributes of the attention v of query `row` alone: where that
-// query is in the sequence, if its scores depend on it.
+// placed returns the attributes of the attention v for the query `row` alone: at is the
+// query's position, if its scores depend on the position.
 func placed(v *ir.Value, row ir.Dim) (attrs ir.Attrs, ok bool) {
 	_, masked := v.Attrs.Get("prefix")
 	if v.Bundle == "" && !masked {
@@ -184,14 +183,14 @@ func demandRows(p *ir.Program, f *ir.Func) error {
 	return nil
 }
 
-// selected replaces the select v by a value of its name, which results must keep.
+// selected replaces the select v by the selected row under v's name, which may be the name of a result.
 func (n *narrower) selected(v *ir.Value) error {
 	w, err := n.row(v.Args[0], v.Attrs.Dim("row"), v.Name)
 	if err != nil {
 		return err
 	}
 	if w.Name != v.Name && slices.Contains(n.f.Results, v) {
-		// Another select has taken the row, under its own name.
+		// Another select has computed this row, under its own name.
 		if w, err = n.emit(ir.OpSelect, v.Name, "", ir.Attrs{ir.DimAttr("row", ir.C(0))}, w); err != nil {
 			return err
 		}
@@ -200,13 +199,13 @@ func (n *narrower) selected(v *ir.Value) error {
 	return nil
 }
 
-// whole reports whether v is there whole, as new values are.
+// whole reports whether all rows of v are computed.
 func (n *narrower) whole(v *ir.Value) bool {
 	d := n.need[v]
 	return d == nil || d.whole
 }
 
-// row returns row `row` of the old value v as a value of one row, called name if it is new.
+// row returns row `row` of the old value v as a value of one row, which gets the name if it does not exist yet.
 func (n *narrower) row(v *ir.Value, row ir.Dim, name string) (*ir.Value, error) {
 	key := selection{v, row}
 	if w := n.at[key]; w != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Smooth gives norms that fold left bare the gains and biases of Options.Smooth, and takes
-// both back in the linears that read them, so that rows which are to be rounded have less
-// range, and columns of weights more.
+// Smooth gives norms without weights the gains and biases of Options.Smooth, and changes the
+// linears that read them to give the same result. The rows that products round then have a
+// smaller range, and the columns of weights a larger one (as in SmoothQuant).
 //
 //	n = layernorm x {eps=1e-05}                 : f32[3,4]
 //	h = linear n, @l0.ffn.v~f.fc1               : f32[3,8]
@@ -21,8 +21,8 @@ import (
 //	h = linear n, @l0.ffn.v~f.fc1               : f32[3,8]
 //
 // with ln.g = g, ln.b = b, fc1.w' = fc1.w/diag(g) and fc1.b' = fc1.b - fc1.w'*b, summed in
-// float64 and rounded once, when the weight is loaded. The weights keep their names, for
-// all functions at once. What [Smoothable] does not list stays as it is.
+// float64 and rounded once, when the weight is loaded. The weights keep their names and are
+// changed for all functions at once. Only norms that [Smoothable] lists are changed.
 var Smooth = &Pass{
 	Name:    "smooth",
 	Needs:   []*Property{Routed},
@@ -48,30 +48,30 @@ type Smoothing struct {
 	Gain, Bias []float32
 }
 
-// Norm is what has the weights of one norm, in all functions, and the linears that read it.
+// Norm is one norm in all functions, with the linears that read it.
 type Norm struct {
-	Name    string   // l0.ffn.vision.ln: without what passes add
-	Linears []string // bundles, once each
+	Name    string   // such as l0.ffn.vision.ln, without suffixes of passes
+	Linears []string // their bundles, once each
 
 	bundle string
 	values []*ir.Value
-	closed bool // something else reads the norm or the weights
+	closed bool // another op reads the norm or the weights, so they cannot change
 }
 
-// Has reports whether v is a value of the norm.
+// Has reports whether v computes the norm.
 func (n *Norm) Has(v *ir.Value) bool { return slices.Contains(n.values, v) }
 
-// Cols is how many columns the norm has.
+// Cols returns the number of columns of the norm.
 func (n *Norm) Cols() int { return n.values[0].Type.Cols() }
 
-// Smoothable lists the norms of a folded program that can be given a gain and a bias, if it is
-// stored as the map says: bare ones, which linears of the same module alone read, with weights
-// that may be changed and that nothing else reads.
+// Smoothable lists the norms of a folded program, stored in the formats of m, that can get a
+// gain and a bias. Such a norm has no weights, its only readers are linears of one module, and
+// their weights may be changed and have no other readers.
 func Smoothable(p *ir.Program, m precision.Map) []*Norm {
 	open := foldable(p, m)
 	var all []*Norm
 	byBundle := map[string]*Norm{}
-	elsewhere := map[*ir.Weight]bool{} // read by other ops than linears
+	elsewhere := map[*ir.Weight]bool{} // weights that other ops than linears read
 	for _, f := range p.Funcs {
 		readers := users(f)
 		for _, v := range f.Values {
@@ -118,8 +118,8 @@ func Smoothable(p *ir.Program, m precision.Map) []*Norm {
 	})
 }
 
-// normBefore is the bundle of the norm that the linear of a bundle reads: where a fused op
-// has it, or else in the linear's own.
+// normBefore returns the bundle of the norm before the linear of a bundle: the field name that
+// a fused op has for it, or else one inside the linear's own bundle.
 func normBefore(linear string) string {
 	parent, last := cutLast(linear)
 	for _, op := range ir.Ops {
@@ -136,7 +136,7 @@ func normBefore(linear string) string {
 	return linear + ".ln"
 }
 
-// smooth gives the norm its weights and changes the linears' weights.
+// smooth adds the norm's weights and changes the linears' weights.
 func (n *Norm) smooth(p *ir.Program, s Smoothing) error {
 	for _, v := range n.values {
 		v.Bundle = n.bundle
@@ -168,8 +168,8 @@ func (n *Norm) smooth(p *ir.Program, s Smoothing) error {
 	return nil
 }
 
-// Linear returns the weights of a linear after the norm, of a bundle, that takes the gain
-// and the bias back; b is nil for none. The weights themselves stay as they are.
+// Linear returns new weights for a linear after the norm that undo the gain and the bias; the
+// linear has the given bundle, matrix w and bias b, which may be nil. w and b are not changed.
 func (s Smoothing) Linear(bundle string, w, b *ir.Weight) (newW, newB *ir.Weight) {
 	c := *w
 	c.Origin, c.Load = nil, func() ([]float32, error) {
