@@ -42,6 +42,7 @@ type stream struct {
 	seqs  []rt.Seq
 	words []string
 	rows  []float32 // outputs of the batch, pictures first
+	ends  []int     // of each item's output in rows
 
 	lostPictures, lostWords []error // errors by item of the batch, see lost
 }
@@ -130,8 +131,8 @@ func (a *App) failed(t tally, strict bool) error {
 	}
 }
 
-// run computes output 0 of the function for every item that can be read and calls do, in order;
-// the values are valid during the call. An item with a result that is not finite counts as
+// run computes output 0 of the function, all its rows, for every item that can be read and calls
+// do, in order; the values are valid during the call. An item with a result that is not finite counts as
 // failed, but if no item has a result yet, run returns the error, since the model is then at
 // fault.
 func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
@@ -278,7 +279,7 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	if len(s.batch) == 0 {
 		return nil
 	}
-	s.seqs, s.words, s.rows = s.seqs[:0], s.words[:0], s.rows[:0]
+	s.seqs, s.words, s.rows, s.ends = s.seqs[:0], s.words[:0], s.rows[:0], s.ends[:0]
 	s.lostPictures, s.lostWords = nil, nil
 	for i := range s.batch {
 		if r := &s.batch[i]; r.text {
@@ -287,25 +288,27 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 			s.seqs = append(s.seqs, rt.Seq{Image: *r.pixels})
 		}
 	}
-	var wide, narrow int // values per picture, values per text
+	keep := func(out []float32) {
+		s.rows = append(s.rows, out...)
+		s.ends = append(s.ends, len(s.rows))
+	}
 	err := s.m.Do(func(c *task.Session) error {
 		if len(s.seqs) > 0 {
 			r, err := c.Run(s.images, s.seqs)
 			if s.lostPictures, err = lost(err); err != nil {
 				return err
 			}
-			s.rows = append(s.rows, r.All(0)...)
-			wide = s.images.Outputs[0].Cols
+			for i := range r.Len() {
+				keep(r.Out(0, i))
+			}
 		}
 		if len(s.words) > 0 {
 			rows, err := c.Texts(s.texts, s.words...)
 			if s.lostWords, err = lost(err); err != nil {
 				return err
 			}
-			narrow = s.texts.Outputs[0].Cols
-			for _, row := range rows {
-				s.rows = append(s.rows, row...)
-				s.rows = append(s.rows, make([]float32, narrow-len(row))...) // one that has no result
+			for _, out := range rows {
+				keep(out)
 			}
 		}
 		return nil
@@ -316,16 +319,14 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) && !slices.Contains(all, nil) {
 		return all[0]
 	}
-	image, text := s.rows[:wide*len(s.seqs)], s.rows[wide*len(s.seqs):]
 	pictures, words := 0, 0
 	for i := range s.batch {
 		r := &s.batch[i]
-		var out []float32
+		k := pictures // of rows
 		if r.text {
-			out, text = text[:narrow], text[narrow:]
+			k = len(s.seqs) + words
 			err, words = at(s.lostWords, words), words+1
 		} else {
-			out, image = image[:wide], image[wide:]
 			err, pictures = at(s.lostPictures, pictures), pictures+1
 			s.tensors.Put(r.pixels)
 		}
@@ -336,7 +337,11 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 			continue
 		}
 		t.done++
-		if err := do(&r.item, out); err != nil {
+		from := 0
+		if k > 0 {
+			from = s.ends[k-1]
+		}
+		if err := do(&r.item, s.rows[from:s.ends[k]]); err != nil {
 			return err
 		}
 	}
