@@ -132,14 +132,18 @@ func (o *Op) Sort(a Attrs) Attrs {
 	return b
 }
 
-// Batch says how an op runs over packed rows of several sequences.
+// Batch says which rows of its arguments a row of an op's result needs, and how the result's rows are packed in a batch of
+// sequences.
 type Batch uint8
 
-// RowWise ops compute row i from row i of their arguments, so one call covers the packed
-// rows of all sequences; PerSeq ops need to know at which row each sequence starts.
 const (
+	// Row i of the result needs row i of the arguments alone, so one call covers the packed rows of all sequences.
 	RowWise Batch = iota
+	// A row of the result needs other rows of its sequence, or its position in it. The result has the rows of argument 0,
+	// packed like them; an op of images or ids has rows of its own. [PartSections] tells the step where each sequence is.
 	PerSeq
+	// Like PerSeq, but the result has rows of its own: a constant number for each sequence, such as the one row of a mean.
+	Reducing
 )
 
 // Ops is the op table. Its entries are in the op_*.go files.

@@ -48,7 +48,7 @@ func init() {
 		Name: "mean", Hint: "m", Args: 1,
 		Doc:     "x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given",
 		Attrs:   []AttrSpec{{"from", Int, false}},
-		Batch:   PerSeq,
+		Batch:   Reducing,
 		Infer:   inferMean,
 		Eval:    evalMean,
 		Cost:    costWeights,

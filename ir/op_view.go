@@ -51,7 +51,7 @@ func init() {
 		Name: "select", Hint: "s", Args: 1,
 		Doc:     "x [R,D] -> [1,D]: one row of each sequence",
 		Attrs:   []AttrSpec{{"row", Length, true}},
-		Batch:   PerSeq,
+		Batch:   Reducing,
 		Infer:   inferSelect,
 		Eval:    evalSelect,
 		Cost:    costWeights,

@@ -8,8 +8,8 @@ import (
 // Sections returns the memory order of each value's rows in a batch of packed sequences.
 // A value is a list of sections, each C rows per sequence or the T rows of the texts; a
 // section holds its rows of all sequences before the next section starts. A concat has
-// the sections of all its arguments, rows has some of its argument's, and other ops have
-// the sections of their arguments.
+// the sections of all its arguments, rows has some of its argument's, and what other ops
+// have follows from [Op.Batch].
 //
 //	i.v = qkv x.v, ...   : f32[197,2304]      197
 //	i.l = qkv x.l, ...   : f32[T,2304]        T
@@ -34,21 +34,21 @@ func Sections(f *Func) (map[*Value][]Dim, error) {
 				packed = append(packed, a)
 			}
 		}
-		switch v.Op {
-		case OpSelect, OpMean:
-		case OpConcat:
+		switch {
+		case v.Op.Batch == Reducing || len(packed) == 0:
+		case v.Op == OpConcat:
 			s = nil
 			for _, a := range v.Args {
 				s = append(s, m[a]...)
 			}
-		case OpRows:
+		case v.Op == OpRows:
 			from, to, ok := FindSections(m[v.Args[0]], v.Attrs.Dim("at"), v.Attrs.Dim("len"))
 			if !ok {
-				return nil, fmt.Errorf("%s: rows inside a segment have no address when sequences are packed; want whole segments, or select for one row", PrintValue(v))
+				return nil, fmt.Errorf("%s: %s has sections of %v rows, and rows reads whole sections; select reads a single row, and a few of many take an op of their own (README: A primitive op)", PrintValue(v), v.Args[0].Name, m[v.Args[0]])
 			}
 			s = m[v.Args[0]][from:to]
-		case OpAttention, OpSelfAttention, OpCrossAttention:
-			s = m[v.Args[0]]
+		case v.Op.Batch == PerSeq:
+			s = m[packed[0]]
 		default:
 			for i, a := range packed {
 				if i > 0 && !slices.Equal(m[a], s) {
@@ -56,6 +56,9 @@ func Sections(f *Func) (map[*Value][]Dim, error) {
 				}
 				s = m[a]
 			}
+		}
+		if total := TotalRows(s); v.Packed() && total != v.Type.Rows() {
+			return nil, fmt.Errorf("%s: the result has %v rows and %s has %v; the row of an op that changes their number (ir/op_*.go) says Batch: Reducing", PrintValue(v), v.Type.Rows(), packed[0].Name, total)
 		}
 		m[v] = s
 	}

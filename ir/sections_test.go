@@ -9,6 +9,22 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
+// The row of an op that changes the number of rows has to say so.
+func TestSectionsOfAnOpThatReduces(t *testing.T) {
+	p, err := ir.Parse("p.ir", []byte("program p\nfunc f(x: f32[3,4]) {\n  y = mean x : f32[1,4]\n  return y\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean := *ir.OpMean
+	p.Funcs[0].Values[0].Op = &mean
+	for _, mean.Batch = range []ir.Batch{ir.RowWise, ir.PerSeq} {
+		_, err = ir.Sections(p.Funcs[0])
+		if want := "y     = mean x : f32[1,4]: the result has 1 rows and x has 3; the row of an op that changes their number (ir/op_*.go) says Batch: Reducing"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func TestSections(t *testing.T) {
 	const head = "program p T<=4\nweight @w.w f32[4,4]\n\nfunc f(image: f32[3,4,4], ids: i32[T], x: f32[3,4], y: f32[T,4], z: f32[2+T,4]) {\n"
 	for _, row := range []struct {
@@ -23,8 +39,8 @@ func TestSections(t *testing.T) {
   return c`, "j: 3 T; h: 3 T; l: T; s: 1; c: 3 T"},
 		{"both in one parameter", "  h = gelu z : f32[2+T,4]\n  v = rows h {at=0 len=2} : f32[2,4]\n  return v", "h: 2 T; v: 2"},
 		{"joined twice", "  a = concat x, y : f32[3+T,4]\n  b = concat x, a : f32[6+T,4]\n  r = rows b {at=3 len=3+T} : f32[3+T,4]\n  return r", "a: 3 T; b: 3 3 T; r: 3 T"},
-		{"inside a segment", "  r = rows x {at=1 len=2} : f32[2,4]\n  return r", "want whole segments"},
-		{"across segments", "  a = concat x, x : f32[6,4]\n  r = rows a {at=2 len=3} : f32[3,4]\n  return r", "want whole segments"},
+		{"inside a segment", "  r = rows x {at=1 len=2} : f32[2,4]\n  return r", "rows reads whole sections"},
+		{"across segments", "  a = concat x, x : f32[6,4]\n  r = rows a {at=2 len=3} : f32[3,4]\n  return r", "rows reads whole sections"},
 		{"other runs", "  a = concat x, x : f32[6,4]\n  b = concat a, x : f32[9,4]\n  c = concat x, a : f32[9,4]\n  d = add b, c : f32[9,4]\n  e = rows d {at=0 len=3} : f32[3,4]\n  return e",
 			"a: 3 3; b: 3 3 3; c: 3 3 3; d: 3 3 3; e: 3"},
 		{"unlike runs", "  a = concat x, x : f32[6,4]\n  b = concat x, y : f32[3+T,4]\n  c = concat x, b : f32[6+T,4]\n  d = concat a, y : f32[6+T,4]\n  g = linear d, @w : f32[6+T,4]\n  k = linear z, @w : f32[2+T,4]\n  l = concat k, a : f32[8+T,4]\n  m = concat a, k : f32[8+T,4]\n  n = add l, m : f32[8+T,4]\n  return n",

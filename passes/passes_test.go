@@ -202,7 +202,7 @@ func TestErrors(t *testing.T) {
 		{"joined view", "func f(x: f32[3+T,4]) {\n h = gelu x : f32[3+T,4]\n r = rows h {at=0 len=3} : f32[3,4]\n g = gelu r : f32[3,4]\n j = concat r, g : f32[6,4]\n return j, h\n}",
 			Options{}, "r is a view of h"},
 		{"rows inside", "func f(x: f32[3,4]) {\n r = rows x {at=1 len=2} : f32[2,4]\n y = gelu r : f32[2,4]\n return y\n}",
-			Options{}, "rows inside a segment"},
+			Options{}, "rows reads whole sections"},
 		{"arrangements", "func f(x: f32[1,4], z: f32[2,4], u: f32[3,4]) {\n j = concat x, z : f32[3,4]\n y = add j, u : f32[3,4]\n return y\n}",
 			Options{}, "arrange their rows differently"},
 		{"long sequence", "func f(x: f32[30,4]) {\n y = gelu x : f32[30,4]\n return y\n}",

@@ -50,7 +50,7 @@ import (
 // States are not in the arena: the session keeps them, and store, which has no offset, writes there.
 //
 // Plan refuses values that cannot have an address: a value that is part of two concats, a
-// view that is part of a concat, and rows that are not whole segments.
+// view that is part of a concat, and rows that are not whole sections.
 var Plan = &Pass{
 	Name:    "plan",
 	Needs:   []*Property{Packed},
