@@ -96,20 +96,23 @@ func TestOps(t *testing.T) {
 		case ok && op.View != (step == nil):
 			t.Errorf("%s: view is %v, and its step is nil: %v", op.Name, op.View, step == nil)
 		case !ok && !inside[op]:
-			t.Errorf("%s: no step, and no fused op stands for it", op.Name)
+			t.Errorf("%s: no step, and no fused op stands for it; give its row a Step (ir/op_*.go), or codegen/steps.go a row", op.Name)
 		}
 		if s := op.Step; s.Method != "" {
+			if op.Batch != ir.RowWise && !slices.ContainsFunc(s.Parts, func(p ir.Part) bool { return p.Kind == ir.PartSections }) {
+				t.Errorf("%s: it is not RowWise, so its step has to know where each sequence is; add a part of kind PartSections to Step in its row (ir/op_*.go)", op.Name)
+			}
 			m, ok := reflect.TypeFor[*exec.Exec]().MethodByName(s.Method)
 			want := 2 + op.Args + len(s.Parts) // with the runtime itself and the result
 			if op.Scratch != nil {
 				want += len(op.Scratch(p, v))
 			}
 			if !ok || m.Type.NumIn() != want && op.Args >= 0 {
-				t.Errorf("%s: the runtime has no %s of %d arguments", op.Name, s.Method, want-1)
+				t.Errorf("%s: its row says Step.Method %s, but exec.Exec has no such method of %d arguments; write it in codegen/rt/exec", op.Name, s.Method, want-2)
 			}
 		}
 		if onnx.Writes(op) == op.Fused() {
-			t.Errorf("%s: written as ONNX: %v, fused: %v", op.Name, onnx.Writes(op), op.Fused())
+			t.Errorf("%s: written as ONNX: %v, fused: %v; every primitive op, and no other, has a row of ops in codegen/onnx/ops.go", op.Name, onnx.Writes(op), op.Fused())
 		}
 	}
 	for op := range steps {

@@ -32,7 +32,7 @@ func matrix(rows int, x ...float64) *ir.Tensor {
 	return &ir.Tensor{Shape: []int{rows, len(x) / rows}, F: x}
 }
 
-// TestOps compares each primitive op with numbers worked out by hand.
+// TestOps compares each primitive op with numbers worked out by hand. Every primitive op has a case.
 func TestOps(t *testing.T) {
 	r := math.Sqrt(1.0 / (1 + 1e-5)) // 1/sqrt(var+eps) of rows with variance 1
 	gelu := func(x float64) float64 { return x * 0.5 * math.Erfc(-x*math.Sqrt(0.5)) }
@@ -96,6 +96,7 @@ func TestOps(t *testing.T) {
 		{op: "attention x, z, z {heads=1 at=1 prefix=2} : f32[2,1]", x: matrix(2, 1, 1), z: matrix(3, 0, 2, 9), want: matrix(2, 2*a1, (2*math.Exp(2)+9*math.Exp(9))/(1+math.Exp(2)+math.Exp(9)))},
 		{op: "store x {slot=0 rows=1} : f32[1,2]", x: matrix(2, 1, 2, 3, 4), want: matrix(1, 1, 2)},
 	}
+	tested := map[*ir.Op]bool{}
 	for _, tt := range tests {
 		t.Run(tt.op, func(t *testing.T) {
 			var b strings.Builder
@@ -117,14 +118,25 @@ func TestOps(t *testing.T) {
 				in["z"] = tt.z
 			}
 			fmt.Fprintf(&b, "func f(%s) {\n  y = %s\n  return y\n}\n", params, tt.op)
-			out, err := program(t, b.String(), tt.weights).Run("f", 1, in)
+			p := program(t, b.String(), tt.weights)
+			op := p.Funcs[0].Values[0].Op
+			tested[op] = true
+			out, err := p.Run("f", 1, in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, out["y"], close12); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			if _, err := ir.Sections(p.Funcs[0]); err != nil && op != ir.OpRows {
+				t.Error(err)
+			}
 		})
+	}
+	for _, op := range ir.Ops {
+		if !op.Fused() && !tested[op] {
+			t.Errorf("%s has no case: add one to tests above, in ir/eval_test.go", op.Name)
+		}
 	}
 }
 

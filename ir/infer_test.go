@@ -1,6 +1,7 @@
 package ir_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// TestInferErrors gives each op arguments and weights that do not fit.
+// TestInferErrors gives each op arguments and weights that do not fit. Every op has a case.
 func TestInferErrors(t *testing.T) {
 	const head = `program p T<=8
 weight @m.w f32[4,4]
@@ -42,6 +43,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"layernorm x", `attribute "eps" is missing`},
 		{"layernorm x {eps=0 eps=1}", `attribute "eps" is given twice`},
 		{"gelu ids", "ids is i32[T], want an f32 matrix"},
+		{"tanh ids", "ids is i32[T], want an f32 matrix"},
 		{"add x, y", "y is f32[3+T,5], want f32[3,4] as x"},
 		{"concat x, y", "y is f32[3+T,5], want 4 columns to match x: f32[3,4]"},
 		{"hcat x, y", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
@@ -52,6 +54,8 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"select x {row=3}", "1 row(s) from row 3 on are not inside 3 rows when T is 1"},
 		{"select x {row=T}", "1 row(s) from row T on are not inside 3 rows when T is 8"},
 		{"mean y {from=4}", "no row of y: f32[3+T,5] is at or after row 4"},
+		{"store x {slot=1024 rows=1}", "slot is 1024, want 0 to 1023"},
+		{"store x {slot=0 rows=4}", "4 row(s) from row 0 on are not inside 3 rows when T is 1"},
 		{"l2norm x {floor=0}", "floor is 0, want more than 0"},
 		{"lookup x, @m", "x is f32[3,4], want ids i32[rows]"},
 		{"lookup ids, @v", "@v.w is f32[4], want 2 dimensions of numbers"},
@@ -82,6 +86,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"qkv x, @f {eps=0 heads=3 parts=q}", "heads is 3, want a divisor of 4 columns"},
 		{"ffn x, @f", `@f.ln has norm weights, but there is no attribute "eps"`},
 		{"attnout x, y, @f", "a = add y, h: h is f32[3,4], want f32[3+T,5] as y"},
+		{"embed_patches img, @f {patch=2}", "there is no weight @f.proj.w; embed_patches needs proj.w proj.b? cls.w pos.w?"},
 		{"embed ids, @f", "there is no weight @f.tok.w; embed needs tok.w pos.w?"},
 		{"gelu x {act=relu}", "unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {act=gelu}", "act=gelu is what gelu computes without the attribute; leave it out"},
@@ -106,6 +111,11 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
+	}
+	for _, op := range ir.Ops {
+		if !slices.ContainsFunc(tests, func(tt struct{ line, want string }) bool { return strings.HasPrefix(tt.line, op.Name+" ") }) {
+			t.Errorf("%s has no case: add one to tests above, in ir/infer_test.go", op.Name)
+		}
 	}
 }
 

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -514,6 +518,8 @@ func TestAttention(t *testing.T) {
 				dst1 := w.mat(w.B, a.Heads*a.D, false)
 				w.CrossAttention(dst1, q1, kv, &a, c.secs)
 				near(t, "cross "+c.name, dst1, attend64(f64(q1), kk, v, one, seqs, a.Heads, a.D, a.DP, scale))
+				w.QueryAttention(dst, mq, kv, &a, c.secs, c.secs)
+				near(t, "queries "+c.name, dst, want)
 			}
 		}
 	})
@@ -895,7 +901,41 @@ func TestBadShapesPanic(t *testing.T) {
 	}
 }
 
-// TestStepsDoNotAllocate covers the steps the tiny model does not use.
+// stepsOfStates are tested in package rt, with a cache of keys and values.
+var stepsOfStates = []string{"StateAttention", "StoreFixed", "StoreToken"}
+
+// TestEveryStepIsTested holds that tests of this folder call each step: one that compares it with float64, and
+// TestStepsDoNotAllocate.
+func TestEveryStepIsTested(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	before, rest, _ := strings.Cut(all.String(), "\nfunc TestStepsDoNotAllocate(")
+	allocations, after, _ := strings.Cut(rest, "\nfunc ")
+	for m := range reflect.TypeFor[*Exec]().Methods() {
+		if m.Type.NumIn() < 2 || m.Type.In(1) != reflect.TypeFor[Mat]() || slices.Contains(stepsOfStates, m.Name) {
+			continue
+		}
+		call := "w." + m.Name + "("
+		if !strings.Contains(before+after, call) {
+			t.Errorf("step %s: no test calls %s); add one that compares it with float64, such as a part of TestPerSequence in codegen/rt/exec/steps_test.go", m.Name, call)
+		}
+		if !strings.Contains(allocations, call) {
+			t.Errorf("step %s: TestStepsDoNotAllocate in codegen/rt/exec/steps_test.go does not call it; add a line", m.Name)
+		}
+	}
+}
+
+// TestStepsDoNotAllocate calls every step that needs no state.
 func TestStepsDoNotAllocate(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 6, 16), 2, 3, 4)
 	l, _, _ := w.linear(32, 32, true)
@@ -905,6 +945,12 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	at := Attention{Heads: 2, D: 16, DP: 16}
 	text := []Section{{T: true}}
 	off := w.put(w.vals(320))
+	words := Embed{Table: off, Pos: -1, D: 32, Vocab: 10}
+	w.IDs = []int32{0, 1, 2, 3, 4, 5, 6}
+	patches := Patches{Proj: l, Cls: off, Pos: off, Height: 8, Width: 4, Patch: 4, Channels: 2}
+	w.Images = [][]float32{w.vals(64), w.vals(64)}
+	patched := w.mat(6, 32, true)
+	ffn := FFN{Norm1: n, Fc1: l, Fc2: l}
 	steps := func() {
 		w.Linear(a, b, &l)
 		w.LayerNorm(a, a, n)
@@ -919,6 +965,14 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.Select(one, a, text, Section{C: 1})
 		w.HCat(a, a.columns(0, 3), a.columns(3, a.Cols-3))
 		w.Mean(one, a, text, 1)
+		w.AddRow(a, a, off)
+		w.Scale(a, a, off)
+		w.QKV(b, a, b, n, &l)
+		w.AttnOut(a, b, a, b, n, &l)
+		w.FFN(a, a, b, kv.columns(0, 32), &ffn)
+		w.QueryAttention(b, a, kv, &at, text, text)
+		w.EmbedText(a, &words)
+		w.EmbedPatches(patched, b, &patches)
 		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
 		w.AddRows(a, a, off, 0, []Section{{T: true}})
 	}
