@@ -201,7 +201,7 @@ func (o *Origin) equal(p *Origin) bool {
 			return false
 		}
 	}
-	return o.Key == p.Key && o.Row == p.Row && o.Rows == p.Rows && o.Col == p.Col && o.Cols == p.Cols
+	return o.Key == p.Key && o.Row == p.Row && o.Rows == p.Rows && o.Col == p.Col && o.Cols == p.Cols && o.Transposed == p.Transposed
 }
 
 // String names the tensor of the origin, with its shape, rows and columns.
@@ -215,6 +215,9 @@ func (o *Origin) String() string {
 	}
 	if o.Cols != 0 {
 		s += fmt.Sprintf(" columns %d+%d", o.Col, o.Cols)
+	}
+	if o.Transposed {
+		s += " transposed"
 	}
 	return s
 }

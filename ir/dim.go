@@ -12,7 +12,7 @@ const MaxDim = 1 << 28
 
 // Dim is a dimension: a constant C, or C+T where T is the run-time text length
 // of the function's one variable-length modality. The zero Dim is 0 and invalid
-// as a dimension, but valid as an offset.
+// as a dimension, but valid as an offset, as is T-n, of which C is below 0: rows from the end of a text.
 type Dim struct {
 	C int
 	T bool
@@ -44,6 +44,8 @@ func (d Dim) String() string {
 		return strconv.Itoa(d.C)
 	case d.C == 0:
 		return "T"
+	case d.C < 0:
+		return "T" + strconv.Itoa(d.C)
 	}
 	return strconv.Itoa(d.C) + "+T"
 }
@@ -52,6 +54,13 @@ func (d Dim) String() string {
 func ParseDim(s string) (Dim, error) {
 	if s == "T" {
 		return T, nil
+	}
+	if c, ok := strings.CutPrefix(s, "T-"); ok {
+		n, err := strconv.Atoi(c)
+		if err != nil || n < 1 || n > MaxDim || strconv.Itoa(n) != c {
+			return Dim{}, fmt.Errorf("%q is no offset; want T- and a number", s)
+		}
+		return Dim{C: -n, T: true}, nil
 	}
 	c, t := strings.CutSuffix(s, "+T")
 	n, err := strconv.Atoi(c)

@@ -81,7 +81,7 @@ func checkShape(v *Value) error {
 		if a.Kind == Symbol && !isSymbol(a.Symbol) {
 			return fmt.Errorf("attribute %q: got %q, want a symbol: a letter, then letters, digits, _ and -", a.Key, a.Symbol)
 		}
-		if a.Kind == Length && (a.Dim.C < 0 || a.Dim.C > MaxDim) {
+		if a.Kind == Length && (a.Dim.C < 0 && !a.Dim.T || a.Dim.C < -MaxDim || a.Dim.C > MaxDim) {
 			return fmt.Errorf("attribute %q: %v is out of range", a.Key, a.Dim)
 		}
 		if a.Kind == Float && a.Float-a.Float != 0 {
@@ -373,7 +373,7 @@ func (c *Infer) minT() int {
 // inside checks 0 <= at, 1 <= n and at+n <= rows for every T.
 func (c *Infer) inside(at, n, rows Dim) error {
 	for _, t := range []int{c.minT(), max(1, c.P.MaxT)} {
-		if n.At(t) < 1 || at.At(t)+n.At(t) > rows.At(t) {
+		if n.At(t) < 1 || at.At(t) < 0 || at.At(t)+n.At(t) > rows.At(t) {
 			return fmt.Errorf("%v row(s) from row %v on are not inside %v rows when T is %d", n, at, rows, t)
 		}
 	}

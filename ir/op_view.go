@@ -85,7 +85,7 @@ func (b *Builder) Cols(x *Value, at, n int) *Value {
 // HCat puts the columns of its arguments side by side.
 func (b *Builder) HCat(xs ...*Value) *Value { return b.Op(OpHCat, "", "", nil, xs...) }
 
-// Select returns one row of x, counted from the start of the sequence.
+// Select is one row of x, counted from the start of the sequence; row T-1 is the last of a text.
 func (b *Builder) Select(x *Value, row Dim) *Value {
 	return b.Op(OpSelect, "", "", Attrs{DimAttr("row", row)}, x)
 }

@@ -80,7 +80,9 @@ type Origin struct {
 	Rows  int
 	Col   int
 	Cols  int
-	Grid  *Grid // nil: the tensor is not a table of position embeddings
+	// Transposed says that the weight is the transposed matrix of those rows and columns.
+	Transposed bool
+	Grid       *Grid // nil: the tensor is not a table of position embeddings
 }
 
 // Grid describes a table of the position embeddings of a square image: along its last axis

@@ -207,7 +207,7 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 			m.Found, m.Why = &t, t.Problem
 		case !t.DType.Float():
 			m.Found, m.Why = &t, "type"
-		case !slices.Equal(t.Shape, w.Origin.Shape):
+		case !sameShape(t.Shape, w.Origin.Shape):
 			side, other := otherSide(w.Origin, t.Shape)
 			if other && w.Origin.Grid.Resize {
 				resized = append(resized, fmt.Sprintf("%s: %dx%d to %dx%d patches", file.Quote(t.Name), side, side, w.Origin.Grid.Side, w.Origin.Grid.Side))
@@ -309,7 +309,7 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 		var f []float32
 		var err error
 		switch t, _ := Find(src, o.Key); {
-		case !slices.Equal(t.Shape, o.Shape):
+		case !sameShape(t.Shape, o.Shape):
 			f, err = loadResized(src, t, &o)
 		case o.Rows == 0:
 			f, err = Load(src, o.Key)
@@ -329,8 +329,29 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 			}
 			f = f[:n:n]
 		}
+		if o.Transposed {
+			f = transpose(f, w.Type.Shape[0].C)
+		}
 		return f, nil
 	}, nil
+}
+
+// sameShape compares shapes; a number may be stored as a list of one.
+func sameShape(a, b []int) bool {
+	number := func(s []int) bool { return len(s) == 0 || len(s) == 1 && s[0] == 1 }
+	return slices.Equal(a, b) || number(a) && number(b)
+}
+
+// transpose returns the rows of the matrix whose columns are the rows of f.
+func transpose(f []float32, rows int) []float32 {
+	out := make([]float32, len(f))
+	cols := len(f) / max(rows, 1)
+	for r := range rows {
+		for c := range cols {
+			out[r*cols+c] = f[c*rows+r]
+		}
+	}
+	return out
 }
 
 // prefixHint finds a prefix that the names of the source lack, so that one line

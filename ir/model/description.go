@@ -62,7 +62,18 @@ type Sizes struct {
 	Types     int     // vlmo: rows of the checkpoint's table of types; default 2, with task nlvr2 3
 	Absolute  bool    // vlmo: positions are added to the rows
 	Scale     bool    // vlmo: both halves of a layer have a layer scale
-	Eps       float64 // epsilon of the layers' norms and the final one; default 1e-5, in vlmo 1e-6
+	Eps       float64 // epsilon of the layers' norms and the final one; default 1e-5, in vlmo and siglip 1e-6
+
+	// Of families with a tower for texts, whose pictures have the sizes above.
+	Embed int    // width of an embedding
+	Act   string // activation of the picture's layers
+	Text  TowerSizes
+}
+
+// TowerSizes are the numbers of a tower of texts.
+type TowerSizes struct {
+	Dim, Heads, FFN, Layers int
+	Act                     string
 }
 
 // Task is one thing to compute from the encoder's rows.

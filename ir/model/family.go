@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,11 @@ type family struct {
 	// bias says that the family may have a relative position bias, and so need no
 	// positions.
 	bias bool
+	// act and text are the activations of pictures and texts unless sizes say others, in families with a tower for texts.
+	act, text string
+	// direct says that such a family's pictures have no projection.
+	direct  bool
+	layouts []string // of its checkpoints, the first if the description names none
 	// positions and eps are what Sizes has by default.
 	positions int
 	eps       float64
@@ -23,10 +29,18 @@ type family struct {
 }
 
 var families = []family{
-	{name: "beit3", structure: beit3, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
-	{name: "mwt", structure: mwt, joint: true, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
-	{name: "vlmo", structure: vlmo, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
+	{name: "beit3", structure: beit3, layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
+	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
+	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
+	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", heads: faceHeads},
+	{name: "clipa", structure: clipa, layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
+	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", heads: faceHeads},
+	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, eps: 1e-5, act: "quick_gelu", text: "gelu", heads: faceHeads},
+	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 }
+
+// faceHeads is what Hugging Face's classes call the number of heads.
+const faceHeads = "num_attention_heads"
 
 // torchscaleHeads is what the official code of BEiT-3 calls the number of heads.
 const torchscaleHeads = "encoder_attention_heads"
@@ -146,9 +160,21 @@ func (d *Description) completeFamily() *problem {
 	if row == nil {
 		return wrong("family", ": %s", unknown("family", d.Family, familyNames()))
 	}
+	if p := d.checkLayout(row); p != nil {
+		return p
+	}
 	// A family's sizes are read by its own row, so nothing more can be said without one.
 	if row.structure == nil {
 		return wrong("family", " %s is not built yet; built families are %s", d.Family, strings.Join(builtFamilies(), ", "))
+	}
+	return nil
+}
+
+// checkLayout refuses a layout that is no one of the family's: of other tensors than its models have.
+func (d *Description) checkLayout(f *family) *problem {
+	name := d.Long.Keys.Layout
+	if name != "" && !slices.Contains(f.layouts, name) {
+		return wrong("layout", ": %s", unknown("layout of family "+f.name, name, f.layouts))
 	}
 	return nil
 }

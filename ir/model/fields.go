@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -165,6 +166,8 @@ func (c *decoder) fields(d *Description) []field {
 		{name: "sizes", value: c.mapping(c.sizes(&d.Sizes)),
 			doc:     "numbers of a family's model; of a preset's only image may be another; `multiway init` reads them from a checkpoint",
 			without: "the preset's", example: "sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010}"},
+		{name: "layout", value: word(c, "layout", &d.Long.Keys.Layout, layoutNames()...),
+			doc: "how the checkpoint calls its tensors, for families whose models come in several forms", without: "the family's first", example: "layout: clip_open_clip"},
 		{name: "modalities", value: mappings(c, "[{name: vision, embedder: patch, size: 224, patch: 16}]", &d.Long.Modalities, c.modality),
 			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in the order of their rows; one may be of tokens", maxModalities), without: "the family's"},
 		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: pooled}]", &d.Long.Layers, c.layers),
@@ -410,8 +413,33 @@ func (c *decoder) sizes(s *Sizes) []field {
 			doc: "vlmo: whether positions are added to the rows, as in base_plus", def: "false", example: "sizes: {absolute: true}"},
 		field{name: "scale", value: c.flag(func(v bool) { s.Scale = v }),
 			doc: "vlmo: whether both halves of a layer have a layer scale", def: "false", example: "sizes: {scale: true}"},
+		field{name: "act", value: word(c, "activation", &s.Act, activations()...),
+			doc: "clip and its kin: activation of the layers of pictures, which no tensor tells, and a wrong one answers wrongly", without: "as the family's first models have it", example: "sizes: {act: quick_gelu}"},
+		field{name: "text", value: c.mapping([]field{
+			{name: "dim", value: c.whole(&s.Text.Dim, 1, 1<<16), doc: "width of a text's rows", without: "must be given", example: "sizes: {text: {dim: 512}}"},
+			{name: "heads", value: c.whole(&s.Text.Heads, 1, 1<<12), doc: "attention heads, a divisor of its dim", without: "must be given", example: "sizes: {text: {heads: 8}}"},
+			{name: "ffn", value: c.whole(&s.Text.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times its dim", example: "sizes: {text: {ffn: 2048}}"},
+			{name: "layers", value: c.whole(&s.Text.Layers, 1, maxLayers), doc: "number of layers", without: "must be given", example: "sizes: {text: {layers: 12}}"},
+			{name: "act", value: word(c, "activation", &s.Text.Act, activations()...), doc: "activation of its layers", without: "as the family's first models have it", example: "sizes: {text: {act: gelu}}"},
+		}), doc: "clip and its kin: sizes of the tower of texts", without: "must be given", example: "sizes: {text: {dim: 512, heads: 8, layers: 12}}"},
 		field{name: "eps", value: c.between(&s.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", without: "in vlmo 1.0e-6", example: "sizes: {eps: 1.0e-6}"})
+}
+
+// activations lists the names of activations.
+func activations() (names []string) {
+	for _, a := range ir.Activations {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// layoutNames lists the layouts of checkpoints.
+func layoutNames() (names []string) {
+	for _, l := range layouts {
+		names = append(names, l.name)
+	}
+	return names
 }
 
 // modality is a row of modalities.

@@ -74,8 +74,22 @@ func into(bundle, name string) []target {
 	return []target{whole(bundle + "." + name)}
 }
 
-// layouts are the layouts of checkpoints.
-var layouts = map[Code][]row{TorchScale: torchscale, VLMo: vlmoLayout}
+// layout is how the checkpoints of one kind of code call their tensors.
+type layout struct {
+	name string
+	code Code
+	key  string // a tensor that only such a checkpoint has
+	rows []row
+}
+
+// layouts are the layouts of checkpoints. Where a checkpoint has the keys of several, the first is meant.
+var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, bertLayouts, siglipLayouts, clipLayouts)
+
+// layout returns the layout of the structure's checkpoint: the one it names, or its code's first.
+func (k *Keys) layout() *layout {
+	i := slices.IndexFunc(layouts, func(l layout) bool { return l.name == k.Layout || k.Layout == "" && l.code == k.Code })
+	return &layouts[i]
+}
 
 // reader writes the state dict of a trunk from rows.
 type reader struct {
@@ -165,6 +179,7 @@ func (r *reader) enter(t *tower) {
 	r.sizes["types"] = t.Types // rows of the table of types
 	r.sizes["reach"] = t.Reach // longest text of the relative position bias
 	r.facts["bias"] = t.Reach > 0
+	r.sizes["embed"], r.sizes["hidden"], r.sizes["map_ffn"] = t.Pool.Dim, t.Pool.Hidden, t.Pool.FFN
 }
 
 // reader returns a reader of the trunk's layout, in the first tower.
@@ -173,7 +188,7 @@ func (t *trunk) reader() *reader {
 		t:     t,
 		words: map[string]string{"p": t.keys.Prefix},
 		sizes: map[string]int{},
-		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm},
+		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "logit_bias": t.keys.Bias},
 	}
 	r.enter(&t.towers[0])
 	for _, m := range t.modalities {

@@ -391,7 +391,7 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	case w.attend != nil:
 		return w.attend(i, q, k, v)
 	case w.tower.Causal:
-		return w.b.PrefixAttention(q, k, v, w.tower.Heads, ir.Dim{}, ir.Dim{})
+		return w.b.PrefixAttention(q, k, v, w.tower.Heads, ir.Dim{}, ir.C(1))
 	case w.tower.Reach == 0:
 		return w.b.Attention(q, k, v, w.tower.Heads)
 	}

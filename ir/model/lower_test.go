@@ -29,6 +29,16 @@ func deep(tasks ...Task) *Description {
 	return d
 }
 
+// towers is a model of a family with a tower for texts.
+func towers(family, layout string, embed int) *Description {
+	d := &Description{
+		Name: "tiny", Family: family, Tasks: []Task{{Name: "retrieval"}},
+		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 1, Image: 6, Patch: 3, Vocab: 11, Positions: 5, Embed: embed, Text: TowerSizes{Dim: 12, Heads: 3, FFN: 18, Layers: 1}},
+	}
+	d.Long.Keys.Layout = layout
+	return d
+}
+
 func off() *bool { return new(bool) }
 
 var printed = []struct {
@@ -47,6 +57,14 @@ var printed = []struct {
 		Name: "tiny", Family: "mwt",
 		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 2, VLLayers: 1, Image: 6, Patch: 2, Vocab: 11, Positions: 7},
 	}, Options{}},
+	{"clip", towers("clip", "clip_hf", 6), Options{}},
+	{"clip_open_clip_text", towers("clip", "clip_open_clip_text", 6), Options{}},
+	{"clipa", towers("clipa", "clip_open_clip", 6), Options{}},
+	{"siglip", towers("siglip", "siglip_hf", 0), Options{}},
+	{"siglip_open_clip", towers("siglip", "siglip_open_clip", 0), Options{}},
+	{"cnclip", towers("cnclip", "cnclip_hf", 6), Options{}},
+	{"cnclip_own", towers("cnclip", "cnclip", 6), Options{}},
+	{"xlmrclip", towers("xlmrclip", "", 6), Options{}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16

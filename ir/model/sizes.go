@@ -24,6 +24,7 @@ const (
 	inputSize          // families; the long form says it in modalities
 	jointSize          // families with joint experts
 	biasSize           // families that may have a relative position bias
+	textSize           // families with a tower for texts
 )
 
 var sizeTable = []sizeRow{
@@ -51,6 +52,8 @@ var sizeTable = []sizeRow{
 		"vlmo: longest text that the relative position bias is made for; 0 is no bias", "", "196"},
 	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize,
 		"vlmo: rows of the checkpoint's table of types; 0 is 2, or 3 with task nlvr2", "", "3"},
+	{"embed", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Embed }, textSize,
+		"clip and its kin: width of an embedding", "must be given; in siglip dim", "512"},
 }
 
 // Bounds on sizes.
@@ -99,14 +102,19 @@ func (d *Description) completeSizes() *problem {
 			}
 		}
 	}
+	if p := d.completeTowers(); p != nil {
+		return p
+	}
 	for _, r := range sizeTable {
 		v := r.get(s)
-		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias {
+		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias || r.what == textSize && familyNamed(d.Family).text == "" {
 			switch {
 			case *v == 0:
 				continue
 			case d.long():
 				return wrong("sizes."+r.name, " is given, but the long form says it in modalities and layers; remove it")
+			case r.what == textSize:
+				return wrong("sizes."+r.name, " is given, but family %s has no tower for texts; remove it", d.Family)
 			case r.what == biasSize:
 				return wrong("sizes."+r.name, " is given, but family %s has no relative position bias; remove it", d.Family)
 			}
@@ -148,7 +156,7 @@ func (d *Description) completeSizes() *problem {
 			size, patch = fmt.Sprintf("modalities[%d].size", i), fmt.Sprintf("modalities[%d].patch", i)
 		}
 		if m.Embedder == Patch {
-			if p := m.checkPatches(size, patch); p != nil {
+			if p := m.checkPatches(size, patch, t.Keys.Code == Contrast); p != nil {
 				return p
 			}
 		}
@@ -159,10 +167,50 @@ func (d *Description) completeSizes() *problem {
 	return nil
 }
 
-// checkPatches checks the input of a patch modality, whose fields are called size and patch.
-func (m *Modality) checkPatches(size, patch string) *problem {
+// completeTowers fills in and checks what only families with a tower for texts have.
+func (d *Description) completeTowers() *problem {
+	s := &d.Sizes
+	row := familyNamed(d.Family)
+	if row == nil || row.text == "" {
+		if s.Text != (TowerSizes{}) {
+			return wrong("sizes.text", " is given, but family %s has no tower for texts; remove it", d.Family)
+		}
+		if s.Act != "" && !d.long() {
+			return wrong("sizes.act", " is given, but the activation of family %s is gelu; remove it", d.Family)
+		}
+		return nil
+	}
+	t := &s.Text
+	s.Act, t.Act = cmp.Or(s.Act, row.act), cmp.Or(t.Act, row.text)
+	if row.direct {
+		if s.Embed != 0 && s.Embed != s.Dim {
+			return wrong("sizes.embed", " is %d, want sizes.dim, which is %d: embeddings of family %s are as wide as its pictures' rows", s.Embed, s.Dim, d.Family)
+		}
+		s.Embed = s.Dim
+	}
+	t.FFN = cmp.Or(t.FFN, 4*t.Dim)
+	for _, f := range []struct {
+		name  string
+		v, hi int
+	}{{"dim", t.Dim, 1 << 16}, {"heads", t.Heads, 1 << 12}, {"ffn", t.FFN, 1 << 18}, {"layers", t.Layers, maxLayers}} {
+		if f.v == 0 {
+			return wrong("sizes.text."+f.name, " is missing; add it, 1 to %d", f.hi)
+		}
+		if f.v < 1 || f.v > f.hi {
+			return wrong("sizes.text."+f.name, " is %d, want 1 to %d", f.v, f.hi)
+		}
+	}
+	if t.Dim%t.Heads != 0 {
+		return wrong("sizes.text.heads", " is %d, want a divisor of sizes.text.dim, which is %d%s", t.Heads, t.Dim, nearDivisors(t.Dim, t.Heads))
+	}
+	return nil
+}
+
+// checkPatches checks the input of a patch modality, whose fields are called size and patch. rest says that rows and columns
+// after the last whole patch are not read.
+func (m *Modality) checkPatches(size, patch string, rest bool) *problem {
 	for _, side := range []int{m.Height, m.Width} {
-		if side%m.Patch != 0 {
+		if rest && side < m.Patch || !rest && side%m.Patch != 0 {
 			return wrong(size, " is %d, want a multiple of %s, which is %d; the nearest are %d and %d",
 				side, patch, m.Patch, max(1, side/m.Patch)*m.Patch, (side/m.Patch+1)*m.Patch)
 		}

@@ -34,7 +34,7 @@ type slot struct {
 // origin says where a slot's elements are in the checkpoint.
 func (s *stateDict) origin(sl *slot) *ir.Origin {
 	t := s.tensors[sl.tensor]
-	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Col: sl.col, Cols: sl.cols, Grid: sl.grid}
+	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Col: sl.col, Cols: sl.cols, Transposed: sl.transposed, Grid: sl.grid}
 }
 
 // branch is one copy of a pooled weight: what keys call its expert, "" if it is shared, and its part in bundles.

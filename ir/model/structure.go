@@ -186,11 +186,14 @@ type Code string
 const (
 	TorchScale Code = "" // BEiT-3's
 	VLMo       Code = "vlmo"
+	Contrast   Code = "contrast" // of models with a tower for pictures and one for texts
 )
 
 // Keys says how the checkpoint calls its tensors.
 type Keys struct {
 	Code    Code
+	Layout  string            // the table of its tensors; "" = the first of the code
+	Bias    bool              // a number is added to cosines
 	Prefix  string            // of the trunk's tensors, such as "beit3."
 	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
 	Mask    bool              // the checkpoint has the mask row of pretraining
@@ -215,6 +218,7 @@ func (d *Description) Structure() Structure {
 			s.Types = max(s.Types, len(s.Modalities)+1)
 		}
 	}
+	s.Keys.Layout = cmp.Or(d.Long.Keys.Layout, s.Keys.Layout)
 	if s.Towers == nil {
 		z := &d.Sizes
 		s.Dim, s.Heads, s.FFN, s.Eps = z.Dim, z.Heads, z.FFN, z.Eps

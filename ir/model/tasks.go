@@ -157,7 +157,7 @@ func init() { // not an initial value: the functions in it read the table
 			functions: captionFunctions,
 		},
 	}
-	tasks = append(tasks, vlmoTasks()...)
+	tasks = slices.Concat(tasks, vlmoTasks(), contrastTasks())
 }
 
 func checkClasses(t *Task, path string) *problem {

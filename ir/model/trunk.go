@@ -156,7 +156,7 @@ func (d *Description) trunk() *trunk {
 		t.text += captionRows
 	}
 	r := t.reader()
-	r.read(layouts[s.Keys.Code])
+	r.read(s.Keys.layout().rows)
 	for i := range d.Tasks {
 		r.sizes["classes"] = d.Tasks[i].Classes
 		r.read(d.task(d.Tasks[i].Name).rows)

@@ -76,8 +76,8 @@ var vlmoLayout = []row{
 	linear("pooler.dense", "dim dim", "pooler.dense"),
 }
 
-// contrast is the head of a contrastive branch: its logit scale and one projection a modality.
-func contrast(task, branch string) []row {
+// branchHeads is the head of a contrastive branch: its logit scale and one projection a modality.
+func branchHeads(task, branch string) []row {
 	return []row{
 		tensor("logit"+branch+"_scale", "", whole(task+".logit_scale")),
 		each("modality", matrix("itc"+branch+"_{in}_proj.fc", "dim dim", task+".{m}")),
@@ -163,7 +163,7 @@ func vlmoTasks() []task {
 			name:      "retrieval",
 			keys:      []string{"itc_text_proj.fc.weight"},
 			takes:     alone,
-			rows:      contrast("retrieval", ""),
+			rows:      branchHeads("retrieval", ""),
 			functions: trunkTo(head("retrieval")),
 		},
 		{
@@ -171,7 +171,7 @@ func vlmoTasks() []task {
 			name:  "retrieval_vl",
 			keys:  []string{"itc_vl_text_proj.fc.weight"},
 			takes: alone,
-			rows:  contrast("retrieval_vl", "_vl"),
+			rows:  branchHeads("retrieval_vl", "_vl"),
 			functions: []function{{lower: func(w *writer) []*ir.Value {
 				w.joint = true
 				return head("retrieval_vl")(w, w.rows())

@@ -1,0 +1,59 @@
+package model
+
+// cnclip is Chinese-CLIP: CLIP's tower of pictures, and BERT, of which the first row is taken.
+func cnclip(s *Sizes) Structure {
+	vision, language, see, read := twoTowers(s)
+	vision.Unbiased, vision.Norm = true, s.Eps
+	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
+	bert(&language, &read, bertEps)
+	read.Pool = Pool{Row: PoolFirst, Dim: s.Embed}
+	return contrast("cnclip_hf", vision, language, see, read)
+}
+
+// xlmrclip is CLIP's tower of pictures, and XLM-RoBERTa, whose mean goes through two layers.
+func xlmrclip(s *Sizes) Structure {
+	vision, language, see, read := twoTowers(s)
+	vision.Unbiased, vision.Norm = true, s.Eps
+	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
+	bert(&language, &read, s.Eps)
+	language.Unused = 2
+	read.Pool = Pool{Row: PoolMean, Dim: s.Embed, Hidden: (s.Text.Dim + s.Embed) / 2}
+	return contrast("xlmr_open_clip", vision, language, see, read)
+}
+
+// bert makes a tower BERT's: a norm after the embedding and after every half.
+func bert(language *Modality, read *Tower, eps float64) {
+	language.Norm, read.Eps = eps, eps
+	read.Layers[0].Norms = Post
+	read.Final = ""
+}
+
+// bertText is BERT in Hugging Face's classes: XLM-RoBERTa too.
+func bertText(prefix, types string, projection ...row) []row {
+	const layer = "encoder.layer.{i}."
+	return []row{each("token", row{rows: []row{
+		tensor(prefix+"embeddings.word_embeddings.weight", "vocab dim", whole("{m}.embed.tok.w")),
+		tensor(prefix+"embeddings.position_embeddings.weight", "positions dim", cut("{m}.embed.pos.w", "unused", "kept")),
+		tensor(prefix+"embeddings.token_type_embeddings.weight", types+" dim", cut("{m}.embed.type.w", "0", "1")),
+		norm(prefix+"embeddings.LayerNorm", "dim", "{m}.embed.ln"),
+		each("layer",
+			linear(prefix+layer+"attention.self.query", "dim dim", "{l}.attn.{m}.q"),
+			linear(prefix+layer+"attention.self.key", "dim dim", "{l}.attn.{m}.k"),
+			linear(prefix+layer+"attention.self.value", "dim dim", "{l}.attn.{m}.v"),
+			linear(prefix+layer+"attention.output.dense", "dim dim", "{l}.attn.{m}.out"),
+			norm(prefix+layer+"attention.output.LayerNorm", "dim", "{l}.attn.{m}.ln"),
+			linear(prefix+layer+"intermediate.dense", "ffn dim", "{l}.ffn.{m}.fc1"),
+			linear(prefix+layer+"output.dense", "dim ffn", "{l}.ffn.{m}.fc2"),
+			norm(prefix+layer+"output.LayerNorm", "dim", "{l}.ffn.{m}.ln"),
+		),
+	}}, row{rows: projection})}
+}
+
+var bertLayouts = []layout{
+	{name: "cnclip_hf", code: Contrast, key: "text_model.encoder.layer.0.attention.self.query.weight",
+		rows: rows(scores, bertText("text_model.", "2"), faceVision, faceProjections)},
+	{name: "cnclip", code: Contrast, key: "bert.encoder.layer.0.attention.self.query.weight",
+		rows: rows(openVision, bertText("bert.", "2", openProjection("text_projection")), scores)},
+	{name: "xlmr_open_clip", code: Contrast, key: "text.transformer.encoder.layer.0.attention.self.query.weight",
+		rows: rows(scores, openVision, bertText("text.transformer.", "1", matrix("text.proj.0", "hidden dim", "retrieval.{m}.fc1"), matrix("text.proj.2", "embed hidden", "retrieval.{m}.fc2")))},
+}

@@ -1,0 +1,111 @@
+package model
+
+// clipStructure is CLIP: a class row and a norm before the layers of pictures, causal texts, of which the last row is taken. The text
+// of a released model ends where its end token is, so that rows behind it are neither computed nor seen.
+func clipStructure(s *Sizes) Structure {
+	vision, language, see, read := twoTowers(s)
+	vision.Unbiased, vision.Norm = true, s.Eps
+	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
+	read.Causal = true
+	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Embed}
+	return contrast("clip_hf", vision, language, see, read)
+}
+
+// clipa is CLIPA: no norm before the layers of pictures, whose embedding is of their mean; texts are padded, and every row
+// sees every row.
+func clipa(s *Sizes) Structure {
+	vision, language, see, read := twoTowers(s)
+	vision.Unbiased = true
+	see.Pool = Pool{Row: PoolMean, Norm: NormAfter, Dim: s.Embed}
+	language.Rows = s.Positions
+	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Embed}
+	return contrast("clip_open_clip", vision, language, see, read)
+}
+
+// openBlocks are the layers of OpenAI's code, which open_clip shares.
+func openBlocks(prefix string) row {
+	prefix += "transformer.resblocks.{i}."
+	return each("layer",
+		norm(prefix+"ln_1", "dim", "{l}.attn.{m}.ln"),
+		tensor(prefix+"attn.in_proj_weight", "3*dim dim",
+			cut("{l}.attn.{m}.q.w", "0", "dim"), cut("{l}.attn.{m}.k.w", "dim", "dim"), cut("{l}.attn.{m}.v.w", "2*dim", "dim")),
+		tensor(prefix+"attn.in_proj_bias", "3*dim",
+			cut("{l}.attn.{m}.q.b", "0", "dim"), cut("{l}.attn.{m}.k.b", "dim", "dim"), cut("{l}.attn.{m}.v.b", "2*dim", "dim")),
+		linear(prefix+"attn.out_proj", "dim dim", "{l}.attn.{m}.out"),
+		norm(prefix+"ln_2", "dim", "{l}.ffn.{m}.ln"),
+		linear(prefix+"mlp.c_fc", "ffn dim", "{l}.ffn.{m}.fc1"),
+		linear(prefix+"mlp.c_proj", "dim ffn", "{l}.ffn.{m}.fc2"),
+	)
+}
+
+// openVision is the tower of pictures in OpenAI's code.
+var openVision = []row{each("patch",
+	when("class", tensor("visual.class_embedding", "dim", whole("{m}.embed.cls.w"))),
+	tensor("visual.positional_embedding", "positions dim", whole("{m}.embed.pos.w")),
+	tensor("visual.proj", "dim embed", target{weight: "retrieval.{m}.w", transposed: true}),
+	tensor("visual.conv1.weight", "dim channels patch patch", whole("{m}.embed.proj.w")),
+	when("embed_norm", norm("visual.ln_pre", "dim", "{m}.embed.ln")),
+	openBlocks("visual."),
+	norm("visual.ln_post", "dim", "final.{m}"),
+)}
+
+// openText is the tower of texts in OpenAI's code; open_clip puts a prefix before its keys where a model's text is of another
+// kind than OpenAI's.
+func openText(prefix string, projection row) []row {
+	return []row{each("token",
+		tensor(prefix+"positional_embedding", "positions dim", cut("{m}.embed.pos.w", "0", "kept")),
+		projection,
+		tensor(prefix+"token_embedding.weight", "vocab dim", whole("{m}.embed.tok.w")),
+		openBlocks(prefix),
+		norm(prefix+"ln_final", "dim", "final.{m}"),
+	)}
+}
+
+// openProjection is a matrix that rows are multiplied by from the left.
+func openProjection(key string) row {
+	return tensor(key, "dim embed", target{weight: "retrieval.{m}.w", transposed: true})
+}
+
+// faceLayers are the layers of Hugging Face's classes for CLIP and SigLIP.
+func faceLayers(prefix string) row {
+	prefix += "encoder.layers.{i}."
+	return each("layer",
+		linear(prefix+"self_attn.k_proj", "dim dim", "{l}.attn.{m}.k"),
+		linear(prefix+"self_attn.v_proj", "dim dim", "{l}.attn.{m}.v"),
+		linear(prefix+"self_attn.q_proj", "dim dim", "{l}.attn.{m}.q"),
+		linear(prefix+"self_attn.out_proj", "dim dim", "{l}.attn.{m}.out"),
+		norm(prefix+"layer_norm1", "dim", "{l}.attn.{m}.ln"),
+		linear(prefix+"mlp.fc1", "ffn dim", "{l}.ffn.{m}.fc1"),
+		linear(prefix+"mlp.fc2", "dim ffn", "{l}.ffn.{m}.fc2"),
+		norm(prefix+"layer_norm2", "dim", "{l}.ffn.{m}.ln"),
+	)
+}
+
+// faceText is the tower of texts in Hugging Face's classes for CLIP and SigLIP.
+var faceText = []row{each("token",
+	tensor("text_model.embeddings.token_embedding.weight", "vocab dim", whole("{m}.embed.tok.w")),
+	tensor("text_model.embeddings.position_embedding.weight", "positions dim", cut("{m}.embed.pos.w", "0", "kept")),
+	faceLayers("text_model."),
+	norm("text_model.final_layer_norm", "dim", "final.{m}"),
+)}
+
+// faceVision is the tower of pictures in Hugging Face's classes for CLIP.
+var faceVision = []row{each("patch",
+	tensor("vision_model.embeddings.class_embedding", "dim", whole("{m}.embed.cls.w")),
+	matrix("vision_model.embeddings.patch_embedding", "dim channels patch patch", "{m}.embed.proj"),
+	tensor("vision_model.embeddings.position_embedding.weight", "positions dim", whole("{m}.embed.pos.w")),
+	norm("vision_model.pre_layrnorm", "dim", "{m}.embed.ln"),
+	faceLayers("vision_model."),
+	norm("vision_model.post_layernorm", "dim", "final.{m}"),
+)}
+
+var faceProjections = []row{
+	each("patch", matrix("visual_projection", "embed dim", "retrieval.{m}")),
+	each("token", matrix("text_projection", "embed dim", "retrieval.{m}")),
+}
+
+var clipLayouts = []layout{
+	{name: "clip_hf", code: Contrast, key: "vision_model.embeddings.class_embedding", rows: rows(scores, faceText, faceVision, faceProjections)},
+	{name: "clip_open_clip", code: Contrast, key: "visual.conv1.weight", rows: rows(openText("", openProjection("text_projection")), scores, openVision)},
+	{name: "clip_open_clip_text", code: Contrast, key: "text.token_embedding.weight", rows: rows(openText("text.", openProjection("text.text_projection")), scores, openVision)},
+}

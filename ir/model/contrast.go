@@ -1,0 +1,123 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/multiway-go/multiway/ir"
+)
+
+// contrastTasks lists the tasks of models that have a tower for pictures and one for texts, whose embeddings are compared.
+func contrastTasks() []task {
+	all := []task{
+		{
+			name:  "encode",
+			takes: func(entry) bool { return true },
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				if w.tower.Pool.Norm == NormBefore {
+					x = w.finalNorm(x)
+				}
+				return []*ir.Value{w.output(x, "encoder_out")}
+			}),
+		},
+		{
+			name:  "retrieval",
+			takes: func(e entry) bool { return len(e.modalities) == 1 },
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				w.keep("retrieval.logit_scale")
+				w.keep("retrieval.logit_bias")
+				features := w.b.Name(w.pool(x), "features")
+				w.tap(features, "features")
+				return []*ir.Value{w.output(w.b.L2Norm(features, l2Floor), w.entry.name+"_cls")}
+			}),
+		},
+	}
+	for i := range all {
+		all[i].code, all[i].norm = Contrast, never
+	}
+	return all
+}
+
+// pool makes the tower's embedding of its rows, before it is scaled to length 1. Rows before the modality's
+// first patch are no part of a mean.
+func (w *writer) pool(x *ir.Value) *ir.Value {
+	m, p := w.entry.modalities[0], &w.tower.Pool
+	if p.Norm == NormBefore {
+		x = w.finalNorm(x)
+	}
+	switch p.Row {
+	case PoolFirst:
+		x = w.b.Select(x, ir.C(0))
+	case PoolLast:
+		x = w.last(x, m)
+	case PoolMean:
+		first := 0
+		if m.Embedder == Patch {
+			first = m.class()
+		}
+		x = w.b.Mean(x, first)
+	case PoolMap:
+		x = w.poolMap(x)
+	}
+	if p.Norm == NormAfter {
+		x = w.finalNorm(x)
+	}
+	bundle := "retrieval." + m.Name
+	switch {
+	case p.Direct:
+		return x
+	case p.Hidden > 0:
+		return w.linear(w.act(w.linear(x, bundle+".fc1")), bundle+".fc2")
+	}
+	return w.linear(x, bundle)
+}
+
+// last is the last row of the modality.
+func (w *writer) last(x *ir.Value, m modality) *ir.Value {
+	if !m.rows.T {
+		return w.b.Select(x, ir.C(m.rows.C-1))
+	}
+	return w.b.Select(x, ir.Dim{C: -1, T: true})
+}
+
+// poolMap is the attention of a learned query to all rows, and a feed-forward block. Nothing is added to the attention's
+// result, since the query is no row of the model.
+func (w *writer) poolMap(x *ir.Value) *ir.Value {
+	bundle := "retrieval." + w.entry.modalities[0].Name + ".map."
+	w.declare(bundle + "probe")
+	q := w.linear(w.b.Const(bundle+"probe"), bundle+"q")
+	k, v := w.linear(x, bundle+"k"), w.linear(x, bundle+"v")
+	y := w.linear(w.b.Attention(q, k, v, w.tower.Pool.Heads), bundle+"out")
+	h := w.act(w.linear(w.norm(y, bundle+"ln", w.tower.Eps), bundle+"fc1"))
+	return w.b.Add(y, w.linear(h, bundle+"fc2"))
+}
+
+// twoTowers returns the modalities and towers that sizes stand for, with the layers of both before their norms.
+func twoTowers(s *Sizes) (vision, language Modality, see, read Tower) {
+	vision = Modality{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels}
+	language = Modality{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions}
+	t := &s.Text
+	see = Tower{Name: vision.Name, Among: []string{vision.Name}, Dim: s.Dim, Heads: s.Heads, FFN: s.FFN, Eps: s.Eps, Act: s.Act, Layers: alike(s.Layers, Pre), Final: Shared}
+	read = Tower{Name: language.Name, Among: []string{language.Name}, Dim: t.Dim, Heads: t.Heads, FFN: t.FFN, Eps: s.Eps, Act: t.Act, Layers: alike(t.Layers, Pre), Final: Shared}
+	return vision, language, see, read
+}
+
+// alike is n layers whose weights all modalities of a tower share.
+func alike(n int, norms Norms) []LayerRange {
+	return []LayerRange{{From: 0, To: n, Attn: Shared, FFN: Shared, Norms: norms}}
+}
+
+// contrast is a structure of two towers whose checkpoint has one of the layouts.
+func contrast(layout string, vision, language Modality, see, read Tower) Structure {
+	return Structure{Modalities: []Modality{vision, language}, Towers: []Tower{see, read}, Keys: Keys{Code: Contrast, Layout: layout}}
+}
+
+// The rows that several layouts have.
+
+// scores are the numbers that a cosine is multiplied by and that is added to it.
+var scores = []row{
+	tensor("logit_scale", "", whole("retrieval.logit_scale")),
+	when("logit_bias", tensor("logit_bias", "", whole("retrieval.logit_bias"))),
+}
+
+// rows joins lists of rows.
+func rows(lists ...[]row) []row { return slices.Concat(lists...) }

@@ -1,0 +1,62 @@
+package model
+
+// siglip is SigLIP and SigLIP 2 with pictures of one size: no class row, a learned query pools the patches, texts are padded
+// to one length, and their last row, which is mostly padding, is taken.
+func siglip(s *Sizes) Structure {
+	vision, language, see, read := twoTowers(s)
+	vision.Classless = true
+	see.Pool = Pool{Row: PoolMap, Norm: NormBefore, Dim: s.Dim, Direct: true, Heads: s.Heads, FFN: s.FFN}
+	language.Rows = s.Positions
+	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Dim, Bias: true}
+	t := contrast("siglip_hf", vision, language, see, read)
+	t.Keys.Bias = true
+	return t
+}
+
+// thirds are the targets of a tensor that holds q, k and v.
+func thirds(bundle, field string) []target {
+	return []target{cut(bundle+"q."+field, "0", "dim"), cut(bundle+"k."+field, "dim", "dim"), cut(bundle+"v."+field, "2*dim", "dim")}
+}
+
+var siglipLayouts = []layout{
+	{name: "siglip_hf", code: Contrast, key: "vision_model.head.probe", rows: rows(scores, faceText, []row{
+		each("token", linear("text_model.head", "embed dim", "retrieval.{m}")),
+		each("patch",
+			linear("vision_model.embeddings.patch_embedding", "dim channels patch patch", "{m}.embed.proj"),
+			tensor("vision_model.embeddings.position_embedding.weight", "positions dim", whole("{m}.embed.pos.w")),
+			faceLayers("vision_model."),
+			norm("vision_model.post_layernorm", "dim", "final.{m}"),
+			tensor("vision_model.head.probe", "1 1 dim", whole("retrieval.{m}.map.probe.w")),
+			tensor("vision_model.head.attention.in_proj_weight", "3*dim dim", thirds("retrieval.{m}.map.", "w")...),
+			tensor("vision_model.head.attention.in_proj_bias", "3*dim", thirds("retrieval.{m}.map.", "b")...),
+			linear("vision_model.head.attention.out_proj", "dim dim", "retrieval.{m}.map.out"),
+			norm("vision_model.head.layernorm", "dim", "retrieval.{m}.map.ln"),
+			linear("vision_model.head.mlp.fc1", "map_ffn dim", "retrieval.{m}.map.fc1"),
+			linear("vision_model.head.mlp.fc2", "dim map_ffn", "retrieval.{m}.map.fc2"),
+		),
+	})},
+	{name: "siglip_open_clip", code: Contrast, key: "visual.trunk.attn_pool.latent", rows: rows(scores, []row{
+		each("patch",
+			tensor("visual.trunk.pos_embed", "1 positions dim", whole("{m}.embed.pos.w")),
+			linear("visual.trunk.patch_embed.proj", "dim channels patch patch", "{m}.embed.proj"),
+			each("layer",
+				norm("visual.trunk.blocks.{i}.norm1", "dim", "{l}.attn.{m}.ln"),
+				tensor("visual.trunk.blocks.{i}.attn.qkv.weight", "3*dim dim", thirds("{l}.attn.{m}.", "w")...),
+				tensor("visual.trunk.blocks.{i}.attn.qkv.bias", "3*dim", thirds("{l}.attn.{m}.", "b")...),
+				linear("visual.trunk.blocks.{i}.attn.proj", "dim dim", "{l}.attn.{m}.out"),
+				norm("visual.trunk.blocks.{i}.norm2", "dim", "{l}.ffn.{m}.ln"),
+				linear("visual.trunk.blocks.{i}.mlp.fc1", "ffn dim", "{l}.ffn.{m}.fc1"),
+				linear("visual.trunk.blocks.{i}.mlp.fc2", "dim ffn", "{l}.ffn.{m}.fc2"),
+			),
+			norm("visual.trunk.norm", "dim", "final.{m}"),
+			tensor("visual.trunk.attn_pool.latent", "1 1 dim", whole("retrieval.{m}.map.probe.w")),
+			linear("visual.trunk.attn_pool.q", "dim dim", "retrieval.{m}.map.q"),
+			tensor("visual.trunk.attn_pool.kv.weight", "2*dim dim", cut("retrieval.{m}.map.k.w", "0", "dim"), cut("retrieval.{m}.map.v.w", "dim", "dim")),
+			tensor("visual.trunk.attn_pool.kv.bias", "2*dim", cut("retrieval.{m}.map.k.b", "0", "dim"), cut("retrieval.{m}.map.v.b", "dim", "dim")),
+			linear("visual.trunk.attn_pool.proj", "dim dim", "retrieval.{m}.map.out"),
+			norm("visual.trunk.attn_pool.norm", "dim", "retrieval.{m}.map.ln"),
+			linear("visual.trunk.attn_pool.mlp.fc1", "map_ffn dim", "retrieval.{m}.map.fc1"),
+			linear("visual.trunk.attn_pool.mlp.fc2", "dim map_ffn", "retrieval.{m}.map.fc2"),
+		),
+	}, openText("text.", linear("text.text_projection", "embed dim", "retrieval.{m}")))},
+}
