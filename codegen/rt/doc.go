@@ -18,10 +18,13 @@
 //	row := r.Out(0, 0)
 //
 // Results do not depend on the batch, the number of threads or how a call was split: the same
-// sequence gives the same bits. They are finite numbers, or an error of their sequence
-// ([BatchError], [ErrNotFinite]). [Model.Fingerprint] says whether results of two builds can be
-// compared; [WithVerify] has the weights compared with their hash. What users give (batches,
-// weight files, options) is checked and gives errors.
+// sequence gives the same bits. The exception is matrices stored as int8x2, in which int8 has
+// those that make embeddings: at the CPU levels avx2 and avx512, products of fewer than nine rows
+// differ from those of more in the last bits. Results are finite numbers, or an error of their
+// sequence ([BatchError], [ErrNotFinite]). [Model.Fingerprint] says whether results of two builds
+// can be compared; [WithVerify] has the weights compared with their hash. [WithBatching] packs
+// concurrent calls together. What users give (batches, weight files, options) is checked and
+// gives errors.
 //
 // It stands on three rooms, which import one way: kernel (what steps are made of, the choice by
 // the CPU), blob (the weight file), and exec (the steps that generated code calls). All import

@@ -28,6 +28,7 @@ type Model struct {
 	closed bool
 
 	sessions chan *Session // free sessions of Do; nil entries are not built yet
+	batching *batching     // nil: calls are not packed together
 }
 
 // Close waits for running calls and gives the weights' memory back. Calls after it
@@ -99,7 +100,7 @@ func (m *Model) check() error {
 	m.open.RLock()
 	defer m.open.RUnlock()
 	if m.closed {
-		return fmt.Errorf("%s: %w", m.pkg.Name, ErrClosed)
+		return ErrClosed
 	}
 	return nil
 }
@@ -111,7 +112,7 @@ func (m *Model) Do(f func(*Session) error) error {
 	s := <-m.sessions
 	if err := m.check(); err != nil {
 		m.sessions <- s
-		return err
+		return fmt.Errorf("%s: %w", m.pkg.Name, err)
 	}
 	if s == nil {
 		s = m.NewSession()

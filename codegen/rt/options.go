@@ -11,10 +11,11 @@ import (
 type Option func(*config) error
 
 type config struct {
-	level   string
-	threads int
-	huge    bool
-	verify  bool
+	level    string
+	threads  int
+	huge     bool
+	verify   bool
+	batching bool
 }
 
 // WithLevel asks for a CPU level (see [Package.Levels]) instead of the best one. A level

@@ -171,6 +171,9 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 	for range n {
 		m.sessions <- nil
 	}
+	if c.batching {
+		m.batching = newBatching(p, n)
+	}
 	return m, nil
 }
 

@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,8 @@ var ErrBusy = errors.New("the session is running another call; give each gorouti
 // garbage.
 type Session struct {
 	model  *Model
-	exec   *exec.Exec
+	exec   *exec.Exec      // nil in DoPacked
+	ctx    context.Context // of the call of DoPacked
 	busy   atomic.Bool
 	closed bool
 	result Result
@@ -49,7 +51,9 @@ func (s *Session) Close() error {
 	defer s.busy.Store(false)
 	if !s.closed {
 		s.closed = true
-		s.exec.Close()
+		if s.exec != nil {
+			s.exec.Close()
+		}
 	}
 	return nil
 }
@@ -69,8 +73,13 @@ func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 }
 
 // Trace has f called after each piece of work of the session's calls; nil ends it. It
-// must not be called while a call runs. What f gets is valid until it returns.
-func (s *Session) Trace(f func(*exec.Work)) { s.exec.Trace(f) }
+// must not be called while a call runs. What f gets is valid until it returns. Calls of a
+// session that [Model.DoPacked] packs are not traced.
+func (s *Session) Trace(f func(*exec.Work)) {
+	if s.exec != nil {
+		s.exec.Trace(f)
+	}
+}
 
 // Model returns the model the session belongs to.
 func (s *Session) Model() *Model { return s.model }
@@ -126,16 +135,25 @@ func (s *Session) Run(f *exec.Func, batch []Seq) (*Result, error) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
 	}
 	defer s.busy.Store(false)
-	s.model.open.RLock()
-	defer s.model.open.RUnlock()
-	if err := s.check(f, batch); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
+	run := (*Session).compute
+	if s.exec == nil {
+		run = (*Session).computePacked
 	}
-	s.result.layout(f, batch)
-	if err := s.model.blob.Read(func() { s.passes(f, batch) }); err != nil {
+	if err := run(s, f, batch); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
 	}
 	return &s.result, s.result.judge(s.model.pkg)
+}
+
+// compute makes the result of a batch.
+func (s *Session) compute(f *exec.Func, batch []Seq) error {
+	s.model.open.RLock()
+	defer s.model.open.RUnlock()
+	if err := s.check(f, batch); err != nil {
+		return err
+	}
+	s.result.layout(f, batch)
+	return s.model.blob.Read(func() { s.passes(f, batch) })
 }
 
 // passes computes the result of a batch.
@@ -239,5 +257,12 @@ func (r *Result) collect(e *exec.Exec, first int) {
 		for seq := range e.B {
 			e.Out(&r.f.Outputs[i], seq, r.data[r.off[i*r.n+first+seq]:])
 		}
+	}
+}
+
+// copy copies the outputs of a part of a batch, whose first sequence is number first of all.
+func (r *Result) copy(all *Result, first int) {
+	for i := range r.f.Outputs {
+		copy(r.All(i), all.data[all.off[i*all.n+first]:])
 	}
 }

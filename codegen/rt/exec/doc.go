@@ -26,7 +26,7 @@
 // of all texts one after the other, each at its true length; a value that joins both holds its
 // [Section]s one after the other. Row-wise steps run once over all rows; attention, row
 // selection and means go by sequence. Results do not depend on the batch, the number of
-// threads or how a call was split.
+// threads or how a call was split, with the exception that package rt names.
 //
 // Steps allocate nothing once their memory has grown. They trust the compiler's shapes, and a
 // broken shape is a panic; what users give is checked before, by rt.

@@ -30,7 +30,7 @@ func (m *Model) Pairs(f *exec.Func, imgs []image.Image, texts []string) ([][]flo
 	for i := range all {
 		all[i] = pair{imgs[i], texts[i]}
 	}
-	return collect(m, all, func(s *Session, part []pair) ([][]float32, error) {
+	return collect(m, f, all, func(s *Session, part []pair) ([][]float32, error) {
 		var imgs []image.Image
 		var texts []string
 		for _, p := range part {

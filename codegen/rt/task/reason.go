@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"image"
 	"slices"
 
@@ -47,7 +48,7 @@ func (s *Session) ReasonLogits(r *Reasoning, a, b image.Image, text string) ([]f
 
 // ReasonLogits returns the logits of a text about the pictures a and b, in memory the caller owns.
 func (m *Model) ReasonLogits(r *Reasoning, a, b image.Image, text string) (logits []float32, err error) {
-	err = m.Do(func(s *Session) error {
+	err = m.doPacked(context.Background(), r.First, 2, func(s *Session) error {
 		l, err := s.ReasonLogits(r, a, b, text)
 		logits = slices.Clone(l)
 		return err

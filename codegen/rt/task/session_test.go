@@ -382,3 +382,45 @@ func TestSample(t *testing.T) {
 		}
 	}
 }
+
+// Concurrent calls that are packed together have the results and the errors that they have alone.
+func TestBatching(t *testing.T) {
+	r, err := rttest.Package().New(rt.WithBatching())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &Input{Pixels: &pixel.Preprocess{Size: 2, Std: [3]float32{1, 1, 1}}, LoadTokens: func() (token.Tokenizer, error) { return letters{}, nil }, MaxText: rttest.Text}
+	m, err := in.NewModel(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	text, pair := m.Func("text"), m.Func("pair")
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 10 {
+				if rows, err := m.Texts(text, []string{"ab", "c"}); err != nil || rows[0][0] != 3 || rows[1][0] != 3 {
+					t.Errorf("texts: %v, %v", rows, err)
+				}
+				if rows, err := m.Pairs(pair, []image.Image{grey(255), grey(0)}, []string{"a", "b"}); err != nil || rows[0][0] != 12 || rows[1][1] != 2 {
+					t.Errorf("pairs: %v, %v", rows, err)
+				}
+				if cosine, err := m.Similarity(&Embedders{m.Func("pair"), text}, grey(255), "b"); err == nil {
+					t.Errorf("a picture without a text: %v", cosine)
+				}
+				var bad *rt.InputError
+				if _, err := m.Texts(text, []string{"a", "\xff"}); !errors.As(err, &bad) || bad.Index != 1 {
+					t.Errorf("ids outside: %v", err)
+				}
+				if rows, err := m.Texts(text, []string{"a", "\xc2"}); !errors.Is(err, rt.ErrNotFinite) || rows[0][0] != 1 || rows[1] != nil {
+					t.Errorf("not finite: %v, %v", rows, err)
+				}
+				if rows, err := m.Texts(text, slices.Repeat([]string{"ab"}, 300)); err != nil || len(rows) != 300 || rows[299][0] != 3 {
+					t.Errorf("many texts: %d, %v", len(rows), err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt/exec"
@@ -30,7 +31,7 @@ func (s *Session) Similarity(e *Embedders, img image.Image, text string) (float3
 
 // Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.
 func (m *Model) Similarity(e *Embedders, img image.Image, text string) (cosine float32, err error) {
-	err = m.Do(func(s *Session) error {
+	err = m.doPacked(context.Background(), e.Image, 1, func(s *Session) error {
 		cosine, err = s.Similarity(e, img, text)
 		return err
 	})

@@ -216,7 +216,7 @@ func raced() bool {
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// opened are the models: one whose weights are embedded, one that is mapped.
+// opened are the models: one whose weights are embedded, one that is mapped, and that one with calls packed together.
 func opened(t *testing.T) []*loaded {
 	path := filepath.Join(t.TempDir(), "weights.bin")
 	if err := os.WriteFile(path, []byte(emoji.Package().Blob), 0o666); err != nil {
@@ -232,6 +232,13 @@ func opened(t *testing.T) []*loaded {
 		}),
 		newLoaded(t, "emoji", func(opts ...rt.Option) (*task.Model, error) {
 			m, err := emoji.Open(path, opts...)
+			if err != nil {
+				return nil, err
+			}
+			return m.Task(), nil
+		}),
+		newLoaded(t, "emoji with batching", func(opts ...rt.Option) (*task.Model, error) {
+			m, err := emoji.Open(path, append(opts, rt.WithBatching())...)
 			if err != nil {
 				return nil, err
 			}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -211,11 +212,21 @@ func (m *Model) NewSession() *Session {
 // Do calls f with one of the model's sessions, waiting for one if all are busy.
 // f must not keep the session or a result of it.
 func (m *Model) Do(f func(*Session) error) error {
-	return m.Model.Do(func(s *rt.Session) error {
+	return m.Model.Do(m.over(f))
+}
+
+// doPacked is Do for a call of n inputs of f, which rt.WithBatching packs together with others.
+func (m *Model) doPacked(ctx context.Context, f *exec.Func, n int, do func(*Session) error) error {
+	return m.Model.DoPacked(ctx, f, n, m.over(do))
+}
+
+// over gives f a session with buffers.
+func (m *Model) over(f func(*Session) error) func(*rt.Session) error {
+	return func(s *rt.Session) error {
 		b := m.buffers.Get().(*buffers)
 		defer m.buffers.Put(b)
 		return f(&Session{Session: s, m: m, buffers: b})
-	})
+	}
 }
 
 // chunk bounds the pictures or texts whose tensors a shared session holds at once.
@@ -225,18 +236,18 @@ const chunk = 64
 // Where only some pictures have no result, as those that cannot be read or whose outputs are not finite, the rows
 // of the others come with a *rt.BatchError, and nil for those.
 func (m *Model) Images(f *exec.Func, imgs []image.Image) ([][]float32, error) {
-	return collect(m, imgs, func(s *Session, part []image.Image) ([][]float32, error) { return s.Images(f, part...) })
+	return collect(m, f, imgs, func(s *Session, part []image.Image) ([][]float32, error) { return s.Images(f, part...) })
 }
 
 // Texts is Images for texts.
 func (m *Model) Texts(f *exec.Func, texts []string) ([][]float32, error) {
-	return collect(m, texts, func(s *Session, part []string) ([][]float32, error) { return s.Texts(f, part...) })
+	return collect(m, f, texts, func(s *Session, part []string) ([][]float32, error) { return s.Texts(f, part...) })
 }
 
-func collect[T any](m *Model, items []T, run func(*Session, []T) ([][]float32, error)) ([][]float32, error) {
+func collect[T any](m *Model, f *exec.Func, items []T, run func(*Session, []T) ([][]float32, error)) ([][]float32, error) {
 	all := make([][]float32, 0, len(items))
 	failed := rt.BatchError{Errs: make([]error, len(items))}
-	err := m.Do(func(s *Session) error {
+	err := m.doPacked(context.Background(), f, len(items), func(s *Session) error {
 		for part := range slices.Chunk(items, chunk) {
 			rows, err := run(s, part)
 			switch some := partial(err); {
