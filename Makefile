@@ -93,7 +93,7 @@ lint: ## gofmt, go vet, staticcheck
 count ?= 6
 benchtime ?= 50ms
 match ?= Kernels|Gemm|Model
-bench: ## time kernels and the demo's functions: keep what it prints before and after a change, then benchstat before.txt after.txt (match=Model)
+bench: ## time kernels and the demo's functions (match=Model, count=20); README says how to compare before and after a change
 	@$(GO) test $(flags) ./golden -run '^$$' -bench '$(match)' -count $(count) -benchtime $(benchtime)
 
 # Python is for judging and racing only.
