@@ -54,9 +54,9 @@ const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the oth
 
 // The signatures that several ops have.
 const (
-	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)"
-	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)"
-	normQuantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)"
+	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)"
+	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)"
+	normQuantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)"
 )
 
 // Ops holds one row for each op, in the order of the catalogue. Ops of one Type have one signature.
@@ -121,7 +121,7 @@ values after pf, and then moves pf on by pfstep bytes. k >= 1.`,
 	{
 		Op: OpGemmI8, DTypes: []string{"i8"}, Tiled: true,
 		Type: "GemmI8", Signature: gemmI8Signature,
-		Doc: `C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+		Doc: `C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -130,9 +130,9 @@ Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then mo
 	{
 		Op: OpQuant, DTypes: []string{"i8", "i8x2"},
 		Type: "Quant", Signature: quantSignature,
-		Doc: `zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+		Doc: `midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 rounded.`,

@@ -47,9 +47,9 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			what := fmt.Sprintf("%d groups, acc=%d bias=%v extreme=%v", groups, acc, withBias, extreme)
 			tiles := 1 + variant%3
 			rows := tiles * k.MR
-			size, middle, tail := 1, int32(128), 0
+			size, zeroPoint, tail := 1, int32(128), 0
 			if sizeOf(k) == 2 {
-				size, middle, tail = 2, 0, 4
+				size, zeroPoint, tail = 2, 0, 4
 			}
 			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
@@ -103,10 +103,10 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 				binary.NativeEndian.PutUint32(at(p, 64+lane), uint32(-128*sum))
 				binary.NativeEndian.PutUint32(at(p, 128+lane), math.Float32bits(shift[j]))
 			}
-			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
+			scale, midpoint := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
 			if extreme { // then C is the sum
 				for r := range rows {
-					scale.p[r], zero.p[r] = 1, 0
+					scale.p[r], midpoint.p[r] = 1, 0
 				}
 			}
 			out := c.newMat(c.out, rows, k.NR, k.NR+5, c.normal)
@@ -127,14 +127,14 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			if variant == 3 {
 				pf, step = nil, 0
 			}
-			f(tiles, groups, &a[0], lda, (*int8)(unsafe.Pointer(&given[0])), stride, out.ptr(), out.ld, scale.ptr(), zero.ptr(), ptr(bias), acc, pf, step)
+			f(tiles, groups, &a[0], lda, (*int8)(unsafe.Pointer(&given[0])), stride, out.ptr(), out.ld, scale.ptr(), midpoint.ptr(), ptr(bias), acc, pf, step)
 			for r := range rows {
 				for j := range k.NR {
 					sum := int32(0)
 					for i := range depth {
-						sum += (element(r*lda+size*i) - middle) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
+						sum += (element(r*lda+size*i) - zeroPoint) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
-					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(zero.p[r]*shift[j])
+					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(midpoint.p[r]*shift[j])
 					if withBias {
 						want += bias[j]
 					}
@@ -230,8 +230,8 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 			rows, room := 3, (n+31)/32*32
 			src := c.newMat(c.in, rows, n, n+3, func() float32 { return size * (c.normal() + 3) })
 			dst := c.rounded(rows, bytes*room, parts)
-			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
-			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, scale.ptr(), zero.ptr())
+			scale, midpoint := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, scale.ptr(), midpoint.ptr())
 			for r := range rows {
 				lo, hi := slices.Min(src.row(r)), slices.Max(src.row(r))
 				z, m, inv := float32(hi+lo)*0.5, float32(hi-lo)*0.5, float32(0)
@@ -241,7 +241,7 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 					m = 0
 				}
 				c.same(scale.p[r], m/127, what, r, 0)
-				c.same(zero.p[r], z, what, r, 1)
+				c.same(midpoint.p[r], z, what, r, 1)
 				for i := range room {
 					v := float32(0)
 					if i < n {
@@ -265,20 +265,20 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 			}
 			c.intact(dst, what)
 			c.intact(scale, what)
-			c.intact(zero, what)
+			c.intact(midpoint, what)
 		}
 	}
 	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		for n := range 40 {
 			src, dst := c.newMat(c.in, 2, n+1, n+1, c.normal), c.rounded(2, 64*bytes, parts)
 			src.p[n/2] = float32(odd)
-			var scale, zero [2]float32
-			f(2, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n+1, &scale[0], &zero[0])
-			if scale[0] == scale[0] || zero[0] == zero[0] {
-				c.Fatalf("n=%d with %v: scale %v and middle %v, want NaN", n+1, odd, scale[0], zero[0])
+			var scale, midpoint [2]float32
+			f(2, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n+1, &scale[0], &midpoint[0])
+			if scale[0] == scale[0] || midpoint[0] == midpoint[0] {
+				c.Fatalf("n=%d with %v: scale %v and midpoint %v, want NaN", n+1, odd, scale[0], midpoint[0])
 			}
-			if scale[1] != scale[1] || zero[1] != zero[1] {
-				c.Fatalf("n=%d with %v in the row before: scale %v and middle %v", n+1, odd, scale[1], zero[1])
+			if scale[1] != scale[1] || midpoint[1] != midpoint[1] {
+				c.Fatalf("n=%d with %v in the row before: scale %v and midpoint %v", n+1, odd, scale[1], midpoint[1])
 			}
 		}
 	}
@@ -320,21 +320,21 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 				src.row(1)[n/2] = odd
 			}
 			want := make([]uint8, parts*rows*room)
-			wantScale, wantZero, wide := make([]float32, rows), make([]float32, rows), make([]float32, rows*n)
+			wantScale, wantMidpoint, wide := make([]float32, rows), make([]float32, rows), make([]float32, rows*n)
 			norm(rows, &wide[0], n, src.ptr(), src.ld, n, nil, nil, eps)
-			quant(rows, &want[0], parts*room, &wide[0], n, n, &wantScale[0], &wantZero[0])
+			quant(rows, &want[0], parts*room, &wide[0], n, n, &wantScale[0], &wantMidpoint[0])
 			dst := c.rounded(rows, room, parts)
-			scale, zero := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
-			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, eps, scale.ptr(), zero.ptr())
+			scale, midpoint := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
+			f(rows, (*uint8)(unsafe.Pointer(dst.ptr())), 4*parts*dst.ld, src.ptr(), src.ld, n, eps, scale.ptr(), midpoint.ptr())
 			for r := range rows {
-				if wantScale[r] != wantScale[r] || wantZero[r] != wantZero[r] {
-					if scale.p[r] == scale.p[r] || zero.p[r] == zero.p[r] {
-						c.Fatalf("%s: scale %v and middle %v, want NaN", what, scale.p[r], zero.p[r])
+				if wantScale[r] != wantScale[r] || wantMidpoint[r] != wantMidpoint[r] {
+					if scale.p[r] == scale.p[r] || midpoint.p[r] == midpoint.p[r] {
+						c.Fatalf("%s: scale %v and midpoint %v, want NaN", what, scale.p[r], midpoint.p[r])
 					}
 					continue
 				}
 				c.same(scale.p[r], wantScale[r], what, r, 0)
-				c.same(zero.p[r], wantZero[r], what, r, 1)
+				c.same(midpoint.p[r], wantMidpoint[r], what, r, 1)
 				for i := range parts * room {
 					if got := uint8(math.Float32bits(dst.row(parts*r + i/room)[i%room/4]) >> (i % 4 * 8)); got != want[parts*r*room+i] {
 						c.Fatalf("%s: byte [%d][%d] = %d, want %d", what, r, i, got, want[parts*r*room+i])
@@ -343,7 +343,7 @@ func testNormQuant(c *check, k asm.Kernel, fn any) {
 			}
 			c.intact(dst, what)
 			c.intact(scale, what)
-			c.intact(zero, what)
+			c.intact(midpoint, what)
 		}
 	}
 }

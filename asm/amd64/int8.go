@@ -125,7 +125,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.Label("done")
 
 	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, bv)
-	w.nextTile(k, 1, pf, "scale", "zero")
+	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
 // prefetchC prefetches the tile of C: it is most likely not in a near cache, and the sums take longer than to bring it.
@@ -142,7 +142,7 @@ func (w *writer) prefetchC(k asm.Kernel) {
 // a panel's tail; x and t, as many as a row has, are lost.
 func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Mem, x reg.VecVirtual, t vecs) {
 	const column, shift = 0, 4 * asm.Panel * 2
-	scale, zero := w.arg("scale"), w.arg("zero")
+	scale, midpoint := w.arg("scale"), w.arg("midpoint")
 	bias, flag := w.arg("bias"), w.arg("acc")
 	c, _ := w.rows(w.arg("c"), w.floats("ldc"), len(sums))
 	size := int(x.Size())
@@ -156,7 +156,7 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 		y.each(func(j int) { w.VCVTDQ2PS(y[j], y[j]) })
 		y.each(func(j int) { w.VMULPS(x, y[j], y[j]) })
 		y.each(func(j int) { w.VMULPS(tail(column, j), y[j], y[j]) })
-		w.VBROADCASTSS(operand.Mem{Base: zero, Disp: 4 * r}, x)
+		w.VBROADCASTSS(operand.Mem{Base: midpoint, Disp: 4 * r}, x)
 		y.each(func(j int) { w.VMULPS(tail(shift, j), x, t[j]) })
 		y.each(func(j int) { w.VADDPS(t[j], y[j], y[j]) })
 	}
@@ -231,7 +231,7 @@ func gemmI16(w *writer, k asm.Kernel) {
 		acc[r].each(func(j int) { w.VPADDD(x, acc[r][j], acc[r][j]) })
 	}
 	w.toFloats(acc, 0, func(at, j int) operand.Mem { return operand.Mem{Base: b, Disp: at + 32*j} }, x, first)
-	w.nextTile(k, 1, pf, "scale", "zero")
+	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
 // widen writes the widening of a panel.
@@ -320,11 +320,11 @@ func rowStart(w *writer, _ asm.Kernel) {
 
 // quant writes the rounding of rows to bytes.
 func quant(w *writer, k asm.Kernel) {
-	dst, src, scale, zero := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("zero")
+	dst, src, scale, midpoint := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("midpoint")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
 	w.MOVQ(operand.U32(4), four)
 	r := newRow(w, k)
-	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
+	w.forRows([]reg.GPVirtual{dst, src, scale, midpoint}, []reg.GPVirtual{ldd, lds, four, four}, func() {
 		none, nan := w.YMM(), w.hold("sums of x*0", r.zeros(2))
 		w.VXORPS(none, none, none)
 		below := w.GP64() // the next row
@@ -340,7 +340,7 @@ func quant(w *writer, k asm.Kernel) {
 		w.VADDPS(nan[1], nan[0], nan[0])
 		w.reduce(nan[0], func(a, b, c operand.Op) { w.VADDPS(a, b, c) })
 		w.VADDSS(nan[0].AsX(), hi.AsX(), hi.AsX())
-		z, inv := r.middle(hi, lo, scale, zero)
+		z, inv := r.midpoint(hi, lo, scale, midpoint)
 		r.round(k, dst, ldd, z, inv, func(n int, masked bool) vecs {
 			r.prefetch(below, masked)
 			x := r.some(n)
@@ -353,7 +353,7 @@ func quant(w *writer, k asm.Kernel) {
 // normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
 // its extremes are known before.
 func normQuant(w *writer, k asm.Kernel) {
-	dst, src, scale, zero := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("zero")
+	dst, src, scale, midpoint := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("midpoint")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
 	w.MOVQ(operand.U32(4), four)
 	count := w.YMM()
@@ -361,7 +361,7 @@ func normQuant(w *writer, k asm.Kernel) {
 	w.VCVTSI2SSQ(w.arg("n"), count.AsX(), count.AsX())
 	eps, _ := w.Param("eps").Resolve()
 	r := newRow(w, k)
-	w.forRows([]reg.GPVirtual{dst, src, scale, zero}, []reg.GPVirtual{ldd, lds, four, four}, func() {
+	w.forRows([]reg.GPVirtual{dst, src, scale, midpoint}, []reg.GPVirtual{ldd, lds, four, four}, func() {
 		below := w.GP64() // the next row
 		w.LEAQ(operand.Mem{Base: src, Index: lds, Scale: 1}, below)
 		e := r.newExtremes(src)
@@ -371,7 +371,7 @@ func normQuant(w *writer, k asm.Kernel) {
 			w.VSUBSS(mean.AsX(), v.AsX(), v.AsX())
 			w.VMULSS(unit.AsX(), v.AsX(), v.AsX())
 		}
-		z, inv := r.middle(hi, lo, scale, zero)
+		z, inv := r.midpoint(hi, lo, scale, midpoint)
 		r.round(k, dst, ldd, z, inv, func(n int, masked bool) vecs {
 			r.prefetch(below, masked)
 			return r.normed(src, mean, unit, n, masked)
@@ -425,13 +425,13 @@ func (e *extremes) both() (hi, lo reg.VecVirtual) {
 	return e.hi[0], e.lo[0]
 }
 
-// middle stores the scale and the middle of a row with these extremes. It returns the middle, and one over the scale, in all
-// lanes.
-func (r *row) middle(hi, lo reg.VecVirtual, scale, zero reg.Register) (z, inv reg.VecVirtual) {
+// midpoint stores the scale and the midpoint of a row with these extremes. It returns the midpoint, and one over the scale, in
+// all lanes.
+func (r *row) midpoint(hi, lo reg.VecVirtual, scale, midpoint reg.Register) (z, inv reg.VecVirtual) {
 	w := r.w
 	m, mask := w.YMM(), w.YMM()
 	z, inv = w.YMM(), w.YMM()
-	w.holds("middle of the row", z)
+	w.holds("midpoint of the row", z)
 	w.holds("127/m", inv)
 	half, small, most := w.f32("half", 0.5), w.f32("small", 1e-30), w.f32("most", 127)
 	w.VADDSS(lo.AsX(), hi.AsX(), z.AsX())
@@ -445,7 +445,7 @@ func (r *row) middle(hi, lo reg.VecVirtual, scale, zero reg.Register) (z, inv re
 	w.VANDPS(mask.AsX(), inv.AsX(), inv.AsX())
 	w.VDIVSS(most, m.AsX(), m.AsX())
 	w.VMOVSS(m.AsX(), operand.Mem{Base: scale})
-	w.VMOVSS(z.AsX(), operand.Mem{Base: zero})
+	w.VMOVSS(z.AsX(), operand.Mem{Base: midpoint})
 	w.VBROADCASTSS(inv.AsX(), inv)
 	w.VBROADCASTSS(z.AsX(), z)
 	return z, inv
@@ -463,10 +463,10 @@ func (r *row) prefetch(p reg.Register, masked bool) {
 func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
 	wide := k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16
-	order, middle := w.YMM(), w.YMM()
+	order, zeroPoint := w.YMM(), w.YMM()
 	if !wide {
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
-		w.VMOVDQU(w.words("signs8", 0x80808080), middle)
+		w.VMOVDQU(w.words("signs8", 0x80808080), zeroPoint)
 	}
 	// store writes a block of integers, which it loses.
 	store := func(x vecs, dst reg.Register) {
@@ -481,7 +481,7 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		}
 		w.VPACKSSWB(x[2], x[0], x[0])
 		w.VPERMD(x[0], order, x[0])
-		w.VPXOR(middle, x[0], x[0])
+		w.VPXOR(zeroPoint, x[0], x[0])
 		w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 	}
 	const steps = 254 // of what was taken away

@@ -67,7 +67,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	case matrix:
 		w.floats("ldb", ld)
 	case fours:
-		w.offset(signs)
+		w.zeroPoint(signs)
 	}
 	if from != matrix {
 		w.arg("pf", pf)

@@ -12,14 +12,14 @@ func init() {
 	generators[asm.OpNormQuant] = normQuant
 }
 
-// offset loads the address of 16 bytes of 128, which activations are stored with: flipping that bit takes it off. Loading
-// them again costs less than a move into all bytes, which shares pipes with products.
-func (w *writer) offset(d R) R {
-	return w.words("offset128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
+// zeroPoint loads the address of 16 bytes of 128, the zero point of quantised activations: flipping that bit subtracts it.
+// Loading them costs less than a move into all bytes, which uses the pipes of the products.
+func (w *writer) zeroPoint(d R) R {
+	return w.words("zeroPoint128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
 }
 
 // gemmI8 writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
-// offset of unsigned ones, are not needed.
+// zero point of unsigned ones, are not needed.
 func gemmI8(w *writer, k asm.Kernel) {
 	if k.ISA == asm.NEONDot {
 		tile(w, k, fours)
@@ -32,13 +32,13 @@ func gemmI8(w *writer, k asm.Kernel) {
 // 2*128*127, and neighbours among those in 32.
 func pairs(w *writer, mr int) {
 	const k, b, pf, step = R(0), R(3), R(4), R(5)
-	const offset, group = V(24), 4 * asm.Panel
+	const zeroPoint, group = V(24), 4 * asm.Panel
 	row := func(r int) R { return R(1 + r) }
 	a := func(r, g int) V { return V(2*r + g) }
 	bv, t := w.hold("four columns of B, two groups", regs(4, 2)), w.hold("products", regs(6, 2))
 	w.hold("four elements of A in all lanes, two groups a row", regs(0, 2*mr))
 	w.hold("C, row after row, two lanes for each column", regs(8, 8*mr))
-	w.holds("128 in all lanes", offset)
+	w.holds("128 in all lanes", zeroPoint)
 	for r := range mr {
 		w.holds(fmt.Sprintf("row %d of A", r), row(r))
 	}
@@ -48,7 +48,7 @@ func pairs(w *writer, mr int) {
 		acc[r] = regs(8+V(8*r), 8)
 		acc[r].each(func(j int) { w.ZERO(acc[r][j]) })
 	}
-	w.LDR(offset, w.offset(k), 0)
+	w.LDR(zeroPoint, w.zeroPoint(k), 0)
 	w.arg("k", k)
 	w.arg("a", row(0))
 	if mr > 1 {
@@ -63,7 +63,7 @@ func pairs(w *writer, mr int) {
 		for g := range n {
 			for r := range acc {
 				w.LD1Rpost(a(r, g), row(r))
-				w.EOR(a(r, g), a(r, g), offset)
+				w.EOR(a(r, g), a(r, g), zeroPoint)
 			}
 			w.PRFM(pf, 0)
 			w.ADD(pf, pf, step)
@@ -105,17 +105,17 @@ func pairs(w *writer, mr int) {
 	w.nextTile(mr, 0)
 }
 
-// epilogue takes sums to floats, and moves the scales and zeros of rows on; b is at the tail of the panel.
+// epilogue takes sums to floats, and moves the scales and midpoints of rows on; b is at the tail of the panel.
 func (w *writer) epilogue(acc []vecs, b R) {
 	const group = 4 * asm.Panel // bytes of each part of the tail
 	column, s, z, t := w.hold("scales of the columns", regs(0, 4)), V(4), V(5), V(6)
-	w.holds("scale and offset of a row", s, z)
-	scale, zero := w.arg("scale", 10), w.arg("zero", 11)
+	w.holds("scale and midpoint of a row", s, z)
+	scale, midpoint := w.arg("scale", 10), w.arg("midpoint", 11)
 	w.LDP(column[0], column[1], b, 0)
 	w.LDP(column[2], column[3], b, 32)
 	for _, y := range acc {
 		w.LD1Rpost(s, scale)
-		w.LD1Rpost(z, zero)
+		w.LD1Rpost(z, midpoint)
 		y.each(func(j int) { w.SCVTF(y[j], y[j]) })
 		y.each(func(j int) { w.FMUL(y[j], y[j], s) })
 		y.each(func(j int) { w.FMUL(y[j], y[j], column[j]) })
@@ -126,7 +126,7 @@ func (w *writer) epilogue(acc []vecs, b R) {
 		})
 	}
 	w.setArg("scale", scale)
-	w.setArg("zero", zero)
+	w.setArg("midpoint", midpoint)
 	w.bias(acc, "plain")
 	w.mark("plain")
 	w.CBZ(w.arg("acc", 10), "alone")
@@ -153,17 +153,17 @@ func newRounding(w *writer, k asm.Kernel) *rounding {
 	w.hold("the block", q.x)
 	w.hold("largest values, then half of the rounded block", q.hi)
 	w.hold("least values, then the other half", q.lo)
-	w.holds("the row's first value, then its middle", V(28))
+	w.holds("the row's first value, then its midpoint", V(28))
 	w.holds("127/m", V(29))
 	w.holds("128 in all lanes", V(30))
 	q.dst, q.src = w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
 	w.arg("scale", 5)
-	w.arg("zero", 6)
+	w.arg("midpoint", 6)
 	w.MOVI(7, 4)
 	q.stride = []R{ldd, lds, 7, 7}
 	w.vectors("quant", 10, 0.5, 1e-30, 127, 254)
-	w.offset(11)
+	w.zeroPoint(11)
 	w.LDR(30, 11, 0)
 	q.row = newRow(w)
 	return q
@@ -203,18 +203,18 @@ func (q *rounding) extremes() (hi, lo V) {
 	return q.hi[0], q.lo[0]
 }
 
-// finish writes the row, its scale and its middle, and half of ldd after it, of i8x2, what rounding took away. load reads a block, whose values lie between lo and hi.
+// finish writes the row, its scale and its midpoint, and half of ldd after it, of i8x2, what rounding took away. load reads a block, whose values lie between lo and hi.
 func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w, x := q.w, q.x
-	const atDst, consts, scale, zero, ldd, atRest = R(8), R(10), R(5), R(6), R(3), R(12)
-	const middle, inv, offset, steps = V(28), V(29), V(30), V(15)
+	const atDst, consts, scale, midpoint, ldd, atRest = R(8), R(10), R(5), R(6), R(3), R(12)
+	const z, inv, zeroPoint, steps = V(28), V(29), V(30), V(15)
 	const m, small, spare, half, least, most = V(8), V(9), V(10), V(11), V(12), V(13)
 	w.LDR(half, consts, 0)
 	w.LDR(least, consts, 16)
 	w.LDR(most, consts, 32)
-	w.FADD(middle, hi, lo)
+	w.FADD(z, hi, lo)
 	w.FSUB(m, hi, lo)
-	w.FMUL(middle, middle, half)
+	w.FMUL(z, z, half)
 	w.FMUL(m, m, half)
 	w.FCMGT(small, least, m) // a NaN is not
 	w.FDIVs(inv, most, m)
@@ -224,12 +224,12 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	for _, p := range []struct {
 		v  V
 		at R
-	}{{spare, scale}, {middle, zero}} {
+	}{{spare, scale}, {z, midpoint}} {
 		w.MOVR(rowSpare, p.at)
 		w.STRs(p.v, rowSpare, 0)
 	}
 	w.DUP(inv, inv, 0)
-	w.DUP(middle, middle, 0)
+	w.DUP(z, z, 0)
 	w.MOVR(atDst, q.dst)
 	whole, back := regs(16, chains), regs(8, 4)
 	if q.twice {
@@ -241,13 +241,13 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	store := func(x vecs, at R) {
 		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
 		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
-		x[:2].each(func(i int) { w.EOR(x[i], x[i], offset) })
+		x[:2].each(func(i int) { w.EOR(x[i], x[i], zeroPoint) })
 		w.STP(x[0], x[1], at, 0)
 		w.ADDI(at, at, block)
 	}
 	q.each([]R{q.src}, []R{q.at}, func(masked bool) {
 		load(masked)
-		x.each(func(i int) { w.FSUB(x[i], x[i], middle) })
+		x.each(func(i int) { w.FSUB(x[i], x[i], z) })
 		if masked {
 			q.and(x)
 		}
@@ -271,7 +271,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	})
 }
 
-// quant writes the rounding of rows to bytes, from the middle of their values. x*0 is NaN where x is not finite.
+// quant writes the rounding of rows to bytes, from the midpoint of their values. x*0 is NaN where x is not finite.
 func quant(w *writer, k asm.Kernel) {
 	q := newRounding(w, k)
 	const none = V(14)

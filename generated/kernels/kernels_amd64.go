@@ -204,7 +204,7 @@ func convert_bf16_avx2(n int, dst *float32, src *uint8)
 
 // gemm_i8_1x16_avx2 computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -212,51 +212,51 @@ func convert_bf16_avx2(n int, dst *float32, src *uint8)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_2x16_avx2 is gemm_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_3x16_avx2 is gemm_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_4x16_avx2 is gemm_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_5x16_avx2 is gemm_i8_1x16_avx2 with 5 rows.
 //
 //go:noescape
-func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_avx2 computes:
 //
-// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 // Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 // Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
-func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // quant_i8x2_avx2 computes:
 //
-// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 // Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 // Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
-func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // gemm_i16_i8_1x16_avx2 computes:
 //
@@ -267,22 +267,22 @@ func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i16_i8_2x16_avx2 is gemm_i16_i8_1x16_avx2 with 2 rows.
 //
 //go:noescape
-func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i16_i8_3x16_avx2 is gemm_i16_i8_1x16_avx2 with 3 rows.
 //
 //go:noescape
-func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i16_i8_4x16_avx2 is gemm_i16_i8_1x16_avx2 with 4 rows.
 //
 //go:noescape
-func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i16_i8_avx2 computes:
 //
@@ -290,7 +290,7 @@ func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
-func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // quant_i16_i8x2_avx2 computes:
 //
@@ -298,35 +298,35 @@ func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 // Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
 //
 //go:noescape
-func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // layernorm_quant_i8_avx2 computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // layernorm_quant_i8x2_avx2 computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // layernorm_quant_i16_i8_avx2 computes:
 //
 // What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
-func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // layernorm_quant_i16_i8x2_avx2 computes:
 //
 // What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 //
 //go:noescape
-func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // widen_i8_avx2 computes:
 //
@@ -670,7 +670,7 @@ func peak_fma_avx512(n int)
 
 // gemm_i8_1x32_avx512vnni computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -678,62 +678,62 @@ func peak_fma_avx512(n int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_2x32_avx512vnni is gemm_i8_1x32_avx512vnni with 2 rows.
 //
 //go:noescape
-func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_3x32_avx512vnni is gemm_i8_1x32_avx512vnni with 3 rows.
 //
 //go:noescape
-func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_4x32_avx512vnni is gemm_i8_1x32_avx512vnni with 4 rows.
 //
 //go:noescape
-func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_5x32_avx512vnni is gemm_i8_1x32_avx512vnni with 5 rows.
 //
 //go:noescape
-func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_6x32_avx512vnni is gemm_i8_1x32_avx512vnni with 6 rows.
 //
 //go:noescape
-func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_7x32_avx512vnni is gemm_i8_1x32_avx512vnni with 7 rows.
 //
 //go:noescape
-func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_8x32_avx512vnni is gemm_i8_1x32_avx512vnni with 8 rows.
 //
 //go:noescape
-func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_9x32_avx512vnni is gemm_i8_1x32_avx512vnni with 9 rows.
 //
 //go:noescape
-func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_10x32_avx512vnni is gemm_i8_1x32_avx512vnni with 10 rows.
 //
 //go:noescape
-func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_11x32_avx512vnni is gemm_i8_1x32_avx512vnni with 11 rows.
 //
 //go:noescape
-func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_12x32_avx512vnni is gemm_i8_1x32_avx512vnni with 12 rows.
 //
 //go:noescape
-func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_bf16dot_1x48_avx512bf16 computes:
 //

@@ -6631,13 +6631,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i8_1x16_avx2(SB), NOSPLIT, $0-112
 	// Y0 Y1     C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
-	// DX        a, then zero
+	// DX        a, then midpoint
 	// BX        lda, then pf
 	// SI        pfstep, then bias
 	// Y2 Y3     four rows of B
@@ -6711,7 +6711,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -6751,7 +6751,7 @@ alone2:
 	IMUL3Q  $+4, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x04, scale+64(FP)
-	ADDQ    $0x04, zero+72(FP)
+	ADDQ    $0x04, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
@@ -6777,13 +6777,13 @@ DATA signs8<>+24(SB)/4, $0x80808080
 DATA signs8<>+28(SB)/4, $0x80808080
 GLOBL signs8<>(SB), RODATA|NOPTR, $32
 
-// func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i8_2x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y3    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
-	// DX        a, then zero
+	// DX        a, then midpoint
 	// BX        lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
@@ -6881,7 +6881,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -6939,19 +6939,19 @@ alone2:
 	IMUL3Q  $+8, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x08, scale+64(FP)
-	ADDQ    $0x08, zero+72(FP)
+	ADDQ    $0x08, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i8_3x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y5    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
-	// DX        a, then zero
+	// DX        a, then midpoint
 	// BX        lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
@@ -7073,7 +7073,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -7149,19 +7149,19 @@ alone2:
 	IMUL3Q  $+12, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x0c, scale+64(FP)
-	ADDQ    $0x0c, zero+72(FP)
+	ADDQ    $0x0c, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i8_4x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y7    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
-	// DX        a, then zero
+	// DX        a, then midpoint
 	// BX        lda, then bias
 	// DI        pf
 	// R8        pfstep, then c
@@ -7312,7 +7312,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), SI
 	MOVQ         c+48(FP), R8
@@ -7408,19 +7408,19 @@ alone2:
 	IMUL3Q  $+16, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x10, scale+64(FP)
-	ADDQ    $0x10, zero+72(FP)
+	ADDQ    $0x10, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i8_5x16_avx2(SB), NOSPLIT, $0-112
 	// Y0..Y9    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
-	// DX        a, then zero
+	// DX        a, then midpoint
 	// BX        lda, then bias
 	// DI        pf
 	// R8        pfstep, then c
@@ -7595,7 +7595,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), SI
 	MOVQ         c+48(FP), R8
@@ -7709,19 +7709,19 @@ alone2:
 	IMUL3Q  $+20, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x14, scale+64(FP)
-	ADDQ    $0x14, zero+72(FP)
+	ADDQ    $0x14, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -7733,12 +7733,12 @@ TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-64
 	// Y4 Y5     largest values
 	// Y6 Y7     least values
 	// Y3        the row's first value, then 127/m
-	// Y0        middle of the row
+	// Y0        midpoint of the row
 	// Y4..Y7    the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
-	MOVQ  zero+56(FP), BX
+	MOVQ  midpoint+56(FP), BX
 	MOVQ  ldd+16(FP), SI
 	MOVQ  lds+32(FP), DI
 	SHLQ  $0x02, DI
@@ -7968,13 +7968,13 @@ DATA order<>+24(SB)/4, $0x00000003
 DATA order<>+28(SB)/4, $0x00000007
 GLOBL order<>(SB), RODATA|NOPTR, $32
 
-// func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i8x2_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -7986,12 +7986,12 @@ TEXT ·quant_i8x2_avx2(SB), NOSPLIT, $0-64
 	// Y4 Y5     largest values
 	// Y6 Y7     least values
 	// Y3        the row's first value, then 127/m
-	// Y0        middle of the row
+	// Y0        midpoint of the row
 	// Y4..Y7    the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
-	MOVQ  zero+56(FP), BX
+	MOVQ  midpoint+56(FP), BX
 	MOVQ  ldd+16(FP), SI
 	MOVQ  lds+32(FP), DI
 	SHLQ  $0x02, DI
@@ -8248,13 +8248,13 @@ DATA steps<>+24(SB)/4, $0x437e0000
 DATA steps<>+28(SB)/4, $0x437e0000
 GLOBL steps<>(SB), RODATA|NOPTR, $32
 
-// func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i16_i8_1x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0 Y1     C, row after row
-	// DX        c, then a, then zero
+	// DX        c, then a, then midpoint
 	// BX        ldc, then lda, then pf
 	// SI        pfstep, then bias
 	// Y2 Y3     the first two rows of B of a group
@@ -8307,7 +8307,7 @@ loop:
 	VPADDD       Y6, Y0, Y0
 	VPADDD       Y6, Y1, Y1
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -8347,19 +8347,19 @@ alone2:
 	IMUL3Q  $+4, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x04, scale+64(FP)
-	ADDQ    $0x04, zero+72(FP)
+	ADDQ    $0x04, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i16_i8_2x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y3    C, row after row
-	// DX        c, then a, then zero
+	// DX        c, then a, then midpoint
 	// BX        ldc, then lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
@@ -8428,7 +8428,7 @@ loop:
 	VPADDD       Y8, Y2, Y2
 	VPADDD       Y8, Y3, Y3
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -8486,19 +8486,19 @@ alone2:
 	IMUL3Q  $+8, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x08, scale+64(FP)
-	ADDQ    $0x08, zero+72(FP)
+	ADDQ    $0x08, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i16_i8_3x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y5    C, row after row
-	// DX        c, then a, then zero
+	// DX        c, then a, then midpoint
 	// BX        ldc, then lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
@@ -8583,7 +8583,7 @@ loop:
 	VPADDD       Y10, Y4, Y4
 	VPADDD       Y10, Y5, Y5
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -8659,19 +8659,19 @@ alone2:
 	IMUL3Q  $+12, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x0c, scale+64(FP)
-	ADDQ    $0x0c, zero+72(FP)
+	ADDQ    $0x0c, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gemm_i16_i8_4x16_avx2(SB), NOSPLIT, $0-112
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// Y0..Y7    C, row after row
-	// DX        c, then a, then zero
+	// DX        c, then a, then midpoint
 	// BX        ldc, then lda, then bias
 	// DI        pf
 	// R8        pfstep, then c
@@ -8777,7 +8777,7 @@ loop:
 	VPADDD       Y12, Y6, Y6
 	VPADDD       Y12, Y7, Y7
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), DX
+	MOVQ         midpoint+72(FP), DX
 	MOVQ         bias+80(FP), BX
 	MOVQ         acc+88(FP), SI
 	MOVQ         c+48(FP), R8
@@ -8873,19 +8873,19 @@ alone2:
 	IMUL3Q  $+16, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x10, scale+64(FP)
-	ADDQ    $0x10, zero+72(FP)
+	ADDQ    $0x10, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i16_i8_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -8897,12 +8897,12 @@ TEXT ·quant_i16_i8_avx2(SB), NOSPLIT, $0-64
 	// Y4 Y5     largest values
 	// Y6 Y7     least values
 	// Y3        the row's first value, then 127/m
-	// Y0        middle of the row
+	// Y0        midpoint of the row
 	// Y1 Y2 Y4 Y5 the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
-	MOVQ  zero+56(FP), BX
+	MOVQ  midpoint+56(FP), BX
 	MOVQ  ldd+16(FP), SI
 	MOVQ  lds+32(FP), DI
 	SHLQ  $0x02, DI
@@ -9100,13 +9100,13 @@ return:
 	VZEROUPPER
 	RET
 
-// func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·quant_i16_i8x2_avx2(SB), NOSPLIT, $0-64
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -9118,12 +9118,12 @@ TEXT ·quant_i16_i8x2_avx2(SB), NOSPLIT, $0-64
 	// Y4 Y5     largest values
 	// Y6 Y7     least values
 	// Y3        the row's first value, then 127/m
-	// Y0        middle of the row
+	// Y0        midpoint of the row
 	// Y1 Y2 Y4 Y5 the block
 	MOVQ  dst+8(FP), AX
 	MOVQ  src+24(FP), CX
 	MOVQ  scale+48(FP), DX
-	MOVQ  zero+56(FP), BX
+	MOVQ  midpoint+56(FP), BX
 	MOVQ  ldd+16(FP), SI
 	MOVQ  lds+32(FP), DI
 	SHLQ  $0x02, DI
@@ -9375,13 +9375,13 @@ DATA steps16<>+24(SB)/4, $0x00fe00fe
 DATA steps16<>+28(SB)/4, $0x00fe00fe
 GLOBL steps16<>(SB), RODATA|NOPTR, $32
 
-// func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·layernorm_quant_i8_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -9395,12 +9395,12 @@ TEXT ·layernorm_quant_i8_avx2(SB), NOSPLIT, $0-72
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares, then the block
-	// Y3        middle of the row
+	// Y3        midpoint of the row
 	// Y5        127/m
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
-	MOVQ       zero+64(FP), BX
+	MOVQ       midpoint+64(FP), BX
 	MOVQ       ldd+16(FP), SI
 	MOVQ       lds+32(FP), DI
 	SHLQ       $0x02, DI
@@ -9687,13 +9687,13 @@ return:
 	VZEROUPPER
 	RET
 
-// func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·layernorm_quant_i8x2_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -9707,12 +9707,12 @@ TEXT ·layernorm_quant_i8x2_avx2(SB), NOSPLIT, $0-72
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares, then the block
-	// Y3        middle of the row
+	// Y3        midpoint of the row
 	// Y5        127/m
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
-	MOVQ       zero+64(FP), BX
+	MOVQ       midpoint+64(FP), BX
 	MOVQ       ldd+16(FP), SI
 	MOVQ       lds+32(FP), DI
 	SHLQ       $0x02, DI
@@ -10046,13 +10046,13 @@ return:
 	VZEROUPPER
 	RET
 
-// func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·layernorm_quant_i16_i8_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -10066,13 +10066,13 @@ TEXT ·layernorm_quant_i16_i8_avx2(SB), NOSPLIT, $0-72
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares
-	// Y3        middle of the row
+	// Y3        midpoint of the row
 	// Y5        127/m
 	// Y2 Y4 Y7 Y8 the block
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
-	MOVQ       zero+64(FP), BX
+	MOVQ       midpoint+64(FP), BX
 	MOVQ       ldd+16(FP), SI
 	MOVQ       lds+32(FP), DI
 	SHLQ       $0x02, DI
@@ -10357,13 +10357,13 @@ return:
 	VZEROUPPER
 	RET
 
-// func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·layernorm_quant_i16_i8x2_avx2(SB), NOSPLIT, $0-72
 	// AX        dst
 	// CX        src
 	// DX        scale
-	// BX        zero
+	// BX        midpoint
 	// SI        ldd
 	// DI        lds
 	// R9        n
@@ -10377,13 +10377,13 @@ TEXT ·layernorm_quant_i16_i8x2_avx2(SB), NOSPLIT, $0-72
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares
-	// Y3        middle of the row
+	// Y3        midpoint of the row
 	// Y5        127/m
 	// Y2 Y4 Y7 Y8 the block
 	MOVQ       dst+8(FP), AX
 	MOVQ       src+24(FP), CX
 	MOVQ       scale+56(FP), DX
-	MOVQ       zero+64(FP), BX
+	MOVQ       midpoint+64(FP), BX
 	MOVQ       ldd+16(FP), SI
 	MOVQ       lds+32(FP), DI
 	SHLQ       $0x02, DI
@@ -25510,14 +25510,14 @@ loop:
 	VZEROUPPER
 	RET
 
-// func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_1x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0 Z1     C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then pf
 	// DI        pfstep, then bias
 	// Z2 Z3     four rows of B
@@ -25578,7 +25578,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), DI
 	MOVQ         acc+88(FP), R8
 	MOVQ         c+48(FP), R9
@@ -25618,20 +25618,20 @@ alone2:
 	IMUL3Q  $+4, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x04, scale+64(FP)
-	ADDQ    $0x04, zero+72(FP)
+	ADDQ    $0x04, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_2x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z3    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// DI        pf
 	// R8        pfstep, then acc
@@ -25700,7 +25700,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), R8
 	MOVQ         c+48(FP), R9
@@ -25758,20 +25758,20 @@ alone2:
 	IMUL3Q  $+8, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x08, scale+64(FP)
-	ADDQ    $0x08, zero+72(FP)
+	ADDQ    $0x08, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_3x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_3x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z5    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// DI        pf
 	// R8        pfstep, then acc
@@ -25848,7 +25848,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), R8
 	MOVQ         c+48(FP), R9
@@ -25924,20 +25924,20 @@ alone2:
 	IMUL3Q  $+12, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x0c, scale+64(FP)
-	ADDQ    $0x0c, zero+72(FP)
+	ADDQ    $0x0c, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_4x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_4x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z7    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R8        pf
 	// R9        pfstep, then c
@@ -26027,7 +26027,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R9
@@ -26123,20 +26123,20 @@ alone2:
 	IMUL3Q  $+16, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x10, scale+64(FP)
-	ADDQ    $0x10, zero+72(FP)
+	ADDQ    $0x10, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_5x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_5x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z9    C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R8        pf
 	// R9        pfstep, then c
@@ -26234,7 +26234,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R9
@@ -26348,20 +26348,20 @@ alone2:
 	IMUL3Q  $+20, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x14, scale+64(FP)
-	ADDQ    $0x14, zero+72(FP)
+	ADDQ    $0x14, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_6x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_6x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z11   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R8        pf
 	// R9        pfstep, then c
@@ -26467,7 +26467,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R9
@@ -26599,20 +26599,20 @@ alone2:
 	IMUL3Q  $+24, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x18, scale+64(FP)
-	ADDQ    $0x18, zero+72(FP)
+	ADDQ    $0x18, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_7x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_7x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z13   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R9        pf
 	// R10       pfstep, then ldc
@@ -26730,7 +26730,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -26881,20 +26881,20 @@ alone2:
 	IMUL3Q  $+28, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x1c, scale+64(FP)
-	ADDQ    $0x1c, zero+72(FP)
+	ADDQ    $0x1c, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_8x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_8x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z15   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R9        pf
 	// R10       pfstep, then ldc
@@ -27020,7 +27020,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -27189,20 +27189,20 @@ alone2:
 	IMUL3Q  $+32, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x20, scale+64(FP)
-	ADDQ    $0x20, zero+72(FP)
+	ADDQ    $0x20, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_9x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_9x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z17   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R9        pf
 	// R10       pfstep, then ldc
@@ -27336,7 +27336,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -27523,20 +27523,20 @@ alone2:
 	IMUL3Q  $+36, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x24, scale+64(FP)
-	ADDQ    $0x24, zero+72(FP)
+	ADDQ    $0x24, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_10x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_10x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z19   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R10       pf
 	// R11       pfstep
@@ -27682,7 +27682,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -27888,20 +27888,20 @@ alone2:
 	IMUL3Q  $+40, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x28, scale+64(FP)
-	ADDQ    $0x28, zero+72(FP)
+	ADDQ    $0x28, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_11x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z21   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R10       pf
 	// R11       pfstep
@@ -28055,7 +28055,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -28279,20 +28279,20 @@ alone2:
 	IMUL3Q  $+44, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x2c, scale+64(FP)
-	ADDQ    $0x2c, zero+72(FP)
+	ADDQ    $0x2c, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·gemm_i8_12x32_avx512vnni(SB), NOSPLIT, $0-112
 	// Z0..Z23   C, row after row
 	// AX        k, then scale, then lda, then ldc
 	// CX        b
 	// DX        bstride
-	// BX        a, then zero
+	// BX        a, then midpoint
 	// SI        lda, then bias
 	// R10       pf
 	// R11       pfstep
@@ -28454,7 +28454,7 @@ loop:
 
 done:
 	MOVQ         scale+64(FP), AX
-	MOVQ         zero+72(FP), BX
+	MOVQ         midpoint+72(FP), BX
 	MOVQ         bias+80(FP), SI
 	MOVQ         acc+88(FP), DI
 	MOVQ         c+48(FP), R8
@@ -28696,7 +28696,7 @@ alone2:
 	IMUL3Q  $+48, AX, AX
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x30, scale+64(FP)
-	ADDQ    $0x30, zero+72(FP)
+	ADDQ    $0x30, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER

@@ -204,7 +204,7 @@ func convert_bf16_neon(n int, dst *float32, src *uint8)
 
 // gemm_i8_1x16_neon computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -212,50 +212,50 @@ func convert_bf16_neon(n int, dst *float32, src *uint8)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_2x16_neon is gemm_i8_1x16_neon with 2 rows.
 //
 //go:noescape
-func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // quant_i8_neon computes:
 //
-// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 // Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 // Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
-func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // quant_i8x2_neon computes:
 //
-// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 // Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 // Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
-func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 // layernorm_quant_i8_neon computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // layernorm_quant_i8x2_neon computes:
 //
 // What quant computes of what layernorm without a gain computes of src.
 //
 //go:noescape
-func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // gemm_bf16dot_1x16_neon computes:
 //
@@ -319,7 +319,7 @@ func peak_fma_neon(n int)
 
 // gemm_i8_1x16_neondot computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 // A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 // times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -327,29 +327,29 @@ func peak_fma_neon(n int)
 // The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
 //
 //go:noescape
-func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_2x16_neondot is gemm_i8_1x16_neondot with 2 rows.
 //
 //go:noescape
-func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_3x16_neondot is gemm_i8_1x16_neondot with 3 rows.
 //
 //go:noescape
-func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_4x16_neondot is gemm_i8_1x16_neondot with 4 rows.
 //
 //go:noescape
-func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_5x16_neondot is gemm_i8_1x16_neondot with 5 rows.
 //
 //go:noescape
-func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_i8_6x16_neondot is gemm_i8_1x16_neondot with 6 rows.
 //
 //go:noescape
-func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)

@@ -8733,15 +8733,15 @@ last:
 done:
 	RET
 
-DATA offset128<>+0(SB)/4, $0x80808080
-DATA offset128<>+4(SB)/4, $0x80808080
-DATA offset128<>+8(SB)/4, $0x80808080
-DATA offset128<>+12(SB)/4, $0x80808080
-GLOBL offset128<>(SB), RODATA|NOPTR, $16
+DATA zeroPoint128<>+0(SB)/4, $0x80808080
+DATA zeroPoint128<>+4(SB)/4, $0x80808080
+DATA zeroPoint128<>+8(SB)/4, $0x80808080
+DATA zeroPoint128<>+12(SB)/4, $0x80808080
+GLOBL zeroPoint128<>(SB), RODATA|NOPTR, $16
 
-// func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_1x16_neon(SB), NOSPLIT, $0-112
-	// V4 V5     four columns of B, two groups, then scale and offset of a row
+	// V4 V5     four columns of B, two groups, then scale and midpoint of a row
 	// V6 V7     products
 	// V0 V1     four elements of A in all lanes, two groups a row
 	// V8..V15   C, row after row, two lanes for each column
@@ -8753,7 +8753,7 @@ TEXT ·gemm_i8_1x16_neon(SB), NOSPLIT, $0-112
 	// R5        pfstep
 	// V0..V3    scales of the columns, then bias
 	// R10       scale, then acc, then a, then tiles
-	// R11       zero, then lda
+	// R11       midpoint, then lda
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -8767,7 +8767,7 @@ tile:
 	WORD $0x6f00e40d // movi v13.2d, #0
 	WORD $0x6f00e40e // movi v14.2d, #0
 	WORD $0x6f00e40f // movi v15.2d, #0
-	MOVD $offset128<>(SB), R0
+	MOVD $zeroPoint128<>(SB), R0
 	WORD $0x3dc00018 // ldr q24, [x0, #0]
 	MOVD k+8(FP), R0
 	MOVD a+16(FP), R1
@@ -8858,7 +8858,7 @@ store:
 	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
 	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -8888,7 +8888,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -8929,9 +8929,9 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_2x16_neon(SB), NOSPLIT, $0-112
-	// V4 V5     four columns of B, two groups, then scale and offset of a row
+	// V4 V5     four columns of B, two groups, then scale and midpoint of a row
 	// V6 V7     products
 	// V0..V3    four elements of A in all lanes, two groups a row, then scales of the columns, then bias
 	// V8..V23   C, row after row, two lanes for each column
@@ -8943,7 +8943,7 @@ TEXT ·gemm_i8_2x16_neon(SB), NOSPLIT, $0-112
 	// R4        pf
 	// R5        pfstep
 	// R10       scale, then acc, then a, then tiles
-	// R11       zero, then lda
+	// R11       midpoint, then lda
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -8965,7 +8965,7 @@ tile:
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
-	MOVD $offset128<>(SB), R0
+	MOVD $zeroPoint128<>(SB), R0
 	WORD $0x3dc00018 // ldr q24, [x0, #0]
 	MOVD k+8(FP), R0
 	MOVD a+16(FP), R1
@@ -9108,7 +9108,7 @@ store:
 	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
 	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad400460 // ldp q0, q1, [x3, #0]
 	WORD $0xad410c62 // ldp q2, q3, [x3, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -9164,7 +9164,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -9238,12 +9238,12 @@ DATA quant<>+56(SB)/4, $0x437e0000
 DATA quant<>+60(SB)/4, $0x437e0000
 GLOBL quant<>(SB), RODATA|NOPTR, $64
 
-// func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half
-	// V28       the row's first value, then its middle
+	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
 	// R1        dst
@@ -9251,7 +9251,7 @@ TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	// R3        ldd
 	// R4        lds
 	// R5        scale
-	// R6        zero
+	// R6        midpoint
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
@@ -9268,10 +9268,10 @@ TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	MOVD lds+32(FP), R4
 	LSL $2, R4, R4
 	MOVD scale+48(FP), R5
-	MOVD zero+56(FP), R6
+	MOVD midpoint+56(FP), R6
 	MOVD $4, R7
 	MOVD $quant<>(SB), R10
-	MOVD $offset128<>(SB), R11
+	MOVD $zeroPoint128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
@@ -9673,12 +9673,12 @@ done15:
 return:
 	RET
 
-// func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+// func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half
-	// V28       the row's first value, then its middle
+	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
 	// R1        dst
@@ -9686,7 +9686,7 @@ TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	// R3        ldd
 	// R4        lds
 	// R5        scale
-	// R6        zero
+	// R6        midpoint
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
@@ -9703,10 +9703,10 @@ TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	MOVD lds+32(FP), R4
 	LSL $2, R4, R4
 	MOVD scale+48(FP), R5
-	MOVD zero+56(FP), R6
+	MOVD midpoint+56(FP), R6
 	MOVD $4, R7
 	MOVD $quant<>(SB), R10
-	MOVD $offset128<>(SB), R11
+	MOVD $zeroPoint128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
@@ -10195,12 +10195,12 @@ done15:
 return:
 	RET
 
-// func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half
-	// V28       the row's first value, then its middle
+	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
 	// R1        dst
@@ -10208,7 +10208,7 @@ TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// R3        ldd
 	// R4        lds
 	// R5        scale
-	// R6        zero
+	// R6        midpoint
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
@@ -10229,10 +10229,10 @@ TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	MOVD lds+32(FP), R4
 	LSL $2, R4, R4
 	MOVD scale+56(FP), R5
-	MOVD zero+64(FP), R6
+	MOVD midpoint+64(FP), R6
 	MOVD $4, R7
 	MOVD $quant<>(SB), R10
-	MOVD $offset128<>(SB), R11
+	MOVD $zeroPoint128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
@@ -10842,12 +10842,12 @@ done27:
 return:
 	RET
 
-// func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+// func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
 	// V20..V23  least values, then the other half
-	// V28       the row's first value, then its middle
+	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
 	// R1        dst
@@ -10855,7 +10855,7 @@ TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// R3        ldd
 	// R4        lds
 	// R5        scale
-	// R6        zero
+	// R6        midpoint
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
@@ -10876,10 +10876,10 @@ TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	MOVD lds+32(FP), R4
 	LSL $2, R4, R4
 	MOVD scale+56(FP), R5
-	MOVD zero+64(FP), R6
+	MOVD midpoint+64(FP), R6
 	MOVD $4, R7
 	MOVD $quant<>(SB), R10
-	MOVD $offset128<>(SB), R11
+	MOVD $zeroPoint128<>(SB), R11
 	WORD $0x3dc0017e // ldr q30, [x11, #0]
 	MOVD n+40(FP), R19
 	LSR $5, R19, R25
@@ -13978,7 +13978,7 @@ loop:
 return:
 	RET
 
-// func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V11   C, row after row
 	// V0        rows of A, four elements each
@@ -13988,9 +13988,9 @@ TEXT ·gemm_i8_1x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
+	// R11       pfstep, then midpoint, then lda
 	// V0..V3    scales of the columns, then bias
-	// V4 V5     scale and offset of a row
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -14004,7 +14004,7 @@ tile:
 	MOVD a+16(FP), R1
 	MOVD lda+24(FP), R12
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -14071,7 +14071,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -14101,7 +14101,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -14142,7 +14142,7 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_2x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V15   C, row after row
 	// V0 V1     rows of A, four elements each
@@ -14153,9 +14153,9 @@ TEXT ·gemm_i8_2x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
+	// R11       pfstep, then midpoint, then lda
 	// V0..V3    scales of the columns, then bias
-	// V4 V5     scale and offset of a row
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -14174,7 +14174,7 @@ tile:
 	MOVD lda+24(FP), R12
 	ADD R12, R1, R2
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -14265,7 +14265,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -14321,7 +14321,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -14377,7 +14377,7 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_3x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V19   C, row after row
 	// V0..V2    rows of A, four elements each
@@ -14389,9 +14389,9 @@ TEXT ·gemm_i8_3x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
+	// R11       pfstep, then midpoint, then lda
 	// V0..V3    scales of the columns, then bias
-	// V4 V5     scale and offset of a row
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -14415,7 +14415,7 @@ tile:
 	ADD R12, R1, R2
 	ADD R12, R2, R3
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -14530,7 +14530,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -14612,7 +14612,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -14683,7 +14683,7 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_4x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V23   C, row after row
 	// V0..V3    rows of A, four elements each, then scales of the columns, then bias
@@ -14696,8 +14696,8 @@ TEXT ·gemm_i8_4x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
-	// V4 V5     scale and offset of a row
+	// R11       pfstep, then midpoint, then lda
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -14726,7 +14726,7 @@ tile:
 	ADD R12, R2, R3
 	ADD R12, R3, R4
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -14865,7 +14865,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -14973,7 +14973,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -15059,7 +15059,7 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V27   C, row after row
 	// V0..V4    rows of A, four elements each
@@ -15073,9 +15073,9 @@ TEXT ·gemm_i8_5x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
+	// R11       pfstep, then midpoint, then lda
 	// V0..V3    scales of the columns, then bias
-	// V4 V5     scale and offset of a row
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -15109,7 +15109,7 @@ tile:
 	ADD R12, R3, R4
 	ADD R12, R4, R5
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -15272,7 +15272,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -15406,7 +15406,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d77b // fadd v27.4s, v27.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
@@ -15507,7 +15507,7 @@ alone:
 	BNE tile
 	RET
 
-// func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+// func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 TEXT ·gemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
 	// V8..V31   C, row after row
 	// V0..V5    rows of A, four elements each
@@ -15522,9 +15522,9 @@ TEXT ·gemm_i8_6x16_neondot(SB), NOSPLIT, $0-112
 	// R12       lda
 	// R7        b
 	// R10       pf, then scale, then acc, then a, then tiles
-	// R11       pfstep, then zero, then lda
+	// R11       pfstep, then midpoint, then lda
 	// V0..V3    scales of the columns, then bias
-	// V4 V5     scale and offset of a row
+	// V4 V5     scale and midpoint of a row
 	// R13       bias
 	// R8        c
 	// R9        ldc
@@ -15563,7 +15563,7 @@ tile:
 	ADD R12, R4, R5
 	ADD R12, R5, R6
 	MOVD b+32(FP), R7
-	MOVD $offset128<>(SB), R13
+	MOVD $zeroPoint128<>(SB), R13
 	MOVD pf+96(FP), R10
 	MOVD pfstep+104(FP), R11
 	SUBS $4, R0, R0
@@ -15750,7 +15750,7 @@ last:
 store:
 	MOVD R10, pf+96(FP)
 	MOVD scale+64(FP), R10
-	MOVD zero+72(FP), R11
+	MOVD midpoint+72(FP), R11
 	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
 	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
 	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
@@ -15910,7 +15910,7 @@ store:
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d7ff // fadd v31.4s, v31.4s, v6.4s
 	MOVD R10, scale+64(FP)
-	MOVD R11, zero+72(FP)
+	MOVD R11, midpoint+72(FP)
 	MOVD bias+80(FP), R13
 	CBZ R13, plain
 	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]

@@ -236,24 +236,24 @@ func gemmRow(c, a []float32, b *float32, ldb int) {
 	}
 }
 
-func gemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
 // gemm_i8_generic takes four columns at a time, whose sums stay in registers.
-func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice(b, 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
 	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))
@@ -273,7 +273,7 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 			}
 			sums[j], sums[j+1], sums[j+2], sums[j+3] = c0, c1, c2, c3
 		}
-		s, z, out := rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0], rowOf(c, r, ldc, 16)
+		s, z, out := rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0], rowOf(c, r, ldc, 16)
 		for j, sum := range sums {
 			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
 			if bias != nil {
@@ -287,31 +287,31 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 	}
 }
 
-func gemm_i16_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i16_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i16_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i16_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i16_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i16_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i16_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i16_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i16_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i16_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i16_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i16_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-func gemm_i16_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int) {
-	gemm_i16_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, zero, bias, acc, pf, pfstep)
+func gemm_i16_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i16_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
 // gemm_i16_i8_generic takes the columns one by one.
-func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, _ *int8, _ int) {
+func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
 	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
 	for r := range rows {
 		row := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
 		own := *(*int32)(unsafe.Add(unsafe.Pointer(a), r*lda+8*k))
-		s, z := rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0]
+		s, z := rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0]
 		for j := range 16 {
 			sum := start[j] + own
 			for i := range k {
@@ -362,19 +362,19 @@ func rowstart_i8_generic(rows int, k int, a *uint8, lda int) {
 	}
 }
 
-func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return row[i] })
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return row[i] })
 	}
 }
 
-func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		d, rest := byteRow(dst, r, ldd, n)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return row[i] })
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return row[i] })
 	}
 }
 
@@ -384,26 +384,26 @@ func byteRow(dst *uint8, r, ldd, n int) (values, rest []uint8) {
 		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
 
-func layernorm_quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
 		d := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, nil, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
 		d, rest := byteRow(dst, r, ldd, n)
-		rowOf(scale, r, 1, 1)[0], rowOf(zero, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-// quantRow rounds n values, and what that takes away unless rest is nil, and returns their scale and their middle.
-func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, zero float32) {
+// quantRow rounds n values, and what that takes away unless rest is nil, and returns their scale and their midpoint.
+func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, midpoint float32) {
 	lo, hi, nan := value(0), value(0), float32(0)
 	for i := range n {
 		v := value(i)
@@ -436,22 +436,22 @@ func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, zero 
 	return m / 127, z
 }
 
-func quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		d := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32)
 		narrow := make([]uint8, len(d))
-		quant_i8_generic(1, &narrow[0], 0, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i8_generic(1, &narrow[0], 0, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(midpoint, r, 1, 1)[0])
 		for i, v := range narrow {
 			d[i] = int16(v) - 128
 		}
 	}
 }
 
-func quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+func quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	room := (n + 31) / 32 * 32
 	for r := range rows {
 		narrow := make([]uint8, 2*room)
-		quant_i8x2_generic(1, &narrow[0], 2*room, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i8x2_generic(1, &narrow[0], 2*room, &rowOf(src, r, lds, n)[0], lds, n, &rowOf(scale, r, 1, 1)[0], &rowOf(midpoint, r, 1, 1)[0])
 		d := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), room)
 		for i := range d {
 			d[i] = 254*(int16(narrow[i])-128) + int16(narrow[room+i]) - 128
@@ -459,21 +459,21 @@ func quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int
 	}
 }
 
-func layernorm_quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i16_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 	norm := make([]float32, n)
 	for r := range rows {
 		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
 		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
-		quant_i16_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i16_i8_generic(1, d, 0, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(midpoint, r, 1, 1)[0])
 	}
 }
 
-func layernorm_quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+func layernorm_quant_i16_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 	norm := make([]float32, n)
 	for r := range rows {
 		layernorm_f32_generic(1, &norm[0], 0, &rowOf(src, r, lds, n)[0], 0, n, nil, nil, eps)
 		d := (*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd))
-		quant_i16_i8x2_generic(1, d, ldd, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(zero, r, 1, 1)[0])
+		quant_i16_i8x2_generic(1, d, ldd, &norm[0], 0, n, &rowOf(scale, r, 1, 1)[0], &rowOf(midpoint, r, 1, 1)[0])
 	}
 }
 

@@ -52,15 +52,15 @@ func (e *Exec) norm(n *Norm, l *Linear) bool {
 // int8Product multiplies by bytes.
 type int8Product struct {
 	*gemmTask
-	i8     *kernel.Int8
-	norm   *Norm     // of A, taken when A is rounded to bytes; nil: none
-	bytes  []uint8   // A in bytes, rows ldq apart
-	ldq    int       // in bytes
-	scales []float32 // of the rows of A
-	zeros  []float32 // their middles
-	twice  bool      // what rounding takes away is multiplied too
-	rests  []float32 // the scales of that
-	none   []float32 // its middles, all 0
+	i8        *kernel.Int8
+	norm      *Norm     // of A, taken when A is rounded to bytes; nil: none
+	bytes     []uint8   // A in bytes, rows ldq apart
+	ldq       int       // in bytes
+	scales    []float32 // of the rows of A
+	midpoints []float32 // of the rows of A
+	twice     bool      // what rounding takes away is multiplied too
+	rests     []float32 // the scales of that
+	zeros     []float32 // its midpoints
 }
 
 func (g *int8Product) tile() (mr, nr int) { return len(g.i8.Gemm) - 1, g.i8.NR }
@@ -89,10 +89,10 @@ func (g *int8Product) prepare(e *Exec, rows int) {
 		g.bytes = make([]uint8, need)
 	}
 	if len(g.scales) < rows {
-		g.scales, g.zeros = make([]float32, rows), make([]float32, rows)
+		g.scales, g.midpoints = make([]float32, rows), make([]float32, rows)
 	}
 	if g.twice && len(g.rests) < rows {
-		g.rests, g.none = make([]float32, rows), make([]float32, rows)
+		g.rests, g.zeros = make([]float32, rows), make([]float32, rows)
 	}
 	t := &e.each
 	t.fn, t.src = quantTask, Mat{g.a, g.lda, rows, g.kk}
@@ -114,9 +114,9 @@ func quantBlock(g *int8Product, src Mat, r, rows int) {
 		quant, norm = g.i8.Quant2, g.i8.Norm2
 	}
 	if n := g.norm; n != nil {
-		norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.zeros[r])
+		norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.midpoints[r])
 	} else {
-		quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.zeros[r])
+		quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.midpoints[r])
 	}
 	if g.twice {
 		for i := r; i < r+rows; i++ {
@@ -222,9 +222,9 @@ func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Poi
 		r := row + t.row
 		for pass := range passes {
 			a, w, n := unsafe.Pointer(&g.bytes[r*g.ldq]), b, k
-			scale, zero, bias, acc := &g.scales[r], &g.zeros[r], bias, acc
+			scale, midpoint, bias, acc := &g.scales[r], &g.midpoints[r], bias, acc
 			if pass > 0 {
-				scale, zero, bias, acc = &g.rests[r], &g.none[r], nil, 1
+				scale, midpoint, bias, acc = &g.rests[r], &g.zeros[r], nil, 1
 			}
 			if wide {
 				k0, k1 := part(k, passes, pass)
@@ -233,7 +233,7 @@ func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Poi
 				a = unsafe.Add(a, pass*g.ldq/2)
 			}
 			ahead := unsafe.Add(next, min((t.first*passes+t.n*pass)*deep*step, stride-64))
-			tile[t.height](t.n, n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, t.row*g.ldc), g.ldc, scale, zero, bias, acc, (*int8)(ahead), step)
+			tile[t.height](t.n, n, (*uint8)(a), g.ldq, (*int8)(w), stride, at(c, t.row*g.ldc), g.ldc, scale, midpoint, bias, acc, (*int8)(ahead), step)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 	gemms := func(nr int) []kernel.GemmI8 {
 		g := make([]kernel.GemmI8, mr+1)
 		for m := 1; m <= mr; m++ {
-			g[m] = func(tiles, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, _ int) {
+			g[m] = func(tiles, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, _ int) {
 				_ = *pf // the first prefetch lies inside the panels
 				for r := range tiles * m {
 					for j := range nr {
@@ -50,7 +50,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 								sum += int32(x) * value(panel, i, j%16)
 							}
 						}
-						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(zero, r)**(*float32)(tail(2))
+						y := float32(sum)**at(scale, r)**(*float32)(tail(0)) + *at(midpoint, r)**(*float32)(tail(2))
 						if bias != nil {
 							y += *at(bias, j)
 						}
@@ -64,14 +64,14 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 		}
 		return g
 	}
-	round := func(twice bool, rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
+	round := func(twice bool, rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 		for r := range rows {
 			lo, hi := math.Inf(1), math.Inf(-1)
 			for i := range n {
 				lo, hi = min(lo, float64(*at(src, r*lds+i))), max(hi, float64(*at(src, r*lds+i)))
 			}
 			z, m := (hi+lo)/2, (hi-lo)/2
-			*at(scale, r), *at(zero, r) = float32(m/127), float32(z)
+			*at(scale, r), *at(midpoint, r) = float32(m/127), float32(z)
 			for i := range (n + 31) / 32 * 32 {
 				v := 0.0
 				if i < n {
@@ -95,13 +95,13 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 		}
 	}
 	rounding := func(twice bool) (kernel.Quant, kernel.LayerNormQuant) {
-		quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32) {
-			round(twice, rows, dst, ldd, src, lds, n, scale, zero)
+		quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
+			round(twice, rows, dst, ldd, src, lds, n, scale, midpoint)
 		}
-		return quant, func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32) {
+		return quant, func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 			norm := make([]float32, rows*n)
 			kerneltest.NaiveLayerNorm(rows, &norm[0], n, src, lds, n, nil, nil, eps)
-			quant(rows, dst, ldd, &norm[0], n, n, scale, zero)
+			quant(rows, dst, ldd, &norm[0], n, n, scale, midpoint)
 		}
 	}
 	i := kernel.Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16)}

@@ -66,7 +66,7 @@ type (
 
 	// GemmI8 is a kernel of op gemm_i8, which computes:
 	//
-	// C[r][j] = sum*scale[r]*column[j] + zero[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+	// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 	// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
 	// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
 	// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
@@ -80,13 +80,13 @@ type (
 	// Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
 	// products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.
 	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
-	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, zero *float32, bias *float32, acc int, pf *int8, pfstep int)
+	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant is a kernel of op quant, which computes:
 	//
-	// zero[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
-	// dst[r][i] = 128 + (src[r][i]-zero[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-	// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and zero are NaN and dst is anything.
+	// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+	// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
+	// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
 	// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
 	// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
 	// rounded.
@@ -95,7 +95,7 @@ type (
 	//
 	// What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
 	// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
-	Quant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, zero *float32)
+	Quant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 	// LayerNormQuant is a kernel of op layernorm_quant, which computes:
 	//
@@ -104,7 +104,7 @@ type (
 	// Or it is one of op layernorm_quant_i16, which computes:
 	//
 	// What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
-	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, zero *float32)
+	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 	// Widen is a kernel of op widen, which computes:
 	//
