@@ -8,7 +8,7 @@ import (
 // MaxByte is the largest weight of a product of bytes, of either sign: -128 has no opposite in a byte.
 const MaxByte = 127
 
-// byteTail is the bytes that follow a panel's values: 16 scales, 16 starts of a sum and 16 shifts.
+// byteTail is the bytes that follow a panel's values: for its 16 columns the scale, the compensation and the scaled sum.
 const byteTail = Panel * (4 + 4 + 4)
 
 // ByteScale returns the scale of a row of weights: values are integers of at most MaxByte times it. It is 0 for a row of

@@ -48,11 +48,11 @@ func TestPackBytes(t *testing.T) {
 				break
 			}
 		}
-		if shift := math.Float32frombits(binary.LittleEndian.Uint32(panel[256+4*lane:])); shift != float32(sum)*scale {
-			t.Errorf("column %d shifts by %v, want %v", col, shift, float32(sum)*scale)
+		if colSum := math.Float32frombits(binary.LittleEndian.Uint32(panel[256+4*lane:])); colSum != float32(sum)*scale {
+			t.Errorf("column %d has sum %v, want %v", col, colSum, float32(sum)*scale)
 		}
-		if start := int32(binary.LittleEndian.Uint32(panel[192+4*lane:])); int(start) != -128*sum {
-			t.Errorf("column %d starts at %d, want %d", col, start, -128*sum)
+		if compensation := int32(binary.LittleEndian.Uint32(panel[192+4*lane:])); int(compensation) != -128*sum {
+			t.Errorf("column %d has compensation %d, want %d", col, compensation, -128*sum)
 		}
 	}
 	// What is rounded already is packed as it is.

@@ -10,31 +10,31 @@ type Op string
 
 // The ops that have kernels.
 const (
-	OpGemm         Op = "gemm"
-	OpGemmNN       Op = "gemm_nn"
-	OpSoftmax      Op = "softmax"
-	OpScaleRows    Op = "scalerows"
-	OpLayerNorm    Op = "layernorm"
-	OpGelu         Op = "gelu"
-	OpPackKeys     Op = "pack_keys"
-	OpAdd          Op = "add"
-	OpGemmNarrow   Op = "gemm_f32x"
-	OpConvert      Op = "convert"
-	OpGemmI8       Op = "gemm_i8"
-	OpQuant        Op = "quant"
-	OpGemmI16      Op = "gemm_i16"
-	OpQuantI16     Op = "quant_i16"
-	OpNormQuant    Op = "layernorm_quant"
-	OpNormQuantI16 Op = "layernorm_quant_i16"
-	OpWiden        Op = "widen"
-	OpRowStart     Op = "rowstart"
-	OpGemmBF16     Op = "gemm_bf16"
-	OpRound        Op = "round"
-	OpIDCT         Op = "idct"
-	OpPairs        Op = "pairs"
-	OpSpread       Op = "spread"
-	OpYCC          Op = "ycc"
-	OpPeakFMA      Op = "peak_fma"
+	OpGemm            Op = "gemm"
+	OpGemmNN          Op = "gemm_nn"
+	OpSoftmax         Op = "softmax"
+	OpScaleRows       Op = "scalerows"
+	OpLayerNorm       Op = "layernorm"
+	OpGelu            Op = "gelu"
+	OpPackKeys        Op = "pack_keys"
+	OpAdd             Op = "add"
+	OpGemmNarrow      Op = "gemm_f32x"
+	OpConvert         Op = "convert"
+	OpGemmI8          Op = "gemm_i8"
+	OpQuant           Op = "quant"
+	OpGemmI16         Op = "gemm_i16"
+	OpQuantI16        Op = "quant_i16"
+	OpNormQuant       Op = "layernorm_quant"
+	OpNormQuantI16    Op = "layernorm_quant_i16"
+	OpWiden           Op = "widen"
+	OpRowCompensation Op = "row_compensation"
+	OpGemmBF16        Op = "gemm_bf16"
+	OpRound           Op = "round"
+	OpIDCT            Op = "idct"
+	OpPairs           Op = "pairs"
+	OpSpread          Op = "spread"
+	OpYCC             Op = "ycc"
+	OpPeakFMA         Op = "peak_fma"
 )
 
 // OpRow is everything the emitters, the generated packages and the tester need to know about an op.
@@ -50,7 +50,7 @@ type OpRow struct {
 }
 
 // tiled is what the kernels of all tiled ops have in common.
-const tiled = `The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.`
+const tiled = `The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.`
 
 // The signatures that several ops have.
 const (
@@ -66,7 +66,7 @@ var Ops = []OpRow{
 		Type: "Gemm", Signature: "func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
-Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
+Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.`,
 	},
 	{
 		Op: OpGemmNN, DTypes: []string{"f32"}, Tiled: true,
@@ -109,114 +109,116 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 		Op: OpGemmNarrow, DTypes: []string{"f16", "bf16"}, Tiled: true,
 		Type: "GemmNarrow", Signature: "func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)",
 		Doc: `C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
-reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
-values after pf, and then moves pf on by pfstep bytes. k >= 1.`,
+b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
+than 16 columns reads its panel i at b + i*bstride. Every second k step prefetches the cache line at pf + i*bstride for each
+panel i and then adds pfstep bytes to pf. k >= 1.`,
 	},
 	{
 		Op: OpConvert, DTypes: []string{"f16", "bf16"},
 		Type: "Convert", Signature: "func(n int, dst *float32, src *uint8)",
-		Doc: `dst[i] = value i of the type at src, widened to float32, exactly, for i < n.`,
+		Doc: `dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.`,
 	},
 	{
 		Op: OpGemmI8, DTypes: []string{"i8"}, Tiled: true,
 		Type: "GemmI8", Signature: gemmI8Signature,
-		Doc: `C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+		Doc: `C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
-times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
-Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.`,
+A is unsigned with zero point 128; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32
+colScale, 16 int32 compensation, which is -128 times the sum of the column, and 16 float32 colSum, which is colScale times that
+sum; a wider tile reads its panel i at b + i*bstride. No B is -128.
+Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.`,
 	},
 	{
 		Op: OpQuant, DTypes: []string{"i8", "i8x2"},
 		Type: "Quant", Signature: quantSignature,
-		Doc: `midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+		Doc: `Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
-Bytes from n on, up to a multiple of 32, become 128. n >= 1.
-Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+Where m is below 1e-30 the scale is 0 and dst is 128. If a value is not finite, scale and midpoint are NaN and dst is undefined.
+dst is 128 from n up to a multiple of 32. n >= 1.
+i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-round(v)), rounded likewise, of each v that was
 rounded.`,
 	},
 	{
 		Op: OpGemmI16, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
 		Type: "GemmI8", Signature: gemmI8Signature,
-		Doc: `What gemm_i8 computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
-rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
-Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
-products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.`,
+		Doc: `Computes what gemm_i8 does, for an A of signed int16 without zero point, little-endian, each row followed by what
+row_compensation writes, and for panels that widen wrote; lda counts bytes.
+It takes half as many products: a group of four is (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), from which the compensation of row and
+column subtracts A0*A2 + A1*A3 and B0*B2 + B1*B3. Every A+B must fit 16 bits, every sum 32.`,
 	},
 	{
 		Op: OpQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "Quant", Signature: quantSignature,
-		Doc: `What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
-Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.`,
+		Doc: `Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
+i8x2 writes one value for each element: 254 times the quantised value plus the residual.`,
 	},
 	{
 		Op: OpNormQuant, DTypes: []string{"i8", "i8x2"},
 		Type: "LayerNormQuant", Signature: normQuantSignature,
-		Doc: `What quant computes of what layernorm without a gain computes of src.`,
+		Doc: `Computes what quant does with the rows that layernorm computes of src without a gain.`,
 	},
 	{
 		Op: OpNormQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
 		Type: "LayerNormQuant", Signature: normQuantSignature,
-		Doc: `What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.`,
+		Doc: `Computes what quant_i16 does with the rows that layernorm computes of src without a gain.`,
 	},
 	{
 		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
 		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
-		Doc: `dst is the panel src of gemm_i8 for gemm_i16: of each group of four, first all columns' first two values, then their others,
-16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
-the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
+		Doc: `Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
+each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
+B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 	},
 	{
-		Op: OpRowStart, DTypes: []string{"i8"}, Arch: "amd64",
-		Type: "RowStart", Signature: "func(rows int, k int, a *uint8, lda int)",
-		Doc: `Writes behind each row of A, of k groups of four elements for gemm_i16, minus the sum over groups of A0*A2 + A1*A3, modulo
-2^32, as int32. lda counts bytes. k >= 1.`,
+		Op: OpRowCompensation, DTypes: []string{"i8"}, Arch: "amd64",
+		Type: "RowCompensation", Signature: "func(rows int, k int, a *uint8, lda int)",
+		Doc: `Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
+modulo 2^32. lda counts bytes. k >= 1.`,
 	},
 	{
 		Op: OpGemmBF16, DTypes: []string{"bf16dot"}, Tiled: true,
 		Type: "GemmBF16", Signature: "func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)",
 		Doc: `C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
 values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
-b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
-k >= 1.`,
+b + i*bstride. Each k step prefetches the cache line at pf + i*bstride for each panel i
+and then adds pfstep bytes to pf. k >= 1.`,
 	},
 	{
 		Op: OpRound, DTypes: []string{"bf16dot"},
 		Type: "Round", Signature: "func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)",
-		Doc: `dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
-A NaN stays one. n >= 1.`,
+		Doc: `dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
+A NaN stays a NaN. n >= 1.`,
 	},
 	{
 		Op: OpIDCT, DTypes: []string{"i16"}, Home: "imagefile/jpeg",
 		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
-		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
-libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.`,
+		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
+bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.`,
 	},
 	{
 		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
 		Signature: "func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)",
-		Doc: `dst[i] = a[i] + b[i]<<16 for i < n, and if fara is not nil 3 times that plus fara[i] + farb[i]<<16. n is a multiple of 8,
-at least 8.`,
+		Doc: `dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at
+least 8.`,
 	},
 	{
 		Op: OpSpread, DTypes: []string{"u32"}, Home: "pixel", Arch: "amd64",
 		Signature: "func(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)",
-		Doc: `Of two numbers of 16 bits in each element: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
+		Doc: `Each element holds two 16-bit numbers, and for both: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
 dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.`,
 	},
 	{
 		Op: OpYCC, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
 		Signature: "func(n int, dst *uint8, luma *uint8, chroma *uint32)",
-		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the matrix of
-JFIF in 16 bits after the point, limited to 0..255. It writes four bytes more. n is a multiple of 8, at least 8.`,
+		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
+fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,
+at least 8.`,
 	},
 	{
 		Op: OpPeakFMA, Home: "bench",
 		Signature: "func(n int)",
-		Doc:       `Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.`,
+		Doc:       `Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.`,
 	},
 }
 

@@ -139,7 +139,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])
 				}
 				elems(b, d*asm.Panel)
-			case kernel.RowStart:
+			case kernel.RowCompensation:
 				bytes := make([]uint8, rows*2*(d+64))
 				for b.Loop() {
 					f(rows, d/4, &bytes[0], 2*(d+64))

@@ -19,7 +19,7 @@ func init() {
 	testers[asm.OpNormQuant] = tester{test: testNormQuant}
 	testers[asm.OpNormQuantI16] = tester{test: testNormQuant}
 	testers[asm.OpWiden] = tester{test: testWiden}
-	testers[asm.OpRowStart] = tester{test: testRowStart}
+	testers[asm.OpRowCompensation] = tester{test: testRowCompensation}
 }
 
 // bytesOf is the memory of a fenced row of floats as n bytes, which end where it ends.
@@ -80,7 +80,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 				binary.NativeEndian.PutUint16(a[i:], uint16(v))
 			}
 			for r := 0; r < rows && size == 2; r++ {
-				startRow(a[r*lda:], groups)
+				compensateRow(a[r*lda:], groups)
 			}
 			for i := range b {
 				if b[i] = uint8(int8(c.rng.IntN(255) - 127)); extreme {
@@ -88,20 +88,20 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 				}
 			}
 			at := func(p, i int) []byte { return b[p*stride+asm.Panel*depth+i:] } // into the tail of a panel
-			column, shift := make([]float32, k.NR), make([]float32, k.NR)
+			colScale, colSum := make([]float32, k.NR), make([]float32, k.NR)
 			for j := range k.NR {
 				p, lane := j/asm.Panel, 4*(j%asm.Panel)
-				column[j], shift[j] = 1, c.normal()
+				colScale[j], colSum[j] = 1, c.normal()
 				if !extreme {
-					column[j] = c.normal()
+					colScale[j] = c.normal()
 				}
 				sum := int32(0)
 				for i := range depth {
 					sum += int32(int8(b[p*stride+i/4*64+lane+i%4]))
 				}
-				binary.NativeEndian.PutUint32(at(p, lane), math.Float32bits(column[j]))
+				binary.NativeEndian.PutUint32(at(p, lane), math.Float32bits(colScale[j]))
 				binary.NativeEndian.PutUint32(at(p, 64+lane), uint32(-128*sum))
-				binary.NativeEndian.PutUint32(at(p, 128+lane), math.Float32bits(shift[j]))
+				binary.NativeEndian.PutUint32(at(p, 128+lane), math.Float32bits(colSum[j]))
 			}
 			scale, midpoint := c.newMat(c.vec, 1, rows, rows, c.normal), c.newMat(c.vec2, 1, rows, rows, c.normal)
 			if extreme { // then C is the sum
@@ -134,7 +134,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 					for i := range depth {
 						sum += (element(r*lda+size*i) - zeroPoint) * int32(int8(b[j/asm.Panel*stride+i/4*64+j%asm.Panel*4+i%4]))
 					}
-					want := float32(float32(float32(sum)*scale.p[r])*column[j]) + float32(midpoint.p[r]*shift[j])
+					want := float32(float32(float32(sum)*scale.p[r])*colScale[j]) + float32(midpoint.p[r]*colSum[j])
 					if withBias {
 						want += bias[j]
 					}
@@ -168,8 +168,8 @@ func widenPanel(dst, src []uint8, groups int) {
 	}
 }
 
-// startRow is what rowstart does of a row, a product at a time.
-func startRow(row []uint8, groups int) {
+// compensateRow is what row_compensation does to a row, a product at a time.
+func compensateRow(row []uint8, groups int) {
 	sum := int32(0)
 	for i := range 2 * groups {
 		v := row[i/2*8+i%2*2:]
@@ -178,9 +178,9 @@ func startRow(row []uint8, groups int) {
 	binary.NativeEndian.PutUint32(row[8*groups:], uint32(sum))
 }
 
-// testRowStart holds the starts of rows to their definition.
-func testRowStart(c *check, _ asm.Kernel, fn any) {
-	f := fn.(kernel.RowStart)
+// testRowCompensation compares the compensation of rows with its definition.
+func testRowCompensation(c *check, _ asm.Kernel, fn any) {
+	f := fn.(kernel.RowCompensation)
 	for _, groups := range upTo(10, 48, 192) {
 		rows, what := 3, fmt.Sprint(groups, " groups")
 		dst := c.newMat(c.out, rows, 2*groups+1, 2*groups+3, c.normal)
@@ -191,7 +191,7 @@ func testRowStart(c *check, _ asm.Kernel, fn any) {
 				row[i] = uint8(c.rng.Uint32())
 			}
 			want[r] = slices.Clone(row)
-			startRow(want[r], groups)
+			compensateRow(want[r], groups)
 		}
 		f(rows, groups, (*uint8)(unsafe.Pointer(dst.ptr())), 4*dst.ld)
 		for r := range rows {

@@ -17,7 +17,7 @@ func init() {
 	generators[asm.OpNormQuant] = normQuant
 	generators[asm.OpNormQuantI16] = normQuant
 	generators[asm.OpWiden] = widen
-	generators[asm.OpRowStart] = rowStart
+	generators[asm.OpRowCompensation] = rowCompensation
 }
 
 // gemmI8 writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
@@ -49,11 +49,11 @@ func gemmI8(w *writer, k asm.Kernel) {
 		return panel(base, disp+v.bytes*j%group, v.bytes*j/group)
 	}
 	if v.wide() {
-		start := w.GP64()
-		w.MOVQ(steps, start)
-		w.SHLQ(operand.Imm(6), start)
-		w.ADDQ(b, start)
-		acc[0].each(func(j int) { w.VMOVUPS(part(start, group, j), acc[0][j]) })
+		at := w.GP64()
+		w.MOVQ(steps, at)
+		w.SHLQ(operand.Imm(6), at)
+		w.ADDQ(b, at)
+		acc[0].each(func(j int) { w.VMOVUPS(part(at, group, j), acc[0][j]) })
 		for r := 1; r < k.MR; r++ {
 			acc[r].each(func(j int) { w.VMOVAPS(acc[0][j], acc[r][j]) })
 		}
@@ -141,7 +141,7 @@ func (w *writer) prefetchC(k asm.Kernel) {
 // toFloats stores a tile of sums as floats, from byte disp of C's rows on. tail is vector j of what stands so many bytes into
 // a panel's tail; x and t, as many as a row has, are lost.
 func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Mem, x reg.VecVirtual, t vecs) {
-	const column, shift = 0, 4 * asm.Panel * 2
+	const colScale, colSum = 0, 4 * asm.Panel * 2
 	scale, midpoint := w.arg("scale"), w.arg("midpoint")
 	bias, flag := w.arg("bias"), w.arg("acc")
 	c, _ := w.rows(w.arg("c"), w.floats("ldc"), len(sums))
@@ -155,9 +155,9 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 		w.VBROADCASTSS(operand.Mem{Base: scale, Disp: 4 * r}, x)
 		y.each(func(j int) { w.VCVTDQ2PS(y[j], y[j]) })
 		y.each(func(j int) { w.VMULPS(x, y[j], y[j]) })
-		y.each(func(j int) { w.VMULPS(tail(column, j), y[j], y[j]) })
+		y.each(func(j int) { w.VMULPS(tail(colScale, j), y[j], y[j]) })
 		w.VBROADCASTSS(operand.Mem{Base: midpoint, Disp: 4 * r}, x)
-		y.each(func(j int) { w.VMULPS(tail(shift, j), x, t[j]) })
+		y.each(func(j int) { w.VMULPS(tail(colSum, j), x, t[j]) })
 		y.each(func(j int) { w.VADDPS(t[j], y[j], y[j]) })
 	}
 	plain, alone := w.label("plain"), w.label("alone")
@@ -178,16 +178,16 @@ func gemmI16(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	w.Label("tile")
 	steps, b := w.arg("k"), w.arg("b")
-	start := w.GP64()
-	w.MOVQ(steps, start)
-	w.SHLQ(operand.Imm(7), start)
-	w.ADDQ(b, start)
+	at := w.GP64()
+	w.MOVQ(steps, at)
+	w.SHLQ(operand.Imm(7), at)
+	w.ADDQ(b, at)
 	acc := make([]vecs, k.MR)
 	for r := range acc {
 		acc[r] = w.ymms(2)
 		acc[r].each(func(j int) {
 			if r == 0 {
-				w.VMOVUPS(operand.Mem{Base: start, Disp: tail + 32*j}, acc[r][j])
+				w.VMOVUPS(operand.Mem{Base: at, Disp: tail + 32*j}, acc[r][j])
 			} else {
 				w.VMOVAPS(acc[0][j], acc[r][j])
 			}
@@ -238,8 +238,8 @@ func gemmI16(w *writer, k asm.Kernel) {
 func widen(w *writer, _ asm.Kernel) {
 	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
 	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
-	starts := w.hold("minus the sums of products of two values of a column", w.ymms(2))
-	starts.each(func(j int) { w.VPXOR(starts[j], starts[j], starts[j]) })
+	compensation := w.hold("minus the sums of products of two values of a column", w.ymms(2))
+	compensation.each(func(j int) { w.VPXOR(compensation[j], compensation[j], compensation[j]) })
 	w.Label("loop")
 	for half := range 2 { // of the columns
 		x := w.ymms(2)
@@ -254,7 +254,7 @@ func widen(w *writer, _ asm.Kernel) {
 			w.VMOVUPS(v, at(dst, half+2*i))
 		}
 		w.VPMADDWD(first, others, first)
-		w.VPSUBD(first, starts[half], starts[half])
+		w.VPSUBD(first, compensation[half], compensation[half])
 	}
 	w.ADDQ(operand.Imm(4*asm.Panel), src)
 	w.ADDQ(operand.U32(8*asm.Panel), dst)
@@ -263,7 +263,7 @@ func widen(w *writer, _ asm.Kernel) {
 	tail := w.ymms(6)
 	tail.each(func(i int) {
 		if i/2 == 1 {
-			w.VMOVUPS(starts[i%2], at(dst, i))
+			w.VMOVUPS(compensation[i%2], at(dst, i))
 			return
 		}
 		w.VMOVUPS(at(src, i), tail[i])
@@ -272,8 +272,8 @@ func widen(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// rowStart writes the starts of rows, four groups at a time and what is left one by one.
-func rowStart(w *writer, _ asm.Kernel) {
+// rowCompensation writes the compensation of rows, four groups at a time and what is left one by one.
+func rowCompensation(w *writer, _ asm.Kernel) {
 	rows, a, lda := w.arg("rows"), w.arg("a"), w.arg("lda")
 	w.Label("row")
 	steps, p := w.arg("k"), w.GP64()

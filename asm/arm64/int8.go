@@ -18,8 +18,8 @@ func (w *writer) zeroPoint(d R) R {
 	return w.words("zeroPoint128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
 }
 
-// gemmI8 writes a tile of products of bytes. Both operands are signed here, so that the starts of the sums, which undo the
-// zero point of unsigned ones, are not needed.
+// gemmI8 writes a tile of products of bytes. Both operands are signed here, so that the compensation for
+// the zero point of an unsigned A is not needed.
 func gemmI8(w *writer, k asm.Kernel) {
 	if k.ISA == asm.NEONDot {
 		tile(w, k, fours)
@@ -108,17 +108,17 @@ func pairs(w *writer, mr int) {
 // epilogue takes sums to floats, and moves the scales and midpoints of rows on; b is at the tail of the panel.
 func (w *writer) epilogue(acc []vecs, b R) {
 	const group = 4 * asm.Panel // bytes of each part of the tail
-	column, s, z, t := w.hold("scales of the columns", regs(0, 4)), V(4), V(5), V(6)
+	colScale, s, z, t := w.hold("scales of the columns", regs(0, 4)), V(4), V(5), V(6)
 	w.holds("scale and midpoint of a row", s, z)
 	scale, midpoint := w.arg("scale", 10), w.arg("midpoint", 11)
-	w.LDP(column[0], column[1], b, 0)
-	w.LDP(column[2], column[3], b, 32)
+	w.LDP(colScale[0], colScale[1], b, 0)
+	w.LDP(colScale[2], colScale[3], b, 32)
 	for _, y := range acc {
 		w.LD1Rpost(s, scale)
 		w.LD1Rpost(z, midpoint)
 		y.each(func(j int) { w.SCVTF(y[j], y[j]) })
 		y.each(func(j int) { w.FMUL(y[j], y[j], s) })
-		y.each(func(j int) { w.FMUL(y[j], y[j], column[j]) })
+		y.each(func(j int) { w.FMUL(y[j], y[j], colScale[j]) })
 		y.each(func(j int) {
 			w.LDR(t, b, 2*group+16*j)
 			w.FMUL(t, t, z)

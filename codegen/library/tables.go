@@ -173,7 +173,7 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 	// Plain Go multiplies bytes as they are; the twins of these are for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
-		w[jen.Id("Start")] = best(asm.OpRowStart, of(asm.OpRowStart)[0].DType)
+		w[jen.Id("Compensate")] = best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType)
 		d[jen.Id("Wide")] = jen.Op("&").Qual(kernelPath, "Int8").Values(w)
 	}
 	return d

@@ -62,7 +62,7 @@ var generic = []Kernel{
 	{Name: "layernorm_quant_i16_i8_generic", Level: "generic", Func: layernorm_quant_i16_i8_generic},
 	{Name: "layernorm_quant_i16_i8x2_generic", Level: "generic", Func: layernorm_quant_i16_i8x2_generic},
 	{Name: "widen_i8_generic", Level: "generic", Func: widen_i8_generic},
-	{Name: "rowstart_i8_generic", Level: "generic", Func: rowstart_i8_generic},
+	{Name: "row_compensation_i8_generic", Level: "generic", Func: row_compensation_i8_generic},
 	{Name: "gemm_bf16dot_1x16_generic", Level: "generic", Func: gemm_bf16dot_1x16_generic},
 	{Name: "gemm_bf16dot_2x16_generic", Level: "generic", Func: gemm_bf16dot_2x16_generic},
 	{Name: "gemm_bf16dot_3x16_generic", Level: "generic", Func: gemm_bf16dot_3x16_generic},

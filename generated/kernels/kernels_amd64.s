@@ -10765,9 +10765,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func rowstart_i8_avx2(rows int, k int, a *uint8, lda int)
+// func row_compensation_i8_avx2(rows int, k int, a *uint8, lda int)
 // Requires: AVX, AVX2
-TEXT ·rowstart_i8_avx2(SB), NOSPLIT, $0-32
+TEXT ·row_compensation_i8_avx2(SB), NOSPLIT, $0-32
 	// AX        rows
 	// CX        a
 	// DX        lda

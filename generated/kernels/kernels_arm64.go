@@ -8,8 +8,8 @@ package kernels
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
-// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
@@ -42,7 +42,7 @@ func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstri
 // gemm_nn_f32_1x16_neon computes:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_nn_f32_1x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
@@ -119,10 +119,10 @@ func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 // gemm_f32xf16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
-// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
-// values after pf, and then moves pf on by pfstep bytes. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
+// than 16 columns reads its panel i at b + i*bstride. Every second k step prefetches the cache line at pf + i*bstride for each
+// panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_f32xf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
@@ -155,10 +155,10 @@ func gemm_f32xf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bst
 // gemm_f32xbf16_1x16_neon computes:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
-// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
-// values after pf, and then moves pf on by pfstep bytes. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
+// than 16 columns reads its panel i at b + i*bstride. Every second k step prefetches the cache line at pf + i*bstride for each
+// panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_f32xbf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
@@ -190,26 +190,27 @@ func gemm_f32xbf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bs
 
 // convert_f16_neon computes:
 //
-// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
+// dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_f16_neon(n int, dst *float32, src *uint8)
 
 // convert_bf16_neon computes:
 //
-// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
+// dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_bf16_neon(n int, dst *float32, src *uint8)
 
 // gemm_i8_1x16_neon computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
-// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
-// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// A is unsigned with zero point 128; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32
+// colScale, 16 int32 compensation, which is -128 times the sum of the column, and 16 float32 colSum, which is colScale times that
+// sum; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
@@ -221,11 +222,11 @@ func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 
 // quant_i8_neon computes:
 //
-// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
-// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
-// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+// Where m is below 1e-30 the scale is 0 and dst is 128. If a value is not finite, scale and midpoint are NaN and dst is undefined.
+// dst is 128 from n up to a multiple of 32. n >= 1.
+// i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
@@ -233,11 +234,11 @@ func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 
 // quant_i8x2_neon computes:
 //
-// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+// Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
-// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
-// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+// Where m is below 1e-30 the scale is 0 and dst is 128. If a value is not finite, scale and midpoint are NaN and dst is undefined.
+// dst is 128 from n up to a multiple of 32. n >= 1.
+// i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-round(v)), rounded likewise, of each v that was
 // rounded.
 //
 //go:noescape
@@ -245,14 +246,14 @@ func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int
 
 // layernorm_quant_i8_neon computes:
 //
-// What quant computes of what layernorm without a gain computes of src.
+// Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 // layernorm_quant_i8x2_neon computes:
 //
-// What quant computes of what layernorm without a gain computes of src.
+// Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
@@ -260,11 +261,11 @@ func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds 
 // gemm_bf16dot_1x16_neon computes:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+// A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
 // values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
-// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
-// k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// b + i*bstride. Each k step prefetches the cache line at pf + i*bstride for each panel i
+// and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
@@ -296,35 +297,36 @@ func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bst
 
 // round_bf16dot_neon computes:
 //
-// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
-// A NaN stays one. n >= 1.
+// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
+// A NaN stays a NaN. n >= 1.
 //
 //go:noescape
 func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 
 // idct_i16_neon computes:
 //
-// dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
-// libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.
+// dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
+// bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.
 //
 //go:noescape
 func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 
 // peak_fma_neon computes:
 //
-// Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
+// Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_neon(n int)
 
 // gemm_i8_1x16_neondot computes:
 //
-// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
-// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
-// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
-// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+// A is unsigned with zero point 128; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32
+// colScale, 16 int32 compensation, which is -128 times the sum of the column, and 16 float32 colSum, which is colScale times that
+// sum; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
 func gemm_i8_1x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)

@@ -256,10 +256,10 @@ func gemm_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride 
 func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice(b, 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 64*k)
-	column, start, shift := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))
+	colScale, compensation, colSum := (*[16]float32)(tail), (*[16]int32)(unsafe.Add(tail, 64)), (*[16]float32)(unsafe.Add(tail, 128))
 	for r := range rows {
 		row := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
-		sums := *start
+		sums := *compensation
 		for j := 0; j < 16; j += 4 {
 			c0, c1, c2, c3 := sums[j], sums[j+1], sums[j+2], sums[j+3]
 			for i := 0; i < len(row); i += 4 {
@@ -275,7 +275,7 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 		}
 		s, z, out := rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0], rowOf(c, r, ldc, 16)
 		for j, sum := range sums {
-			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
+			y := float32(float32(float32(sum)*s)*colScale[j]) + float32(z*colSum[j])
 			if bias != nil {
 				y += unsafe.Slice(bias, 16)[j]
 			}
@@ -307,18 +307,18 @@ func gemm_i16_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstr
 func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
-	column, start, shift := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
+	colScale, compensation, colSum := unsafe.Slice((*float32)(tail), 16), unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16), unsafe.Slice((*float32)(unsafe.Add(tail, 128)), 16)
 	for r := range rows {
 		row := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k)
 		own := *(*int32)(unsafe.Add(unsafe.Pointer(a), r*lda+8*k))
 		s, z := rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0]
 		for j := range 16 {
-			sum := start[j] + own
+			sum := compensation[j] + own
 			for i := range k {
 				x, v := row[4*i:], panel[64*i+2*j:]
 				sum += int32(x[0]+v[32])*int32(x[2]+v[0]) + int32(x[1]+v[33])*int32(x[3]+v[1])
 			}
-			y := float32(float32(float32(sum)*s)*column[j]) + float32(z*shift[j])
+			y := float32(float32(float32(sum)*s)*colScale[j]) + float32(z*colSum[j])
 			if bias != nil {
 				y += unsafe.Slice(bias, 16)[j]
 			}
@@ -342,17 +342,17 @@ func widen_i8_generic(k int, dst *int8, src *int8) {
 	}
 	tail := unsafe.Add(unsafe.Pointer(dst), 128*k)
 	copy(unsafe.Slice((*int8)(tail), 192), panel[64*k:])
-	start := unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16)
-	for j := range start {
-		start[j] = 0
+	compensation := unsafe.Slice((*int32)(unsafe.Add(tail, 64)), 16)
+	for j := range compensation {
+		compensation[j] = 0
 		for i := range k {
 			v := wide[64*i+2*j:]
-			start[j] -= int32(v[0])*int32(v[32]) + int32(v[1])*int32(v[33])
+			compensation[j] -= int32(v[0])*int32(v[32]) + int32(v[1])*int32(v[33])
 		}
 	}
 }
 
-func rowstart_i8_generic(rows int, k int, a *uint8, lda int) {
+func row_compensation_i8_generic(rows int, k int, a *uint8, lda int) {
 	for r := range rows {
 		p, sum := unsafe.Add(unsafe.Pointer(a), r*lda), int32(0)
 		for i, row := 0, unsafe.Slice((*int16)(p), 4*k); i < len(row); i += 4 {

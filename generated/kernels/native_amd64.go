@@ -55,7 +55,7 @@ var native = []Kernel{
 	{Name: "layernorm_quant_i16_i8_avx2", Level: "avx2", Func: layernorm_quant_i16_i8_avx2},
 	{Name: "layernorm_quant_i16_i8x2_avx2", Level: "avx2", Func: layernorm_quant_i16_i8x2_avx2},
 	{Name: "widen_i8_avx2", Level: "avx2", Func: widen_i8_avx2},
-	{Name: "rowstart_i8_avx2", Level: "avx2", Func: rowstart_i8_avx2},
+	{Name: "row_compensation_i8_avx2", Level: "avx2", Func: row_compensation_i8_avx2},
 	{Name: "gemm_bf16dot_1x16_avx2", Level: "avx2", Func: gemm_bf16dot_1x16_avx2},
 	{Name: "gemm_bf16dot_2x16_avx2", Level: "avx2", Func: gemm_bf16dot_2x16_avx2},
 	{Name: "gemm_bf16dot_3x16_avx2", Level: "avx2", Func: gemm_bf16dot_3x16_avx2},

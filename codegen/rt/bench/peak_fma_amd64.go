@@ -6,14 +6,14 @@ package bench
 
 // peak_fma_avx2 computes:
 //
-// Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
+// Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_avx2(n int)
 
 // peak_fma_avx512 computes:
 //
-// Runs n rounds of 12 independent vector FMAs in registers: the ceiling that the others are measured against. n >= 1.
+// Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_avx512(n int)

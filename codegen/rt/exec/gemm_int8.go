@@ -126,13 +126,13 @@ func quantBlock(g *int8Product, src Mat, r, rows int) {
 			}
 		}
 	}
-	if g.i8.Start != nil {
-		g.startRows(r, rows)
+	if g.i8.Compensate != nil {
+		g.compensateRows(r, rows)
 	}
 }
 
-// startRows makes room behind the parts of rows of 16 bits for what their sums start from.
-func (g *int8Product) startRows(row, rows int) {
+// compensateRows makes room behind the parts of rows of 16 bits for what their sums start from.
+func (g *int8Product) compensateRows(row, rows int) {
 	k := panelGroups(g.kk)
 	passes := g.bytePasses(k)
 	for pass := passes - 1; pass >= 0; pass-- {
@@ -141,7 +141,7 @@ func (g *int8Product) startRows(row, rows int) {
 			from := g.bytes[r*g.ldq+8*k0:]
 			copy(from[pass*rowTail:], from[:8*(k1-k0)])
 		}
-		g.i8.Start(rows, k1-k0, &g.bytes[row*g.ldq+8*k0+pass*rowTail], g.ldq)
+		g.i8.Compensate(rows, k1-k0, &g.bytes[row*g.ldq+8*k0+pass*rowTail], g.ldq)
 	}
 }
 

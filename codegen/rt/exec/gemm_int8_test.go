@@ -117,22 +117,22 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 			}
 			copy(to[2*64*k:], from[64*k:])
 			for j := range 16 {
-				start := int32(0)
+				compensation := int32(0)
 				for i := range 2 * k {
 					i += i / 2 * 2
-					start -= value(to, i, j) * value(to, i+2, j)
+					compensation -= value(to, i, j) * value(to, i+2, j)
 				}
-				*(*int32)(unsafe.Pointer(&to[2*64*k+64+4*j])) = start
+				*(*int32)(unsafe.Pointer(&to[2*64*k+64+4*j])) = compensation
 			}
 		}
-		i.Start = func(rows, k int, a *uint8, lda int) {
+		i.Compensate = func(rows, k int, a *uint8, lda int) {
 			for r := range rows {
-				row, start := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k+2), int32(0)
+				row, compensation := unsafe.Slice((*int16)(unsafe.Add(unsafe.Pointer(a), r*lda)), 4*k+2), int32(0)
 				for i := range 2 * k {
 					i += i / 2 * 2
-					start -= int32(row[i]) * int32(row[i+2])
+					compensation -= int32(row[i]) * int32(row[i+2])
 				}
-				*(*int32)(unsafe.Pointer(&row[4*k])) = start
+				*(*int32)(unsafe.Pointer(&row[4*k])) = compensation
 			}
 		}
 	}

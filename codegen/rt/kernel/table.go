@@ -47,17 +47,17 @@ type Int8 struct {
 
 	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
 	// elements of 16 bits, little-endian and without the 128, its tiles, of 16 columns, read
-	// rows of such with what Start writes behind them, and panels as its Widen makes them;
-	// no sum of an element and a weight may exceed 16 bits. Widen and Start are nil elsewhere.
-	Wide  *Int8
-	Widen Widen
-	Start RowStart
+	// rows of such with what Compensate writes behind them, and panels as its Widen makes them;
+	// no sum of an element and a weight may exceed 16 bits. Widen and Compensate are nil elsewhere.
+	Wide       *Int8
+	Widen      Widen
+	Compensate RowCompensation
 }
 
 // whole reports whether no kernel is missing.
 func (i *Int8) whole() bool {
 	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil && (i.Quant2 == nil) == (i.Norm2 == nil) &&
-		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Start != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
+		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Compensate != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
 }
 
 // Table has kernels of one CPU level: package generated/kernels has one for each level and type of
@@ -110,7 +110,7 @@ type Info struct {
 // byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
 var (
 	byteOps = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
-	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "rowstart_i8"}
+	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}
 )
 
 // kernels returns the kernels of byteOps, in that order.
@@ -216,7 +216,7 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 				delete(name, op)
 			}
 			if w := from.Wide; w != nil {
-				for i, f := range append(w.kernels(), w.Widen, w.Start) {
+				for i, f := range append(w.kernels(), w.Widen, w.Compensate) {
 					name[wideOps[i]] = symbol(f)
 				}
 			}

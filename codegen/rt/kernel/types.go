@@ -8,14 +8,14 @@ type (
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
-	// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	Gemm = func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
 	// GemmNN is a kernel of op gemm_nn, which computes:
 	//
 	// C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmNN = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
 	// Softmax is a kernel of op softmax, which computes:
@@ -53,85 +53,86 @@ type (
 	// GemmNarrow is a kernel of op gemm_f32x, which computes:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-	// b points at a panel [k][16] of values of the type, each widened to float32 before it is used; a tile wider than 16 columns
-	// reads its panel i so many values after b: i*bstride. Every other k step prefetches the line at pf, of panel i i*bstride
-	// values after pf, and then moves pf on by pfstep bytes. k >= 1.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
+	// than 16 columns reads its panel i at b + i*bstride. Every second k step prefetches the cache line at pf + i*bstride for each
+	// panel i and then adds pfstep bytes to pf. k >= 1.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmNarrow = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
 	// Convert is a kernel of op convert, which computes:
 	//
-	// dst[i] = value i of the type at src, widened to float32, exactly, for i < n.
+	// dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 	Convert = func(n int, dst *float32, src *uint8)
 
 	// GemmI8 is a kernel of op gemm_i8, which computes:
 	//
-	// C[r][j] = sum*scale[r]*column[j] + midpoint[r]*shift[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+	// C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 	// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
-	// A is unsigned; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32 of column, -128
-	// times the sum of each column as int32, and 16 float32 of shift; a wider tile reads its panel i at b + i*bstride. No B is -128.
-	// Each k step prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes. k >= 1.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// A is unsigned with zero point 128; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32
+	// colScale, 16 int32 compensation, which is -128 times the sum of the column, and 16 float32 colSum, which is colScale times that
+	// sum; a wider tile reads its panel i at b + i*bstride. No B is -128.
+	// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	//
 	// Or it is one of op gemm_i16, which computes:
 	//
-	// What gemm_i8 computes, of an A of 16 bits an element, little-endian, that is signed and has no 128 to lose, behind whose
-	// rows stands what rowstart writes, and a panel that widen made; lda counts bytes.
-	// Of a group of four the products come as (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), half as many, which makes
-	// products of A's elements with each other, and of B's, too: the starts take them away. Any A+B must fit 16 bits, sums 32.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// Computes what gemm_i8 does, for an A of signed int16 without zero point, little-endian, each row followed by what
+	// row_compensation writes, and for panels that widen wrote; lda counts bytes.
+	// It takes half as many products: a group of four is (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), from which the compensation of row and
+	// column subtracts A0*A2 + A1*A3 and B0*B2 + B1*B3. Every A+B must fit 16 bits, every sum 32.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant is a kernel of op quant, which computes:
 	//
-	// midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
+	// Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 	// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
-	// Where m is below 1e-30 the scale is 0 and dst 128. Where a value is not finite, scale and midpoint are NaN and dst is anything.
-	// Bytes from n on, up to a multiple of 32, become 128. n >= 1.
-	// Of i8x2 dst also has, in each row from byte ldd/2 on and as far, 128 + 254*(v-round(v)), rounded likewise, of each v that was
+	// Where m is below 1e-30 the scale is 0 and dst is 128. If a value is not finite, scale and midpoint are NaN and dst is undefined.
+	// dst is 128 from n up to a multiple of 32. n >= 1.
+	// i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-round(v)), rounded likewise, of each v that was
 	// rounded.
 	//
 	// Or it is one of op quant_i16, which computes:
 	//
-	// What quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
-	// Of i8x2 an element has what quant_i8x2 writes in two: 254 times the first byte less 128, plus the second less 128.
+	// Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
+	// i8x2 writes one value for each element: 254 times the quantised value plus the residual.
 	Quant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
 	// LayerNormQuant is a kernel of op layernorm_quant, which computes:
 	//
-	// What quant computes of what layernorm without a gain computes of src.
+	// Computes what quant does with the rows that layernorm computes of src without a gain.
 	//
 	// Or it is one of op layernorm_quant_i16, which computes:
 	//
-	// What layernorm_quant computes, less 128, to 16 bits an element, little-endian; ldd counts bytes.
+	// Computes what quant_i16 does with the rows that layernorm computes of src without a gain.
 	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
 	// Widen is a kernel of op widen, which computes:
 	//
-	// dst is the panel src of gemm_i8 for gemm_i16: of each group of four, first all columns' first two values, then their others,
-	// 16 bits a value: [k][2][16 columns][2]. What follows a panel's values stays as it is, but for the starts: those are minus
-	// the sum over groups of B0*B2 + B1*B3, modulo 2^32. k >= 1.
+	// Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
+	// each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
+	// B0*B2 + B1*B3, modulo 2^32. k >= 1.
 	Widen = func(k int, dst *int8, src *int8)
 
-	// RowStart is a kernel of op rowstart, which computes:
+	// RowCompensation is a kernel of op row_compensation, which computes:
 	//
-	// Writes behind each row of A, of k groups of four elements for gemm_i16, minus the sum over groups of A0*A2 + A1*A3, modulo
-	// 2^32, as int32. lda counts bytes. k >= 1.
-	RowStart = func(rows int, k int, a *uint8, lda int)
+	// Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
+	// modulo 2^32. lda counts bytes. k >= 1.
+	RowCompensation = func(rows int, k int, a *uint8, lda int)
 
 	// GemmBF16 is a kernel of op gemm_bf16, which computes:
 	//
 	// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
-	// A and B are bfloat16. Of each pair of products the second is added first, each is rounded to float32 as it is added;
+	// A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
 	// values below 2^-126 may count as 0. b points at a panel [k][16 columns][2]; a tile wider than 16 columns reads its panel i at
-	// b + i*bstride. Each of the k steps prefetches the line at pf, of panel i at pf + i*bstride, and then moves pf on by pfstep bytes.
-	// k >= 1.
-	// The kernel does this for tiles >= 1 tiles of C, one under the other; prefetches go on through all of them.
+	// b + i*bstride. Each k step prefetches the cache line at pf + i*bstride for each panel i
+	// and then adds pfstep bytes to pf. k >= 1.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmBF16 = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
 	// Round is a kernel of op round, which computes:
 	//
-	// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n on up to a multiple of 32.
-	// A NaN stays one. n >= 1.
+	// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
+	// A NaN stays a NaN. n >= 1.
 	Round = func(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 )

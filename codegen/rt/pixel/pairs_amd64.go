@@ -6,8 +6,8 @@ package pixel
 
 // pairs_u8_avx2 computes:
 //
-// dst[i] = a[i] + b[i]<<16 for i < n, and if fara is not nil 3 times that plus fara[i] + farb[i]<<16. n is a multiple of 8,
-// at least 8.
+// dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at
+// least 8.
 //
 //go:noescape
 func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)

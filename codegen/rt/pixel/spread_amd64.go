@@ -6,7 +6,7 @@ package pixel
 
 // spread_u32_avx2 computes:
 //
-// Of two numbers of 16 bits in each element: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
+// Each element holds two 16-bit numbers, and for both: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
 // dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.
 //
 //go:noescape

@@ -6,8 +6,9 @@ package pixel
 
 // ycc_u8_avx2 computes:
 //
-// dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the matrix of
-// JFIF in 16 bits after the point, limited to 0..255. It writes four bytes more. n is a multiple of 8, at least 8.
+// dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
+// fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,
+// at least 8.
 //
 //go:noescape
 func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)

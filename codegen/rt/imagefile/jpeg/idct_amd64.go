@@ -6,8 +6,8 @@ package jpeg
 
 // idct_i16_avx2 computes:
 //
-// dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, limited to 0..255, for x, y < 8: what
-// libjpeg's accurate transform makes of them, and what libjpeg-turbo's vector code does where numbers outgrow 16 bits.
+// dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
+// bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.
 //
 //go:noescape
 func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
