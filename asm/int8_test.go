@@ -11,7 +11,7 @@ import (
 )
 
 // A packed column is its integers, four rows side by side, then its scale, -128 times their sum, and the scale times it.
-func TestPackBytes(t *testing.T) {
+func TestPackInt8(t *testing.T) {
 	const n, k = 18, 6
 	w := make([]float32, n*k)
 	for i := range w {
@@ -23,8 +23,8 @@ func TestPackBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := l.PackInt8(w)
-	if len(b) != l.ByteSize() || len(b) != 2*(16*8+192) {
-		t.Fatalf("%d bytes, ByteSize says %d", len(b), l.ByteSize())
+	if len(b) != l.Int8Size() || len(b) != 2*(16*8+192) {
+		t.Fatalf("%d bytes, Int8Size says %d", len(b), l.Int8Size())
 	}
 	for col := range 32 {
 		panel, lane := b[col/16*320:], col%16
@@ -35,7 +35,7 @@ func TestPackBytes(t *testing.T) {
 			q := int(int8(panel[i/4*64+4*lane+i%4]))
 			sum += q
 			got[i] = float64(q) * float64(scale)
-			if q < -asm.MaxByte || q > asm.MaxByte {
+			if q < -asm.MaxInt8 || q > asm.MaxInt8 {
 				t.Errorf("column %d: %d", col, q)
 			}
 			if col < n && i < k {
@@ -57,8 +57,8 @@ func TestPackBytes(t *testing.T) {
 	}
 	// What is rounded already is packed as it is.
 	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
-	scale := asm.ByteScale(row)
-	if scale != 0.25 || asm.ToByte(row[1], scale) != -127 || asm.ToByte(row[2], scale) != 3 || asm.ToByte(1, 0) != 0 {
+	scale := asm.Int8Scale(row)
+	if scale != 0.25 || asm.ToInt8(row[1], scale) != -127 || asm.ToInt8(row[2], scale) != 3 || asm.ToInt8(1, 0) != 0 {
 		t.Errorf("scale %v", scale)
 	}
 }

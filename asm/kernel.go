@@ -127,8 +127,8 @@ func (k Kernel) Permit(needs []string) error {
 	return nil
 }
 
-// Docs returns the doc comment of each kernel's declaration, as lines: the op's contract for the first of a family, a
-// reference to that one for the others.
+// Docs returns the doc comment of each kernel's declaration, as lines: for the first of a family the op's contract, for the
+// others a reference to the first.
 func Docs(kernels []Kernel) [][]string {
 	first := map[string]string{}
 	var docs [][]string
@@ -139,7 +139,7 @@ func Docs(kernels []Kernel) [][]string {
 			continue
 		}
 		first[id] = k.Name()
-		docs = append(docs, append([]string{k.Name() + " computes:", ""}, k.Op.Row().Contract()...))
+		docs = append(docs, append([]string{k.Name() + " is a kernel of op " + string(k.Op) + ":", ""}, k.Op.Row().Contract()...))
 	}
 	return docs
 }

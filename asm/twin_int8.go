@@ -112,13 +112,13 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
-		d, rest := byteRow(dst, r, ldd, n)
-		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return row[i] })
+		d, residual := byteRow(dst, r, ldd, n)
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return row[i] })
 	}
 }
 
 // byteRow returns both halves of a row, in whole blocks.
-func byteRow(dst *uint8, r, ldd, n int) (values, rest []uint8) {
+func byteRow(dst *uint8, r, ldd, n int) (values, residual []uint8) {
 	return unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32),
 		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
@@ -136,13 +136,13 @@ func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, l
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
-		d, rest := byteRow(dst, r, ldd, n)
-		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, rest, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
+		d, residual := byteRow(dst, r, ldd, n)
+		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-// quantRow rounds n values, and what that takes away unless rest is nil, and returns their scale and their midpoint.
-func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, midpoint float32) {
+// quantRow rounds n values, and what that takes away unless residual is nil, and returns their scale and their midpoint.
+func quantRow(dst, residual []uint8, n int, value func(i int) float32) (scale, midpoint float32) {
 	lo, hi, nan := value(0), value(0), float32(0)
 	for i := range n {
 		v := value(i)
@@ -168,8 +168,8 @@ func quantRow(dst, rest []uint8, n int, value func(i int) float32) (scale, midpo
 		}
 		whole := float32(math.RoundToEven(float64(v)))
 		dst[i] = byte(128 + int(whole))
-		if rest != nil {
-			rest[i] = byte(128 + int(math.RoundToEven(float64(float32(v-whole)*254))))
+		if residual != nil {
+			residual[i] = byte(128 + int(math.RoundToEven(float64(float32(v-whole)*254))))
 		}
 	}
 	return m / 127, z

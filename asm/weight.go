@@ -82,7 +82,7 @@ func StoredBytes(name string, size int, scaled bool, shape ...int) (int64, error
 	case err != nil:
 		return 0, err
 	case scaled:
-		return int64(l.ByteSize()), nil
+		return int64(l.Int8Size()), nil
 	}
 	return int64(l.Cols) * int64(l.Deep) * int64(size), nil
 }

@@ -484,13 +484,13 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		w.VPXOR(zeroPoint, x[0], x[0])
 		w.VMOVDQU(x[0], operand.Mem{Base: dst, Index: r.at, Scale: 1})
 	}
-	const steps = 254 // of what was taken away
-	twice := k.DType == "i8x2"
-	rest := w.GP64()
-	if twice && !wide {
-		w.MOVQ(ldd, rest)
-		w.SHRQ(operand.Imm(1), rest)
-		w.ADDQ(dst, rest)
+	const steps = 254 // of the residual, per step of the value
+	twoTerm := k.DType == "i8x2"
+	residual := w.GP64()
+	if twoTerm && !wide {
+		w.MOVQ(ldd, residual)
+		w.SHRQ(operand.Imm(1), residual)
+		w.ADDQ(dst, residual)
 	}
 	r.each(func(n int, masked bool) {
 		x := w.hold("the block", load(n, masked))
@@ -499,7 +499,7 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 			r.clip(x)
 		}
 		x.each(func(i int) { w.VMULPS(inv, x[i], x[i]) })
-		if !twice {
+		if !twoTerm {
 			x.each(func(i int) { w.VCVTPS2DQ(x[i], x[i]) })
 			store(x, dst)
 			return
@@ -524,6 +524,6 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 			return
 		}
 		store(q, dst)
-		store(x, rest)
+		store(x, residual)
 	})
 }

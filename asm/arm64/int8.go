@@ -141,7 +141,7 @@ func (w *writer) epilogue(acc []vecs, b R) {
 // rounding rounds rows to bytes.
 type rounding struct {
 	row
-	twice     bool // what rounding takes away is rounded too
+	twoTerm   bool // the residual is rounded too
 	x, hi, lo vecs
 	dst, src  R
 	stride    []R
@@ -149,7 +149,7 @@ type rounding struct {
 }
 
 func newRounding(w *writer, k asm.Kernel) *rounding {
-	q := &rounding{twice: k.DType == "i8x2", x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
+	q := &rounding{twoTerm: k.DType == "i8x2", x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
 	w.hold("the block", q.x)
 	w.hold("largest values, then half of the rounded block", q.hi)
 	w.hold("least values, then the other half", q.lo)
@@ -206,7 +206,7 @@ func (q *rounding) extremes() (hi, lo V) {
 // finish writes the row, its scale and its midpoint, and half of ldd after it, of i8x2, what rounding took away. load reads a block, whose values lie between lo and hi.
 func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w, x := q.w, q.x
-	const atDst, consts, scale, midpoint, ldd, atRest = R(8), R(10), R(5), R(6), R(3), R(12)
+	const atDst, consts, scale, midpoint, ldd, atResidual = R(8), R(10), R(5), R(6), R(3), R(12)
 	const z, inv, zeroPoint, steps = V(28), V(29), V(30), V(15)
 	const m, small, spare, half, least, most = V(8), V(9), V(10), V(11), V(12), V(13)
 	w.LDR(half, consts, 0)
@@ -232,10 +232,10 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w.DUP(z, z, 0)
 	w.MOVR(atDst, q.dst)
 	whole, back := regs(16, chains), regs(8, 4)
-	if q.twice {
+	if q.twoTerm {
 		w.LDR(steps, consts, 48)
-		w.LSR(atRest, ldd, 1)
-		w.ADD(atRest, atRest, q.dst)
+		w.LSR(atResidual, ldd, 1)
+		w.ADD(atResidual, atResidual, q.dst)
 	}
 	// store writes a block of integers, which it loses.
 	store := func(x vecs, at R) {
@@ -252,7 +252,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 			q.and(x)
 		}
 		x.each(func(i int) { w.FMUL(x[i], x[i], inv) })
-		if q.twice {
+		if q.twoTerm {
 			x.each(func(i int) { w.FCVTNS(whole[i], x[i]) })
 			for i := 0; i < chains; i += len(back) {
 				some := x[i : i+len(back)]
@@ -263,8 +263,8 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 			store(whole, atDst)
 		}
 		x.each(func(i int) { w.FCVTNS(x[i], x[i]) })
-		if q.twice {
-			store(x, atRest)
+		if q.twoTerm {
+			store(x, atResidual)
 		} else {
 			store(x, atDst)
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Homes returns the generated files of codegen/rt, by their paths below it: kernel's table of CPU levels and its types of kernels; blob's element types;
-// of each op that a package there has as its home, the assembly and its declarations; and bench's table of what measures
-// peaks. The packages of models do not use these kernels.
+// Homes returns the generated files of codegen/rt, by their paths below it: package kernel's CPU levels and types of kernels,
+// package blob's element types, the assembly of each op that has a package there as its Home, with its declarations, and
+// package bench's table of kernels that measure the peak rate. Packages of models do not use these kernels.
 func Homes() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, e := range emitters {
@@ -91,11 +91,11 @@ func kernelTypes() ([]byte, error) {
 		if r.Type == "" || slices.ContainsFunc(asm.Ops[:i], same) {
 			continue
 		}
-		is := r.Type + " is a kernel of"
+		format := "// " + r.Type + " is the type of kernels of op %s:\n//\n// %s\n"
 		for _, o := range asm.Ops[i:] {
 			if same(o) {
-				fmt.Fprintf(&b, "// %s op %s, which computes:\n//\n// %s\n", is, o.Op, strings.Join(o.Contract(), "\n// "))
-				is = "\n// Or it is one of"
+				fmt.Fprintf(&b, format, o.Op, strings.Join(o.Contract(), "\n// "))
+				format = "//\n// Kernels of op %s have the same type:\n//\n// %s\n"
 			}
 		}
 		fmt.Fprintf(&b, "%s = %s\n\n", r.Type, r.Signature)

@@ -139,8 +139,8 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own; twice: for weights of I8X2.
-func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
+// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own; twoTerm: for weights of I8X2.
+func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -158,14 +158,14 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twice bool) jen.Dict {
 			return nil
 		}
 		d := jen.Dict{
-			jen.Id("NR"):     jen.Lit(ks[0].NR),
-			jen.Id("Gemm"):   tiles("GemmI8", ks),
-			jen.Id("Gemm16"): tiles("GemmI8", narrow(ks[0].Family(), isa)),
-			jen.Id("Quant"):  best(quant, ks[0].DType),
-			jen.Id("Norm"):   best(norm, ks[0].DType),
+			jen.Id("NR"):        jen.Lit(ks[0].NR),
+			jen.Id("Gemm"):      tiles("GemmI8", ks),
+			jen.Id("Gemm16"):    tiles("GemmI8", narrow(ks[0].Family(), isa)),
+			jen.Id("Quant"):     best(quant, ks[0].DType),
+			jen.Id("NormQuant"): best(norm, ks[0].DType),
 		}
-		if twice {
-			d[jen.Id("Quant2")], d[jen.Id("Norm2")] = best(quant, ir.I8X2.String()), best(norm, ir.I8X2.String())
+		if twoTerm {
+			d[jen.Id("QuantI8X2")], d[jen.Id("NormQuantI8X2")] = best(quant, ir.I8X2.String()), best(norm, ir.I8X2.String())
 		}
 		return d
 	}

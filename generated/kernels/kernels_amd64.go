@@ -4,7 +4,7 @@
 
 package kernels
 
-// gemm_f32_1x16_avx2 computes:
+// gemm_f32_1x16_avx2 is a kernel of op gemm:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
@@ -39,7 +39,7 @@ func gemm_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstri
 //go:noescape
 func gemm_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-// gemm_nn_f32_1x16_avx2 computes:
+// gemm_nn_f32_1x16_avx2 is a kernel of op gemm_nn:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 // The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
@@ -72,7 +72,7 @@ func gemm_nn_f32_5x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ld
 //go:noescape
 func gemm_nn_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// softmax_f32_avx2 computes:
+// softmax_f32_avx2 is a kernel of op softmax:
 //
 // x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
 // Powers below 2^-125 are 2^-125. n >= 1.
@@ -80,14 +80,14 @@ func gemm_nn_f32_6x16_avx2(tiles int, k int, a *float32, lda int, b *float32, ld
 //go:noescape
 func softmax_f32_avx2(rows int, x *float32, ld int, n int, inv *float32)
 
-// scalerows_f32_avx2 computes:
+// scalerows_f32_avx2 is a kernel of op scalerows:
 //
 // dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.
 //
 //go:noescape
 func scalerows_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 
-// layernorm_f32_avx2 computes:
+// layernorm_f32_avx2 is a kernel of op layernorm:
 //
 // dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 // The variance is the biased one, taken in a second pass. n >= 1.
@@ -95,28 +95,28 @@ func scalerows_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, 
 //go:noescape
 func layernorm_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 
-// gelu_f32_avx2 computes:
+// gelu_f32_avx2 is a kernel of op gelu:
 //
 // dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 //
 //go:noescape
 func gelu_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// pack_keys_f32_avx2 computes:
+// pack_keys_f32_avx2 is a kernel of op pack_keys:
 //
 // dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.
 //
 //go:noescape
 func pack_keys_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 
-// add_f32_avx2 computes:
+// add_f32_avx2 is a kernel of op add:
 //
 // dst[r][i] += src[r][i] for i < n.
 //
 //go:noescape
 func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// gemm_f32xf16_1x16_avx2 computes:
+// gemm_f32xf16_1x16_avx2 is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -152,7 +152,7 @@ func gemm_f32xf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bst
 //go:noescape
 func gemm_f32xf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// gemm_f32xbf16_1x16_avx2 computes:
+// gemm_f32xbf16_1x16_avx2 is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -188,21 +188,21 @@ func gemm_f32xbf16_5x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bs
 //go:noescape
 func gemm_f32xbf16_6x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// convert_f16_avx2 computes:
+// convert_f16_avx2 is a kernel of op convert:
 //
 // dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_f16_avx2(n int, dst *float32, src *uint8)
 
-// convert_bf16_avx2 computes:
+// convert_bf16_avx2 is a kernel of op convert:
 //
 // dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_bf16_avx2(n int, dst *float32, src *uint8)
 
-// gemm_i8_1x16_avx2 computes:
+// gemm_i8_1x16_avx2 is a kernel of op gemm_i8:
 //
 // C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -235,7 +235,7 @@ func gemm_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 //go:noescape
 func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// quant_i8_avx2 computes:
+// quant_i8_avx2 is a kernel of op quant:
 //
 // Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
@@ -247,7 +247,7 @@ func gemm_i8_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 //go:noescape
 func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// quant_i8x2_avx2 computes:
+// quant_i8x2_avx2 is a kernel of op quant:
 //
 // Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
@@ -259,7 +259,7 @@ func quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// gemm_i16_i8_1x16_avx2 computes:
+// gemm_i16_i8_1x16_avx2 is a kernel of op gemm_i16:
 //
 // Computes what gemm_i8 does, for an A of signed int16 without zero point, little-endian, each row followed by what
 // row_compensation writes, and for panels that widen wrote; lda counts bytes.
@@ -285,7 +285,7 @@ func gemm_i16_i8_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride
 //go:noescape
 func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// quant_i16_i8_avx2 computes:
+// quant_i16_i8_avx2 is a kernel of op quant_i16:
 //
 // Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
 // i8x2 writes one value for each element: 254 times the quantised value plus the residual.
@@ -293,7 +293,7 @@ func gemm_i16_i8_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride
 //go:noescape
 func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// quant_i16_i8x2_avx2 computes:
+// quant_i16_i8x2_avx2 is a kernel of op quant_i16:
 //
 // Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
 // i8x2 writes one value for each element: 254 times the quantised value plus the residual.
@@ -301,35 +301,35 @@ func quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n i
 //go:noescape
 func quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// layernorm_quant_i8_avx2 computes:
+// layernorm_quant_i8_avx2 is a kernel of op layernorm_quant:
 //
 // Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// layernorm_quant_i8x2_avx2 computes:
+// layernorm_quant_i8x2_avx2 is a kernel of op layernorm_quant:
 //
 // Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// layernorm_quant_i16_i8_avx2 computes:
+// layernorm_quant_i16_i8_avx2 is a kernel of op layernorm_quant_i16:
 //
 // Computes what quant_i16 does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i16_i8_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// layernorm_quant_i16_i8x2_avx2 computes:
+// layernorm_quant_i16_i8x2_avx2 is a kernel of op layernorm_quant_i16:
 //
 // Computes what quant_i16 does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// widen_i8_avx2 computes:
+// widen_i8_avx2 is a kernel of op widen:
 //
 // Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
 // each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
@@ -338,7 +338,7 @@ func layernorm_quant_i16_i8x2_avx2(rows int, dst *uint8, ldd int, src *float32, 
 //go:noescape
 func widen_i8_avx2(k int, dst *int8, src *int8)
 
-// row_compensation_i8_avx2 computes:
+// row_compensation_i8_avx2 is a kernel of op row_compensation:
 //
 // Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
 // modulo 2^32. lda counts bytes. k >= 1.
@@ -346,7 +346,7 @@ func widen_i8_avx2(k int, dst *int8, src *int8)
 //go:noescape
 func row_compensation_i8_avx2(rows int, k int, a *uint8, lda int)
 
-// gemm_bf16dot_1x16_avx2 computes:
+// gemm_bf16dot_1x16_avx2 is a kernel of op gemm_bf16:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
@@ -383,7 +383,7 @@ func gemm_bf16dot_5x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bst
 //go:noescape
 func gemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// round_bf16dot_avx2 computes:
+// round_bf16dot_avx2 is a kernel of op round:
 //
 // dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
 // A NaN stays a NaN. n >= 1.
@@ -391,7 +391,7 @@ func gemm_bf16dot_6x16_avx2(tiles int, k int, a *uint16, lda int, b *uint16, bst
 //go:noescape
 func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 
-// idct_i16_avx2 computes:
+// idct_i16_avx2 is a kernel of op idct:
 //
 // dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
 // bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.
@@ -399,7 +399,7 @@ func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 
-// pairs_u8_avx2 computes:
+// pairs_u8_avx2 is a kernel of op pairs:
 //
 // dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at
 // least 8.
@@ -407,7 +407,7 @@ func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 //go:noescape
 func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
 
-// spread_u32_avx2 computes:
+// spread_u32_avx2 is a kernel of op spread:
 //
 // Each element holds two 16-bit numbers, and for both: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
 // dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.
@@ -415,7 +415,7 @@ func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *ui
 //go:noescape
 func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
 
-// ycc_u8_avx2 computes:
+// ycc_u8_avx2 is a kernel of op ycc:
 //
 // dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
 // fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,
@@ -424,14 +424,14 @@ func spread_u32_avx2(n int, dst *uint32, src *uint32, right uint16, left uint16,
 //go:noescape
 func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
 
-// peak_fma_avx2 computes:
+// peak_fma_avx2 is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_avx2(n int)
 
-// gemm_f32_1x48_avx512 computes:
+// gemm_f32_1x48_avx512 is a kernel of op gemm:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
@@ -476,7 +476,7 @@ func gemm_f32_7x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bst
 //go:noescape
 func gemm_f32_8x48_avx512(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-// gemm_nn_f32_1x64_avx512 computes:
+// gemm_nn_f32_1x64_avx512 is a kernel of op gemm_nn:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 // The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
@@ -509,7 +509,7 @@ func gemm_nn_f32_5x64_avx512(tiles int, k int, a *float32, lda int, b *float32, 
 //go:noescape
 func gemm_nn_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// softmax_f32_avx512 computes:
+// softmax_f32_avx512 is a kernel of op softmax:
 //
 // x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
 // Powers below 2^-125 are 2^-125. n >= 1.
@@ -517,14 +517,14 @@ func gemm_nn_f32_6x64_avx512(tiles int, k int, a *float32, lda int, b *float32, 
 //go:noescape
 func softmax_f32_avx512(rows int, x *float32, ld int, n int, inv *float32)
 
-// gelu_f32_avx512 computes:
+// gelu_f32_avx512 is a kernel of op gelu:
 //
 // dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 //
 //go:noescape
 func gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// gemm_f32xf16_1x48_avx512 computes:
+// gemm_f32xf16_1x48_avx512 is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -570,7 +570,7 @@ func gemm_f32xf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, b
 //go:noescape
 func gemm_f32xf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// gemm_f32xbf16_1x48_avx512 computes:
+// gemm_f32xbf16_1x48_avx512 is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -616,7 +616,7 @@ func gemm_f32xbf16_7x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, 
 //go:noescape
 func gemm_f32xbf16_8x48_avx512(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// gemm_bf16dot_1x48_avx512 computes:
+// gemm_bf16dot_1x48_avx512 is a kernel of op gemm_bf16:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
@@ -663,14 +663,14 @@ func gemm_bf16dot_7x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, b
 //go:noescape
 func gemm_bf16dot_8x48_avx512(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// peak_fma_avx512 computes:
+// peak_fma_avx512 is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_avx512(n int)
 
-// gemm_i8_1x32_avx512vnni computes:
+// gemm_i8_1x32_avx512vnni is a kernel of op gemm_i8:
 //
 // C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -738,7 +738,7 @@ func gemm_i8_11x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstr
 //go:noescape
 func gemm_i8_12x32_avx512vnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// gemm_bf16dot_1x48_avx512bf16 computes:
+// gemm_bf16dot_1x48_avx512bf16 is a kernel of op gemm_bf16:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;

@@ -4,7 +4,7 @@
 
 package kernels
 
-// gemm_f32_1x16_neon computes:
+// gemm_f32_1x16_neon is a kernel of op gemm:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
@@ -39,7 +39,7 @@ func gemm_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstri
 //go:noescape
 func gemm_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-// gemm_nn_f32_1x16_neon computes:
+// gemm_nn_f32_1x16_neon is a kernel of op gemm_nn:
 //
 // C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 // The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
@@ -72,7 +72,7 @@ func gemm_nn_f32_5x16_neon(tiles int, k int, a *float32, lda int, b *float32, ld
 //go:noescape
 func gemm_nn_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-// softmax_f32_neon computes:
+// softmax_f32_neon is a kernel of op softmax:
 //
 // x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
 // Powers below 2^-125 are 2^-125. n >= 1.
@@ -80,14 +80,14 @@ func gemm_nn_f32_6x16_neon(tiles int, k int, a *float32, lda int, b *float32, ld
 //go:noescape
 func softmax_f32_neon(rows int, x *float32, ld int, n int, inv *float32)
 
-// scalerows_f32_neon computes:
+// scalerows_f32_neon is a kernel of op scalerows:
 //
 // dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.
 //
 //go:noescape
 func scalerows_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 
-// layernorm_f32_neon computes:
+// layernorm_f32_neon is a kernel of op layernorm:
 //
 // dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 // The variance is the biased one, taken in a second pass. n >= 1.
@@ -95,28 +95,28 @@ func scalerows_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, 
 //go:noescape
 func layernorm_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 
-// gelu_f32_neon computes:
+// gelu_f32_neon is a kernel of op gelu:
 //
 // dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 //
 //go:noescape
 func gelu_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// pack_keys_f32_neon computes:
+// pack_keys_f32_neon is a kernel of op pack_keys:
 //
 // dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.
 //
 //go:noescape
 func pack_keys_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 
-// add_f32_neon computes:
+// add_f32_neon is a kernel of op add:
 //
 // dst[r][i] += src[r][i] for i < n.
 //
 //go:noescape
 func add_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-// gemm_f32xf16_1x16_neon computes:
+// gemm_f32xf16_1x16_neon is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -152,7 +152,7 @@ func gemm_f32xf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bst
 //go:noescape
 func gemm_f32xf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// gemm_f32xbf16_1x16_neon computes:
+// gemm_f32xbf16_1x16_neon is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -188,21 +188,21 @@ func gemm_f32xbf16_5x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bs
 //go:noescape
 func gemm_f32xbf16_6x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-// convert_f16_neon computes:
+// convert_f16_neon is a kernel of op convert:
 //
 // dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_f16_neon(n int, dst *float32, src *uint8)
 
-// convert_bf16_neon computes:
+// convert_bf16_neon is a kernel of op convert:
 //
 // dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 //
 //go:noescape
 func convert_bf16_neon(n int, dst *float32, src *uint8)
 
-// gemm_i8_1x16_neon computes:
+// gemm_i8_1x16_neon is a kernel of op gemm_i8:
 //
 // C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -220,7 +220,7 @@ func gemm_i8_1x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 //go:noescape
 func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-// quant_i8_neon computes:
+// quant_i8_neon is a kernel of op quant:
 //
 // Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
@@ -232,7 +232,7 @@ func gemm_i8_2x16_neon(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 //go:noescape
 func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// quant_i8x2_neon computes:
+// quant_i8x2_neon is a kernel of op quant:
 //
 // Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 // dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
@@ -244,21 +244,21 @@ func quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, 
 //go:noescape
 func quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-// layernorm_quant_i8_neon computes:
+// layernorm_quant_i8_neon is a kernel of op layernorm_quant:
 //
 // Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// layernorm_quant_i8x2_neon computes:
+// layernorm_quant_i8x2_neon is a kernel of op layernorm_quant:
 //
 // Computes what quant does with the rows that layernorm computes of src without a gain.
 //
 //go:noescape
 func layernorm_quant_i8x2_neon(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-// gemm_bf16dot_1x16_neon computes:
+// gemm_bf16dot_1x16_neon is a kernel of op gemm_bf16:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 // A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
@@ -295,7 +295,7 @@ func gemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bst
 //go:noescape
 func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-// round_bf16dot_neon computes:
+// round_bf16dot_neon is a kernel of op round:
 //
 // dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
 // A NaN stays a NaN. n >= 1.
@@ -303,7 +303,7 @@ func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bst
 //go:noescape
 func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n int)
 
-// idct_i16_neon computes:
+// idct_i16_neon is a kernel of op idct:
 //
 // dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
 // bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.
@@ -311,14 +311,14 @@ func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 
-// peak_fma_neon computes:
+// peak_fma_neon is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_neon(n int)
 
-// gemm_i8_1x16_neondot computes:
+// gemm_i8_1x16_neondot is a kernel of op gemm_i8:
 //
 // C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 // right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.

@@ -55,11 +55,11 @@ var BF16 = []*kernel.Table{
 var I8 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			NR:     16,
-			Norm:   layernorm_quant_i8_generic,
-			Quant:  quant_i8_generic,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			NR:        16,
+			NormQuant: layernorm_quant_i8_generic,
+			Quant:     quant_i8_generic,
 		},
 		Level: "generic",
 	},
@@ -81,13 +81,13 @@ var BF16Dot = []*kernel.Table{
 var I8X2 = []*kernel.Table{
 	{
 		I8: kernel.Int8{
-			Gemm:   []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			Gemm16: []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			NR:     16,
-			Norm:   layernorm_quant_i8_generic,
-			Norm2:  layernorm_quant_i8x2_generic,
-			Quant:  quant_i8_generic,
-			Quant2: quant_i8x2_generic,
+			Gemm:          []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16:        []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			NR:            16,
+			NormQuant:     layernorm_quant_i8_generic,
+			NormQuantI8X2: layernorm_quant_i8x2_generic,
+			Quant:         quant_i8_generic,
+			QuantI8X2:     quant_i8x2_generic,
 		},
 		Level: "generic",
 	},

@@ -4,14 +4,14 @@
 
 package bench
 
-// peak_fma_avx2 computes:
+// peak_fma_avx2 is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //
 //go:noescape
 func peak_fma_avx2(n int)
 
-// peak_fma_avx512 computes:
+// peak_fma_avx512 is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //

@@ -4,7 +4,7 @@
 
 package bench
 
-// peak_fma_neon computes:
+// peak_fma_neon is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.
 //

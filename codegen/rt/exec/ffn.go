@@ -14,12 +14,12 @@ func (e *Exec) FFN(dst, src, tmp, hidden Mat, f *FFN) {
 		x, y := src.Sub(r, m), dst.Sub(r, m)
 		h := Mat{hidden.P, hidden.LD, m, f.Fc1.N}
 		in := x
-		if f.Norm1 != nil && !e.norm(f.Norm1, &f.Fc1) {
+		if f.Norm1 != nil && !e.fuseNorm(f.Norm1, &f.Fc1) {
 			in = Mat{tmp.P, tmp.LD, m, src.Cols}
 			e.LayerNorm(in, x, f.Norm1)
 		}
 		e.matmul(h, in, nil, 0, &f.Fc1, true)
-		if f.Norm2 != nil && !e.norm(f.Norm2, &f.Fc2) {
+		if f.Norm2 != nil && !e.fuseNorm(f.Norm2, &f.Fc2) {
 			e.LayerNorm(h, h, f.Norm2)
 		}
 		e.matmul(y, h, x.P, x.LD, &f.Fc2, false)

@@ -150,7 +150,7 @@ func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 		r, end := part(src.Rows, blocks, i)
 		m := end - r
 		t := src.Sub(r, m)
-		if !e.norm(n, l) {
+		if !e.fuseNorm(n, l) {
 			t = Mat{tmp.P, tmp.LD, m, src.Cols}
 			e.LayerNorm(t, src.Sub(r, m), n)
 		}

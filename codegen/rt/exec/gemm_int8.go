@@ -8,40 +8,39 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// Products of bytes. Weights are signed bytes with a scale a column, activations
-// unsigned bytes, 128 for the middle of their row, with a scale and that middle a row,
-// rounded anew for every product. The sums are exact, so they are the same on every CPU
-// and in every order.
+// Int8 products. Weights are int8 with a scale per column. Activations are quantised for every
+// product to uint8 with zero point 128 and, per row, a scale and a float midpoint. Sums are exact,
+// so they are the same on every CPU and in every order.
 //
-// A panel of 16 columns is [K/4][16][4] bytes, K rounded up to fours, then the 16
-// scales, then what a sum starts from: -128 times the column's sum, as int32; then what
-// a row's middle is multiplied by: the column's sum times its scale.
+// A panel of 16 columns is [K/4][16][4] int8, K rounded up to a multiple of 4, then its tail: 16
+// column scales; 16 compensations as int32, -128 times the column's sum, which sums start from; 16
+// scaled column sums, which the midpoint of a row is multiplied by.
 //
-// By weights of I8X2 a row is multiplied a second time: what rounding it took away is bytes
-// too, of 1/254 of a step. Kernels of 16 bits take both as one number and go over k in
-// passes, whose sums fit 32 bits. Each pass has a part of a row and of a panel, and each
-// part what its sums start from behind it.
+// With weights of I8X2 an activation is two int8 terms: the value and its rounding residual, in
+// steps of 1/254 of the value's. Kernels for uint8 multiply the terms one after the other. Kernels
+// for int16 take both as one number and split k into passes whose sums fit 32 bits; each pass has
+// its own part of a row, followed by its compensation, and of a panel, with a tail of its own.
 
 const (
-	panelTail = 16 * (4 + 4 + 4) // bytes of a panel's scales, starts and shifts
-	rowTail   = 8                // bytes behind each part of a row of 16 bits
-	byteAlign = 64               // rows of activations are a multiple of it apart
-	wideRows  = 9                // are enough to be worth widening a panel for
-	restSteps = 254              // of what rounding takes away, to a step
+	panelTail     = 16 * (4 + 4 + 4) // bytes of a panel's tail
+	rowTail       = 8                // bytes after each pass's part of an int16 row
+	rowAlign      = 64               // the distance of quantised rows is a multiple of it, in bytes
+	wideRows      = 9                // rows from which on int16 kernels are faster, conversion of panels included
+	residualSteps = 254              // steps of the residual in a step of the value
 
-	// wideGroups are the most that a sum of products of such numbers may have.
-	wideGroups = math.MaxInt32 / (4 * 127 * (127*restSteps + 127))
+	// wideGroups is the largest number of groups of four in a pass, so that no sum overflows int32.
+	wideGroups = math.MaxInt32 / (4 * 127 * (127*residualSteps + 127))
 )
 
-// panelGroups returns the groups of four that k takes.
+// panelGroups returns the number of groups of four in k.
 func panelGroups(k int) int { return (k + 3) / 4 }
 
-// panelStride returns the bytes of a panel.
+// panelStride returns the size of a panel, in bytes.
 func panelStride(k int) int { return 64*panelGroups(k) + panelTail }
 
-// norm has the product by l that comes next take n of its left-hand side, if that takes no
-// step of its own, and reports whether.
-func (e *Exec) norm(n *Norm, l *Linear) bool {
+// fuseNorm lets the next product by l, if it is an int8 one, normalise its left-hand side by n while
+// quantising it, and reports whether it does. Only a norm without scale and shift can be fused.
+func (e *Exec) fuseNorm(n *Norm, l *Linear) bool {
 	if n == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || n.G >= 0 || n.N != l.K {
 		return false
 	}
@@ -49,54 +48,54 @@ func (e *Exec) norm(n *Norm, l *Linear) bool {
 	return true
 }
 
-// int8Product multiplies by bytes.
+// int8Product multiplies by int8 weights.
 type int8Product struct {
 	*gemmTask
-	i8        *kernel.Int8
-	norm      *Norm     // of A, taken when A is rounded to bytes; nil: none
-	bytes     []uint8   // A in bytes, rows ldq apart
-	ldq       int       // in bytes
-	scales    []float32 // of the rows of A
-	midpoints []float32 // of the rows of A
-	twice     bool      // what rounding takes away is multiplied too
-	rests     []float32 // the scales of that
-	zeros     []float32 // its midpoints
+	i8             *kernel.Int8
+	norm           *Norm     // applied to A while it is quantised; nil: none
+	quantised      []uint8   // A, rows ldq apart
+	ldq            int       // in bytes
+	scales         []float32 // of the rows of A
+	midpoints      []float32 // of the rows of A
+	twoTerm        bool      // the residual is multiplied too
+	residualScales []float32 // of the residuals of the rows of A
+	zeros          []float32 // midpoints of the residuals
 }
 
 func (g *int8Product) tile() (mr, nr int) { return len(g.i8.Gemm) - 1, g.i8.NR }
 
-// prepare rounds the left-hand side to bytes.
+// prepare quantises the left-hand side.
 func (g *int8Product) prepare(e *Exec, rows int) {
-	g.i8, g.twice = &g.k.I8, g.layer.DType == blob.I8X2
+	g.i8, g.twoTerm = &g.k.I8, g.layer.DType == blob.I8X2
 	if g.i8.Wide != nil && g.m >= wideRows {
 		g.i8 = g.i8.Wide
 	}
 	size := g.kk
 	if g.i8.Widen != nil {
 		k := panelGroups(g.kk)
-		size = 8*k + g.bytePasses(k)*rowTail
-		g.widened(e.workers, (2*64*k+g.bytePasses(k)*panelTail)/4)
+		size = 8*k + g.kPasses(k)*rowTail
+		g.widened(e.workers, (2*64*k+g.kPasses(k)*panelTail)/4)
 	}
-	parts := 1 // of a row
-	if g.twice && g.i8.Widen == nil {
+	parts := 1 // terms that a row has one after the other
+	if g.twoTerm && g.i8.Widen == nil {
 		parts = 2
 	}
-	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
-	if g.ldq = (size + byteAlign - 1) / byteAlign * byteAlign * parts; g.ldq%1024 == 0 {
-		g.ldq += byteAlign * parts
+	// At a distance of a multiple of 1 KiB, all rows would map to the same cache sets.
+	if g.ldq = (size + rowAlign - 1) / rowAlign * rowAlign * parts; g.ldq%1024 == 0 {
+		g.ldq += rowAlign * parts
 	}
-	if need := rows * g.ldq; len(g.bytes) < need {
-		g.bytes = make([]uint8, need)
+	if need := rows * g.ldq; len(g.quantised) < need {
+		g.quantised = make([]uint8, need)
 	}
 	if len(g.scales) < rows {
 		g.scales, g.midpoints = make([]float32, rows), make([]float32, rows)
 	}
-	if g.twice && len(g.rests) < rows {
-		g.rests, g.zeros = make([]float32, rows), make([]float32, rows)
+	if g.twoTerm && len(g.residualScales) < rows {
+		g.residualScales, g.zeros = make([]float32, rows), make([]float32, rows)
 	}
 	t := &e.each
 	t.fn, t.src = quantTask, Mat{g.a, g.lda, rows, g.kk}
-	t.dst = t.src // what a trace shows
+	t.dst = t.src // for the trace
 	e.runRows(rows, g.kk)
 }
 
@@ -109,20 +108,20 @@ func quantTask(t *rowTask, lo, hi int) {
 
 //go:noinline
 func quantBlock(g *int8Product, src Mat, r, rows int) {
-	quant, norm := g.i8.Quant, g.i8.Norm
-	if g.twice {
-		quant, norm = g.i8.Quant2, g.i8.Norm2
+	quant, norm := g.i8.Quant, g.i8.NormQuant
+	if g.twoTerm {
+		quant, norm = g.i8.QuantI8X2, g.i8.NormQuantI8X2
 	}
 	if n := g.norm; n != nil {
-		norm(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.midpoints[r])
+		norm(rows, &g.quantised[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, n.Eps, &g.scales[r], &g.midpoints[r])
 	} else {
-		quant(rows, &g.bytes[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.midpoints[r])
+		quant(rows, &g.quantised[r*g.ldq], g.ldq, src.Row(r), src.LD, src.Cols, &g.scales[r], &g.midpoints[r])
 	}
-	if g.twice {
+	if g.twoTerm {
 		for i := r; i < r+rows; i++ {
-			g.rests[i] = g.scales[i] / restSteps
+			g.residualScales[i] = g.scales[i] / residualSteps
 			if g.i8.Widen != nil {
-				g.scales[i] = g.rests[i]
+				g.scales[i] = g.residualScales[i]
 			}
 		}
 	}
@@ -131,21 +130,22 @@ func quantBlock(g *int8Product, src Mat, r, rows int) {
 	}
 }
 
-// compensateRows makes room behind the parts of rows of 16 bits for what their sums start from.
+// compensateRows spreads int16 rows out, so that each pass's part has rowTail bytes after it, and
+// writes the part's compensation there.
 func (g *int8Product) compensateRows(row, rows int) {
 	k := panelGroups(g.kk)
-	passes := g.bytePasses(k)
+	passes := g.kPasses(k)
 	for pass := passes - 1; pass >= 0; pass-- {
 		k0, k1 := part(k, passes, pass)
 		for r := row; pass > 0 && r < row+rows; r++ {
-			from := g.bytes[r*g.ldq+8*k0:]
+			from := g.quantised[r*g.ldq+8*k0:]
 			copy(from[pass*rowTail:], from[:8*(k1-k0)])
 		}
-		g.i8.Compensate(rows, k1-k0, &g.bytes[row*g.ldq+8*k0+pass*rowTail], g.ldq)
+		g.i8.Compensate(rows, k1-k0, &g.quantised[row*g.ldq+8*k0+pass*rowTail], g.ldq)
 	}
 }
 
-// panel computes a span, all of k at once.
+// panel computes a span over all of k.
 //
 //go:noinline
 func (g *int8Product) panel(s span, worker int) {
@@ -153,26 +153,26 @@ func (g *int8Product) panel(s span, worker int) {
 	first, panels, stride := s.p*per, ceil16(g.n)/16, panelStride(g.kk)
 	if have := panels - first; have < per {
 		for i := range have {
-			g.byteStrip(g.i8.Gemm16, first+i, g.bytesAt((first+i)*stride), s.row, s.rows, s.c, s.acc, worker)
+			g.strip(g.i8.Gemm16, first+i, g.weightsAt((first+i)*stride), s.row, s.rows, s.c, s.acc, worker)
 		}
 		return
 	}
-	next := g.bytesAt((first + per) * stride)
+	next := g.weightsAt((first + per) * stride)
 	if first+2*per > panels {
-		next = g.bytesAt(first * stride)
+		next = g.weightsAt(first * stride)
 	}
-	if over := g.bytesOver(worker); s.last && over != nil {
+	if over := g.nextPanels(worker); s.last && over != nil {
 		next = over
 	}
-	g.byteStrip(g.i8.Gemm, first, next, s.row, s.rows, s.c, s.acc, worker)
+	g.strip(g.i8.Gemm, first, next, s.row, s.rows, s.c, s.acc, worker)
 }
 
-// bytesAt returns what lies so many bytes into the weights.
-func (g *int8Product) bytesAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
+// weightsAt returns the address n bytes into the layer's weights.
+func (g *int8Product) weightsAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
 
-// bytesOver is over for products of bytes. What is prefetched is as long as panels of this
-// product are, so nothing is returned where there is less.
-func (g *int8Product) bytesOver(worker int) unsafe.Pointer {
+// nextPanels returns the panels that the worker starts the next product with, nil if they are
+// unknown or smaller than the panels of this product: as many bytes are prefetched as those have.
+func (g *int8Product) nextPanels(worker int) unsafe.Pointer {
 	l := g.then
 	if l == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || g.blocks > 1 || !g.shares[worker].empty() {
 		return nil
@@ -186,10 +186,10 @@ func (g *int8Product) bytesOver(worker int) unsafe.Pointer {
 	return unsafe.Add(unsafe.Pointer(g.first), l.W+p*per*stride)
 }
 
-// bytePasses returns how often a tile goes over its panels, k groups deep.
-func (g *int8Product) bytePasses(k int) int {
+// kPasses returns how many passes a tile takes over panels of k groups.
+func (g *int8Product) kPasses(k int) int {
 	switch {
-	case !g.twice:
+	case !g.twoTerm:
 		return 1
 	case g.i8.Widen == nil:
 		return 2
@@ -197,13 +197,13 @@ func (g *int8Product) bytePasses(k int) int {
 	return (k + wideGroups - 1) / wideGroups
 }
 
-// byteStrip runs the row tiles of the panels from panel first on. They prefetch the lines of
-// panels at next between them.
-func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
+// strip runs the row tiles over the panels from panel first on, as many as a tile is wide. Together
+// they prefetch the panels at next.
+func (g *int8Product) strip(tile []kernel.GemmI8, first int, next unsafe.Pointer, row, rows int, c *float32, acc, worker int) {
 	k := panelGroups(g.kk)
 	stride := panelStride(g.kk)
-	b := g.bytesAt(first * stride)
-	passes, deep, wide := g.bytePasses(k), k, g.i8.Widen != nil
+	b := g.weightsAt(first * stride)
+	passes, deep, wide := g.kPasses(k), k, g.i8.Widen != nil
 	if wide {
 		b, deep = g.widen(k, passes, b, worker), (k+passes-1)/passes
 	}
@@ -221,10 +221,10 @@ func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Poi
 		}
 		r := row + t.row
 		for pass := range passes {
-			a, w, n := unsafe.Pointer(&g.bytes[r*g.ldq]), b, k
+			a, w, n := unsafe.Pointer(&g.quantised[r*g.ldq]), b, k
 			scale, midpoint, bias, acc := &g.scales[r], &g.midpoints[r], bias, acc
 			if pass > 0 {
-				scale, midpoint, bias, acc = &g.rests[r], &g.zeros[r], nil, 1
+				scale, midpoint, bias, acc = &g.residualScales[r], &g.zeros[r], nil, 1
 			}
 			if wide {
 				k0, k1 := part(k, passes, pass)
@@ -238,14 +238,14 @@ func (g *int8Product) byteStrip(tile []kernel.GemmI8, first int, next unsafe.Poi
 	}
 }
 
-// widen widens a panel for the worker, the part of each pass with a tail of its own.
+// widen converts a panel to int16 in the worker's memory, the part of each pass with a tail of its own.
 func (g *int8Product) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
 	wide := unsafe.Pointer(&g.wide[worker][0])
 	for pass := range passes {
 		k0, k1 := part(k, passes, pass)
 		to := unsafe.Add(wide, 2*64*k0+pass*panelTail)
 		g.i8.Widen(k1-k0, (*int8)(to), (*int8)(unsafe.Add(panel, 64*k0)))
-		if k1 < k { // it is not the panel's tail that follows there
+		if k1 < k { // Widen copied what follows the part, which is not the panel's tail
 			tail := unsafe.Slice((*byte)(unsafe.Add(to, 2*64*(k1-k0))), panelTail)
 			own := unsafe.Slice((*byte)(unsafe.Add(panel, 64*k)), panelTail)
 			copy(tail[:64], own[:64])

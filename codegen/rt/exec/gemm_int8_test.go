@@ -64,7 +64,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 		}
 		return g
 	}
-	round := func(twice bool, rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
+	round := func(twoTerm bool, rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 		for r := range rows {
 			lo, hi := math.Inf(1), math.Inf(-1)
 			for i := range n {
@@ -78,25 +78,25 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 					v = (float64(*at(src, r*lds+i)) - z) / max(m, 1e-30) * 127
 				}
 				whole := math.RoundToEven(v)
-				rest := math.RoundToEven((v - whole) * restSteps)
+				residual := math.RoundToEven((v - whole) * residualSteps)
 				to := unsafe.Add(unsafe.Pointer(dst), r*ldd+size*i)
 				switch {
-				case wide && twice:
-					*(*int16)(to) = int16(whole*restSteps + rest)
+				case wide && twoTerm:
+					*(*int16)(to) = int16(whole*residualSteps + residual)
 				case wide:
 					*(*int16)(to) = int16(whole)
 				default:
 					*(*uint8)(to) = uint8(128 + int(whole))
 				}
-				if twice && !wide {
-					*(*uint8)(unsafe.Add(to, ldd/2)) = uint8(128 + int(rest))
+				if twoTerm && !wide {
+					*(*uint8)(unsafe.Add(to, ldd/2)) = uint8(128 + int(residual))
 				}
 			}
 		}
 	}
-	rounding := func(twice bool) (kernel.Quant, kernel.LayerNormQuant) {
+	rounding := func(twoTerm bool) (kernel.Quant, kernel.LayerNormQuant) {
 		quant := func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
-			round(twice, rows, dst, ldd, src, lds, n, scale, midpoint)
+			round(twoTerm, rows, dst, ldd, src, lds, n, scale, midpoint)
 		}
 		return quant, func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32) {
 			norm := make([]float32, rows*n)
@@ -105,8 +105,8 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 		}
 	}
 	i := kernel.Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16)}
-	i.Quant, i.Norm = rounding(false)
-	i.Quant2, i.Norm2 = rounding(true)
+	i.Quant, i.NormQuant = rounding(false)
+	i.QuantI8X2, i.NormQuantI8X2 = rounding(true)
 	if wide {
 		i.Widen = func(k int, dst *int8, src *int8) {
 			from, to := unsafe.Slice(src, 64*k+panelTail), unsafe.Slice(dst, 2*64*k+panelTail)
@@ -191,7 +191,7 @@ func TestByteLinear(t *testing.T) {
 					steps := (v - z) / m * 127
 					whole := math.RoundToEven(steps)
 					if s.d == blob.I8X2 {
-						whole += math.RoundToEven((steps-whole)*restSteps) / restSteps
+						whole += math.RoundToEven((steps-whole)*residualSteps) / residualSteps
 					}
 					row[i] = whole*m/127 + z
 				}

@@ -18,13 +18,13 @@ type narrowProduct struct {
 }
 
 func (g *narrowProduct) prepare(e *Exec, _ int) {
-	if g.kernels.Once {
+	if g.kernels.Preconvert {
 		g.widened(e.workers, (g.kk+g.passes-1)/g.passes*g.k.NR)
 	}
 }
 
 func (g *narrowProduct) tile() (mr, nr int) {
-	if g.kernels.Once {
+	if g.kernels.Preconvert {
 		return g.k.MR, g.k.NR
 	}
 	return len(g.kernels.Gemm) - 1, g.kernels.NR
@@ -34,7 +34,7 @@ func (g *narrowProduct) panel(s span, worker int) {
 	for i := range g.passes {
 		g.pass(&s, i, 1, worker)
 		switch {
-		case !g.kernels.Once:
+		case !g.kernels.Preconvert:
 			panel(g.gemmTask, &s, g.kernels.Gemm, g.kernels.Gemm16, g.left(&s), g.lda, 1)
 		case s.rows < len(g.kernels.Gemm):
 			panel(g.gemmTask, &s, nil, g.kernels.Gemm16, g.left(&s), g.lda, 1)

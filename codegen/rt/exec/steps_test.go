@@ -270,7 +270,7 @@ func TestHalfLinear(t *testing.T) {
 			if kerneltest.BF16s(k, 3, 48); once {
 				kerneltest.BF16s(k, 2, 16)
 			}
-			k.Widens("bf16").Once = once
+			k.Widens("bf16").Preconvert = once
 			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2000, 40}, {5, 2001, 40}, {17, 1538, 112}, {17, 1537, 112}} {
 				w := newWorld(t, k, threads)
 				l, _, _ := w.linear(s.k, s.n, true)
@@ -1056,13 +1056,13 @@ func TestBytesOver(t *testing.T) {
 	} {
 		g.then = c.next
 		want := unsafe.Pointer(w.w(c.want))
-		if p := g.bytesOver(c.worker); p != want {
+		if p := g.nextPanels(c.worker); p != want {
 			t.Errorf("%+v, worker %d: got %p, want %p", c.next, c.worker, p, want)
 		}
 	}
 	g.then = &Linear{W: 640, K: 32, N: 96, DType: blob.I8}
 	g.shares.deal(2, 2)
-	if p := g.bytesOver(0); p != nil {
+	if p := g.nextPanels(0); p != nil {
 		t.Errorf("some of its own is left: got %p", p)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Widening holds the kernels for weights of one type whose values are widened to float32
-// before they are multiplied. Gemm[mr] computes mr rows and NR columns, Gemm16 are the tiles
-// of the last panels; there may be none.
+// Widening holds the kernels for weights of a 16-bit type whose values are converted to float32
+// before they are multiplied. Gemm[mr] computes mr rows and NR columns; it may be nil. Gemm16 are
+// the 16-wide tiles of the last panels.
 type Widening struct {
 	Type    string // such as bf16
 	NR      int
@@ -18,13 +18,13 @@ type Widening struct {
 	Gemm16  []GemmNarrow
 	Convert Convert
 
-	// Once says that widening in a tile is slow: more rows than a tile has, and all of
-	// them if there is none, are multiplied by panels that were widened before.
-	Once bool
+	// Preconvert says that tiles convert slowly: if there are more rows than Gemm's largest tile
+	// has, a panel is converted once and multiplied by float32 tiles.
+	Preconvert bool
 }
 
-// Dot holds the kernels for products of bf16; all nil in a package without. Gemm[mr]
-// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
+// Dot holds the kernels for products of bf16 by bf16; all nil in a package that has none. Gemm[mr]
+// computes mr rows and NR columns, Gemm16 are the 16-wide tiles of the last panels.
 type Dot struct {
 	NR     int
 	Gemm   []GemmBF16
@@ -32,37 +32,36 @@ type Dot struct {
 	Round  Round
 }
 
-// Int8 holds the kernels for products of bytes; all nil in a package without. Gemm[mr]
-// computes mr rows and NR columns, Gemm16 are the tiles of the last panels.
+// Int8 holds the kernels for int8 products; all nil in a package that has none. Gemm[mr] computes
+// mr rows and NR columns, Gemm16 are the 16-wide tiles of the last panels.
 type Int8 struct {
-	NR     int
-	Gemm   []GemmI8
-	Gemm16 []GemmI8
-	Quant  Quant
-	Norm   LayerNormQuant
+	NR        int
+	Gemm      []GemmI8
+	Gemm16    []GemmI8
+	Quant     Quant
+	NormQuant LayerNormQuant
 
-	// For weights of I8X2; nil in a package without such.
-	Quant2 Quant
-	Norm2  LayerNormQuant
+	// For weights of I8X2; nil in a package that has none.
+	QuantI8X2     Quant
+	NormQuantI8X2 LayerNormQuant
 
-	// Wide, if it is not nil, holds faster kernels for many rows: its Quant and Norm write
-	// elements of 16 bits, little-endian and without the 128, its tiles, of 16 columns, read
-	// rows of such with what Compensate writes behind them, and panels as its Widen makes them;
-	// no sum of an element and a weight may exceed 16 bits. Widen and Compensate are nil elsewhere.
+	// Wide, if it is not nil, holds kernels that are faster for many rows. They multiply int16: its
+	// Quant and NormQuant write int16 without zero point, Compensate completes the rows, Widen
+	// converts panels, and its tiles have 16 columns. Widen and Compensate are nil elsewhere.
 	Wide       *Int8
 	Widen      Widen
 	Compensate RowCompensation
 }
 
-// whole reports whether no kernel is missing.
-func (i *Int8) whole() bool {
-	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.Norm != nil && (i.Quant2 == nil) == (i.Norm2 == nil) &&
-		(i.Wide == nil || i.Wide.whole() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Compensate != nil && (i.Quant2 == nil) == (i.Wide.Quant2 == nil))
+// complete reports whether the kernels that belong together are there and fit together.
+func (i *Int8) complete() bool {
+	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.NormQuant != nil && (i.QuantI8X2 == nil) == (i.NormQuantI8X2 == nil) &&
+		(i.Wide == nil || i.Wide.complete() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Compensate != nil && (i.QuantI8X2 == nil) == (i.Wide.QuantI8X2 == nil))
 }
 
-// Table has kernels of one CPU level: package generated/kernels has one for each level and type of
-// weights. A nil field (for Gemm: a nil slice) is taken from another of the level, or else from the
-// next lower level that has it; the tables of the generic level together have no nil field of float32.
+// Table has kernels of one CPU level. Package generated/kernels has one for each level and type of
+// weights. For a nil field Choose takes the kernels of another table of the level, or else of the
+// next lower level that has them; the tables of the generic level together have all of float32.
 type Table struct {
 	Level string // "generic", "avx2", ... (see Levels)
 
@@ -86,12 +85,12 @@ type Table struct {
 	PackKeys  PackKeys
 	Add       Add
 
-	Widening []Widening // one a type
+	Widening []Widening // one per type
 	Dot      Dot
 	I8       Int8
 }
 
-// Widens returns the kernels for weights of a type that is widened, nil if there are none.
+// Widens returns the kernels for weights of a type that is converted to float32, nil if there are none.
 func (k *Table) Widens(dtype string) *Widening {
 	for i := range k.Widening {
 		if k.Widening[i].Type == dtype {
@@ -107,19 +106,19 @@ type Info struct {
 	Kernel string `json:"kernel"`
 }
 
-// byteOps are the operations of the kernels of an Int8, wideOps those of its Wide.
+// int8Ops names the kernels of an Int8, int16Ops the kernels of its Wide.
 var (
-	byteOps = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
-	wideOps = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}
+	int8Ops  = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
+	int16Ops = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}
 )
 
-// kernels returns the kernels of byteOps, in that order.
+// kernels returns the kernels of int8Ops, in that order.
 func (i *Int8) kernels() []any {
-	return []any{i.Gemm[len(i.Gemm)-1], i.Quant, i.Norm, i.Quant2, i.Norm2}
+	return []any{i.Gemm[len(i.Gemm)-1], i.Quant, i.NormQuant, i.QuantI8X2, i.NormQuantI8X2}
 }
 
-// symbol is the name of a kernel, which may be that of a level below its table's; "" if
-// there is none.
+// symbol returns the name of a kernel, which may belong to a lower level than its table; "" if the
+// kernel is nil.
 func symbol(kernel any) string {
 	f := reflect.ValueOf(kernel)
 	if f.IsNil() {
@@ -129,7 +128,7 @@ func symbol(kernel any) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// row is where the kernels of a family stand in a table.
+// row is a kernel family and the fields of a table that hold its kernels.
 type row struct {
 	family  string
 	kernels any  // pointer to a function, or to the tiles of a tiled op
@@ -137,7 +136,7 @@ type row struct {
 	last    any  // pointer to the tiles of the last panels
 }
 
-// rows lists the families, but for those of products of bytes, of which a level has all or none.
+// rows lists the families except int8 products, of which a level has all or none.
 func (k *Table) rows() []row {
 	rows := []row{
 		{"gemm_f32", &k.Gemm, &k.NR, &k.Gemm16},
@@ -156,8 +155,8 @@ func (k *Table) rows() []row {
 	return append(rows, row{"gemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }
 
-// resolve lays the tables, lowest level first, over each other. It reports what
-// is missing when even the lowest table leaves a field of float32 nil.
+// resolve merges tables, lowest level first: later ones override. It reports a float32 kernel
+// that none of them has.
 func resolve(tables []*Table) (*Table, []Info, error) {
 	out, name := &Table{}, map[string]string{}
 	for _, t := range tables {
@@ -198,26 +197,27 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 			to := &out.Widening[i]
 			switch from := t.Widens(to.Type); {
 			case from != nil && from.Gemm != nil:
-				to.Once = t.Level == levels[0].name
-			case t.Gemm != nil && (to.Once || to.Gemm == nil):
-				// Plain Go is no match for this level's tiles: weights are widened for those.
-				to.Once, to.Gemm, name["gemm_f32x"+to.Type] = true, nil, name["gemm_f32"]
+				to.Preconvert = t.Level == levels[0].name
+			case t.Gemm != nil && (to.Preconvert || to.Gemm == nil):
+				// This level has no tiles for the type, and its float32 tiles are faster than plain Go:
+				// weights are converted for those.
+				to.Preconvert, to.Gemm, name["gemm_f32x"+to.Type] = true, nil, name["gemm_f32"]
 			}
 		}
 		if from := t.I8; len(from.Gemm) > 1 {
-			if !from.whole() {
-				return nil, nil, fmt.Errorf("kernels of level %s: tiles of bytes of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
+			if !from.complete() {
+				return nil, nil, fmt.Errorf("kernels of level %s: int8 tiles of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
 			out.I8 = from
 			for i, f := range from.kernels() {
-				name[byteOps[i]] = symbol(f)
+				name[int8Ops[i]] = symbol(f)
 			}
-			for _, op := range wideOps {
+			for _, op := range int16Ops {
 				delete(name, op)
 			}
 			if w := from.Wide; w != nil {
 				for i, f := range append(w.kernels(), w.Widen, w.Compensate) {
-					name[wideOps[i]] = symbol(f)
+					name[int16Ops[i]] = symbol(f)
 				}
 			}
 		}
@@ -234,7 +234,7 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 		}
 		add(r.family)
 	}
-	for _, family := range slices.Concat(byteOps, wideOps) {
+	for _, family := range slices.Concat(int8Ops, int16Ops) {
 		add(family)
 	}
 	return out, info, nil

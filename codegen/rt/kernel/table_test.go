@@ -30,7 +30,7 @@ func TestResolve(t *testing.T) {
 	if k, info, err = kernel.Resolve([]*kernel.Table{low, high}); err != nil || k.Widens("bf16").Gemm != nil || k.Widens("bf16").Convert == nil || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32_8x48_avx512"}) {
 		t.Errorf("bf16: %v %v %v", k.Widens("bf16").Gemm, info, err)
 	}
-	if k, _, err = kernel.Resolve([]*kernel.Table{low}); err != nil || len(k.Widens("bf16").Gemm) != 5 || !k.Widens("bf16").Once {
+	if k, _, err = kernel.Resolve([]*kernel.Table{low}); err != nil || len(k.Widens("bf16").Gemm) != 5 || !k.Widens("bf16").Preconvert {
 		t.Errorf("bf16 at generic: %d tiles, %v", len(k.Widens("bf16").Gemm), err)
 	}
 
@@ -39,7 +39,7 @@ func TestResolve(t *testing.T) {
 	kerneltest.BF16s(mid, 6, 16)
 	kerneltest.BF16s(high, 8, 48)
 	high.Widens("bf16").Gemm16 = nil
-	if k, info, err = kernel.Resolve([]*kernel.Table{low, mid, high}); err != nil || k.Widens("bf16").Once || len(k.Widens("bf16").Gemm) != 9 || len(k.Widens("bf16").Gemm16) != 7 || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32xbf16_8x48_avx512"}) {
+	if k, info, err = kernel.Resolve([]*kernel.Table{low, mid, high}); err != nil || k.Widens("bf16").Preconvert || len(k.Widens("bf16").Gemm) != 9 || len(k.Widens("bf16").Gemm16) != 7 || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32xbf16_8x48_avx512"}) {
 		t.Errorf("bf16 at avx512: %d and %d tiles, %v, %v", len(k.Widens("bf16").Gemm), len(k.Widens("bf16").Gemm16), info, err)
 	}
 

@@ -4,7 +4,7 @@ package kernel
 
 // The types of kernels. Package asm says how kernels are called, and what they may read and write.
 type (
-	// Gemm is a kernel of op gemm, which computes:
+	// Gemm is the type of kernels of op gemm:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// b points at a panel [k][16]; a tile wider than 16 columns reads its panel i at b + i*bstride.
@@ -12,45 +12,45 @@ type (
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	Gemm = func(tiles int, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int)
 
-	// GemmNN is a kernel of op gemm_nn, which computes:
+	// GemmNN is the type of kernels of op gemm_nn:
 	//
 	// C[r][j] = (acc != 0 ? C[r][j] : 0) + sum over k of A[r][k]*B[k*ldb+j], B row-major and used in place. k >= 1.
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmNN = func(tiles int, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, acc int)
 
-	// Softmax is a kernel of op softmax, which computes:
+	// Softmax is the type of kernels of op softmax:
 	//
 	// x[r][i] = 2^(x[r][i]-max_r) for i < n and 0 for n <= i < n rounded up to 16; inv[r] = 1/sum over i of x[r][i].
 	// Powers below 2^-125 are 2^-125. n >= 1.
 	Softmax = func(rows int, x *float32, ld int, n int, inv *float32)
 
-	// ScaleRows is a kernel of op scalerows, which computes:
+	// ScaleRows is the type of kernels of op scalerows:
 	//
 	// dst[r][i] = src[r][i]*s[r] for i < n; dst may be src.
 	ScaleRows = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, s *float32)
 
-	// LayerNorm is a kernel of op layernorm, which computes:
+	// LayerNorm is the type of kernels of op layernorm:
 	//
 	// dst[r][i] = (src[r][i]-mean_r)/sqrt(var_r+eps), then *gain[i] + bias[i] unless gain is nil, for i < n; dst may be src.
 	// The variance is the biased one, taken in a second pass. n >= 1.
 	LayerNorm = func(rows int, dst *float32, ldd int, src *float32, lds int, n int, gain *float32, bias *float32, eps float32)
 
-	// Gelu is a kernel of op gelu, which computes:
+	// Gelu is the type of kernels of op gelu:
 	//
 	// dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 	Gelu = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-	// PackKeys is a kernel of op pack_keys, which computes:
+	// PackKeys is the type of kernels of op pack_keys:
 	//
 	// dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.
 	PackKeys = func(rows int, dst *float32, src *float32, lds int, k int)
 
-	// Add is a kernel of op add, which computes:
+	// Add is the type of kernels of op add:
 	//
 	// dst[r][i] += src[r][i] for i < n.
 	Add = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
-	// GemmNarrow is a kernel of op gemm_f32x, which computes:
+	// GemmNarrow is the type of kernels of op gemm_f32x:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// b points at a panel [k][16] of 16-bit values, each converted to float32 before it is used. bstride counts values: a tile wider
@@ -59,12 +59,12 @@ type (
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmNarrow = func(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 
-	// Convert is a kernel of op convert, which computes:
+	// Convert is the type of kernels of op convert:
 	//
 	// dst[i] = the 16-bit value i of src, converted to float32, exactly, for i < n.
 	Convert = func(n int, dst *float32, src *uint8)
 
-	// GemmI8 is a kernel of op gemm_i8, which computes:
+	// GemmI8 is the type of kernels of op gemm_i8:
 	//
 	// C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
 	// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
@@ -74,7 +74,7 @@ type (
 	// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	//
-	// Or it is one of op gemm_i16, which computes:
+	// Kernels of op gemm_i16 have the same type:
 	//
 	// Computes what gemm_i8 does, for an A of signed int16 without zero point, little-endian, each row followed by what
 	// row_compensation writes, and for panels that widen wrote; lda counts bytes.
@@ -83,7 +83,7 @@ type (
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
-	// Quant is a kernel of op quant, which computes:
+	// Quant is the type of kernels of op quant:
 	//
 	// Quantises rows to 8 bits: midpoint[r] = (max+min)/2 and scale[r] = m/127 with m = (max-min)/2, of src[r][i] for i < n, and
 	// dst[r][i] = 128 + (src[r][i]-midpoint[r])*(127/m) rounded to nearest, ties to even; each step is rounded to float32.
@@ -92,35 +92,35 @@ type (
 	// i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-round(v)), rounded likewise, of each v that was
 	// rounded.
 	//
-	// Or it is one of op quant_i16, which computes:
+	// Kernels of op quant_i16 have the same type:
 	//
 	// Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
 	// i8x2 writes one value for each element: 254 times the quantised value plus the residual.
 	Quant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)
 
-	// LayerNormQuant is a kernel of op layernorm_quant, which computes:
+	// LayerNormQuant is the type of kernels of op layernorm_quant:
 	//
 	// Computes what quant does with the rows that layernorm computes of src without a gain.
 	//
-	// Or it is one of op layernorm_quant_i16, which computes:
+	// Kernels of op layernorm_quant_i16 have the same type:
 	//
 	// Computes what quant_i16 does with the rows that layernorm computes of src without a gain.
 	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-	// Widen is a kernel of op widen, which computes:
+	// Widen is the type of kernels of op widen:
 	//
 	// Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
 	// each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
 	// B0*B2 + B1*B3, modulo 2^32. k >= 1.
 	Widen = func(k int, dst *int8, src *int8)
 
-	// RowCompensation is a kernel of op row_compensation, which computes:
+	// RowCompensation is the type of kernels of op row_compensation:
 	//
 	// Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
 	// modulo 2^32. lda counts bytes. k >= 1.
 	RowCompensation = func(rows int, k int, a *uint8, lda int)
 
-	// GemmBF16 is a kernel of op gemm_bf16, which computes:
+	// GemmBF16 is the type of kernels of op gemm_bf16:
 	//
 	// C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).
 	// A and B are bfloat16. Of each pair of products the second is added first; each is rounded to float32 as it is added;
@@ -130,7 +130,7 @@ type (
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmBF16 = func(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 
-	// Round is a kernel of op round, which computes:
+	// Round is the type of kernels of op round:
 	//
 	// dst[r][i] = src[r][i] rounded to bfloat16, ties to even, for i < n, and 0 from n up to a multiple of 32.
 	// A NaN stays a NaN. n >= 1.

@@ -4,7 +4,7 @@
 
 package pixel
 
-// pairs_u8_avx2 computes:
+// pairs_u8_avx2 is a kernel of op pairs:
 //
 // dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at
 // least 8.

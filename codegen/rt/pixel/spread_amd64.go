@@ -4,7 +4,7 @@
 
 package pixel
 
-// spread_u32_avx2 computes:
+// spread_u32_avx2 is a kernel of op spread:
 //
 // Each element holds two 16-bit numbers, and for both: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
 // dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.

@@ -4,7 +4,7 @@
 
 package pixel
 
-// ycc_u8_avx2 computes:
+// ycc_u8_avx2 is a kernel of op ycc:
 //
 // dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
 // fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,

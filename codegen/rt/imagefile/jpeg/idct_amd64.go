@@ -4,7 +4,7 @@
 
 package jpeg
 
-// idct_i16_avx2 computes:
+// idct_i16_avx2 is a kernel of op idct:
 //
 // dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
 // bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.
