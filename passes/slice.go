@@ -25,6 +25,9 @@ import (
 //
 // A norm is repeated for the selected row even if other values read the whole norm: this
 // costs little, and the norm can be folded into the linear after it.
+//
+// A value of which many rows are selected is computed whole: each row computed alone would
+// read the weights of its layer again.
 var Rows = &Pass{
 	Name:    "rows",
 	Needs:   []*Property{Routed},
@@ -45,6 +48,10 @@ type demand struct {
 	whole bool
 	rows  []ir.Dim
 }
+
+// mostAlone returns how many rows of v are computed alone at most. A seventh of the rows of a
+// layer, each alone, take as long as the whole layer.
+func mostAlone(v *ir.Value) int { return max(2, v.Type.Rows().At(1)/8) }
 
 func (d *demand) add(row ir.Dim) {
 	if !slices.Contains(d.rows, row) {
@@ -139,6 +146,9 @@ func demandRows(p *ir.Program, f *ir.Func) error {
 	}
 	for _, v := range slices.Backward(f.Values) {
 		d := n.need[v]
+		if !v.Op.View && len(d.rows) > mostAlone(v) {
+			d.whole, d.rows = true, nil
+		}
 		for _, row := range d.rows {
 			s, ok := oneRow(v, row)
 			if !ok {
@@ -199,10 +209,10 @@ func (n *narrower) selected(v *ir.Value) error {
 	return nil
 }
 
-// whole reports whether all rows of v are computed.
-func (n *narrower) whole(v *ir.Value) bool {
+// alone reports whether row `row` of the old value v is computed alone.
+func (n *narrower) alone(v *ir.Value, row ir.Dim) bool {
 	d := n.need[v]
-	return d == nil || d.whole
+	return d != nil && (!d.whole || v.Op == ir.OpLayerNorm) && slices.Contains(d.rows, row)
 }
 
 // row returns row `row` of the old value v as a value of one row, which gets the name if it does not exist yet.
@@ -222,7 +232,7 @@ func (n *narrower) row(v *ir.Value, row ir.Dim, name string) (*ir.Value, error) 
 	var err error
 	s, ok := oneRow(v, row)
 	switch {
-	case !ok || n.whole(v) && v.Op != ir.OpLayerNorm:
+	case !ok || !n.alone(v, row):
 		w, err = n.emit(ir.OpSelect, name, "", ir.Attrs{ir.DimAttr("row", row)}, v)
 	case v.Op == ir.OpConcat || v.Op == ir.OpRows:
 		for i, a := range v.Args {
