@@ -1,8 +1,10 @@
 package passes
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/multiway-go/multiway/ir"
 )
@@ -11,21 +13,25 @@ import (
 // A fusion is correct because its expansion equals the program, however the pass found it.
 type matcher struct {
 	have map[*ir.Value]*ir.Value // the function's value for each value of the expansion
+
+	// Where a comparison failed: at that depth below the results, the deepest one.
+	depth, failed int
+	want, got     *ir.Value // of the expansion, of the function
 }
 
 // expand returns the result of the expansion of the proposed value v, and a matcher that
-// knows its arguments. ok is false if v does not expand, because the bundle lacks a field
+// knows its arguments. It is an error if v does not expand, because the bundle lacks a field
 // or a shape does not fit.
-func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) {
+func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, err error) {
 	g, err := p.Expand(v)
 	if err != nil {
-		return nil, nil, false
+		return nil, nil, err
 	}
 	m = &matcher{have: map[*ir.Value]*ir.Value{}}
 	for i, x := range g.Params {
 		m.have[x] = v.Args[i]
 	}
-	return g.Results[0], m, true
+	return g.Results[0], m, nil
 }
 
 // match reports whether have, a value of the function, computes want, a value of the
@@ -33,11 +39,11 @@ func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, ok bool) 
 // two arguments of add may be exchanged.
 func (m *matcher) match(want, have *ir.Value) bool {
 	if known, ok := m.have[want]; ok {
-		return known == have
+		return known == have || m.fail(want, have)
 	}
 	if want.Op == nil || want.Op != have.Op || want.Bundle != have.Bundle || len(want.Args) != len(have.Args) ||
 		!slices.Equal(want.Op.Sort(want.Attrs), have.Op.Sort(have.Attrs)) {
-		return false
+		return m.fail(want, have)
 	}
 	before := maps.Clone(m.have)
 	ok := m.matchArgs(want.Args, have.Args)
@@ -49,7 +55,17 @@ func (m *matcher) match(want, have *ir.Value) bool {
 	return ok
 }
 
+// fail notes the values that differ, and returns false.
+func (m *matcher) fail(want, got *ir.Value) bool {
+	if m.want == nil || m.depth > m.failed {
+		m.failed, m.want, m.got = m.depth, want, got
+	}
+	return false
+}
+
 func (m *matcher) matchArgs(want, have []*ir.Value) bool {
+	m.depth++
+	defer func() { m.depth-- }()
 	for i := range want {
 		if !m.match(want[i], have[i]) {
 			return false
@@ -58,9 +74,9 @@ func (m *matcher) matchArgs(want, have []*ir.Value) bool {
 	return true
 }
 
-// private reports whether all values that the fusion removes, which are the matched ones but
-// the roots and the arguments, are read by matched values only.
-func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
+// shared returns the first by name of the values that the fusion would remove, which are the matched ones but
+// the roots and the arguments, and that others than matched values read; nil if there is none.
+func (m *matcher) shared(count map[*ir.Value]int, roots ...*ir.Value) (first *ir.Value) {
 	seen := map[*ir.Value]int{}
 	for want := range m.have {
 		for _, a := range want.Args {
@@ -68,20 +84,26 @@ func (m *matcher) private(count map[*ir.Value]int, roots ...*ir.Value) bool {
 		}
 	}
 	for want, have := range m.have {
-		if want.Op != nil && !slices.Contains(roots, have) && seen[have] != count[have] {
-			return false
+		if want.Op != nil && !slices.Contains(roots, have) && seen[have] != count[have] && (first == nil || have.Name < first.Name) {
+			first = have
 		}
 	}
-	return true
+	return first
 }
 
 // fuse turns root into the fused op, under its own name, if the op's expansion equals root
 // and the values before it. The replaced values are left for prune.
 func (x *fuser) fuse(root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, args ...*ir.Value) bool {
 	v := &ir.Value{Name: root.Name, Op: op, Args: args, Bundle: bundle, Attrs: attrs, Type: root.Type, Offset: -1}
-	result, m, ok := expand(x.p, v)
-	if !ok || !m.match(result, root) || !m.private(x.count, root) {
-		return false
+	result, m, err := expand(x.p, v)
+	switch {
+	case err != nil:
+		return x.refuse(v, "%s does not expand: %v", op.Name, err)
+	case !m.match(result, root):
+		return x.refuse(v, "the expansion has %s, the program %s", line(m.want), line(m.got))
+	}
+	if s := m.shared(x.count, root); s != nil {
+		return x.refuse(v, "%s would vanish, and another value or a result reads it", s.Name)
 	}
 	before := root.Args
 	*root = *v
@@ -89,18 +111,37 @@ func (x *fuser) fuse(root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, a
 	return true
 }
 
+// refuse says why v does not become a part of the program, to who asked for it, and returns false.
+func (x *fuser) refuse(v *ir.Value, format string, args ...any) bool {
+	if x.refused != nil {
+		x.refused(fmt.Sprintf("%s: %s at %s is refused: ", x.f.Name, v.Op.Name, v.Name) + fmt.Sprintf(format, args...))
+	}
+	return false
+}
+
+// line returns the line of v in a program, without its type, or the name of an argument.
+func line(v *ir.Value) string {
+	if v.Op == nil {
+		return v.Name
+	}
+	text, _, _ := strings.Cut(ir.PrintValue(v), " : ")
+	return "`" + strings.Join(strings.Fields(text), " ") + "`"
+}
+
 // fuser fuses values of one function.
 type fuser struct {
-	p     *ir.Program
-	count counts
+	p       *ir.Program
+	f       *ir.Func
+	count   counts
+	refused func(why string) // see Options
 }
 
 // fusing returns the Run function of a pass that calls propose for every value, in order, and
 // prunes the values that fusions replaced.
 func fusing(propose func(x *fuser, v *ir.Value)) func(*ir.Program, Options) error {
-	return func(p *ir.Program, _ Options) error {
+	return func(p *ir.Program, o Options) error {
 		for _, f := range p.Funcs {
-			x := &fuser{p, uses(f)}
+			x := &fuser{p, f, uses(f), o.Refused}
 			for _, v := range f.Values {
 				propose(x, v)
 			}

@@ -19,7 +19,6 @@ import "github.com/multiway-go/multiway/ir"
 var FuseFFN = &Pass{
 	Name:    "fuse-ffn",
 	Needs:   []*Property{Routed},
-	Sets:    []*Property{Fused},
 	Numeric: Exact,
 	Run: fusing(func(x *fuser, v *ir.Value) {
 		if v.Op != ir.OpAdd {

@@ -209,15 +209,15 @@ func propose(e *editor, count map[*ir.Value]int, heads int, parts string, operan
 // propose sets g.qkv and returns true if the op on these operands expands to exactly g's linears.
 func (g *group) propose(p *ir.Program, count map[*ir.Value]int, bundle string, attrs ir.Attrs, x *ir.Value) bool {
 	g.qkv = &ir.Value{Op: ir.OpQKV, Bundle: bundle, Attrs: attrs, Args: []*ir.Value{x}}
-	result, m, ok := expand(p, g.qkv)
-	if !ok {
+	result, m, err := expand(p, g.qkv)
+	if err != nil {
 		return false
 	}
 	parts := []*ir.Value{result}
 	if result.Op == ir.OpHCat {
 		parts = result.Args
 	}
-	return len(parts) == len(g.linears) && m.matchArgs(parts, g.linears) && m.private(count, g.linears...)
+	return len(parts) == len(g.linears) && m.matchArgs(parts, g.linears) && m.shared(count, g.linears...) == nil
 }
 
 // joined emits the groups' qkvs, and their concat if there are several. They are named after

@@ -28,7 +28,6 @@ import (
 // an int8 matrix and a table, which no kernel can read.
 var Narrow = &Pass{
 	Name:    "narrow",
-	Needs:   []*Property{Fused},
 	Numeric: Reduced,
 	Run: func(p *ir.Program, o Options) error {
 		to := narrowed(p, o.Precision)

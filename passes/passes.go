@@ -41,7 +41,7 @@ func (n Numeric) Tolerance() float64 {
 	return [...]float64{1e-9, 1e-4, 1e-1}[n]
 }
 
-// All is the pipeline, in order.
+// All is the pipeline, in order. Where the patterns of two fusions overlap, the larger goes first.
 var All = []*Pass{
 	Route,         // first: in every later pass a value has one expert
 	Prune,         // weights that no function uses are gone before weights are changed
@@ -51,8 +51,8 @@ var All = []*Pass{
 	FuseEmbed,     // independent of the next three
 	FuseState,     // before fuse-qkv, which does not fuse keys and values that have two readers
 	FuseQKV,       // before fuse-attention, whose op takes queries, keys and values as one value
-	FuseAttention, // after this only the feed-forward blocks are primitives
-	FuseFFN,       // the last fusion: it sets Fused
+	FuseAttention, // independent of fuse-ffn
+	FuseFFN,       // before a fusion of two linears with gelu between them, which are a part of its pattern
 	Narrow,        // after all passes that compute with float32 weights
 	Select,        // needs the final ops
 	Pack,          // needs the kernels' layouts
@@ -72,6 +72,8 @@ type Options struct {
 	Upto string
 	// After, if not nil, is called after each pass with the program, which it must not change.
 	After func(pass *Pass, p *ir.Program) error
+	// Refused, if not nil, is called with a line for each fused op that a fusion proposed and that did not equal the program.
+	Refused func(why string)
 }
 
 func (o Options) rows() int {
@@ -137,6 +139,9 @@ func apply(pass *Pass, p *ir.Program, o Options, set *[]*Property) error {
 		if !slices.Contains(*set, need) {
 			return fmt.Errorf("needs a program that is %s", need.Name)
 		}
+	}
+	if refused := o.Refused; refused != nil {
+		o.Refused = func(why string) { refused(pass.Name + ": " + why) }
 	}
 	if err := pass.Run(p, o); err != nil {
 		return err

@@ -3,6 +3,7 @@ package passes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +34,7 @@ func TestCases(t *testing.T) {
 			tol = max(tol, c.Numeric.Tolerance())
 		}
 		t.Run(pass.Name, func(t *testing.T) {
-			irtest.Cases(t, filepath.Join("testdata", pass.Name), func(p *ir.Program) error {
+			irtest.Cases(t, filepath.Join("testdata", pass.Name), func(t *testing.T, p *ir.Program) error {
 				var set []*Property
 				for _, need := range chain[0].Needs {
 					if err := need.Check(p, Options{}); err != nil {
@@ -43,7 +44,7 @@ func TestCases(t *testing.T) {
 				}
 				before := clone(p)
 				for _, c := range chain {
-					o := Options{Rows: rows}
+					o := Options{Rows: rows, Refused: func(why string) { t.Log(why) }}
 					switch c {
 					case Smooth:
 						o.Smooth = smoothings(p)
@@ -112,8 +113,9 @@ func TestModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			simulate(t, p, after["plan"], 64)
-			smooth(t, p, "fuse-ffn", after["fuse-ffn"])
-			for _, f := range after["fuse-ffn"].Funcs {
+			last := fusions()[len(fusions())-1].Name
+			smooth(t, p, last, after[last])
+			for _, f := range after[last].Funcs {
 				for _, v := range f.Values {
 					switch v.Op {
 					case ir.OpLinear, ir.OpAttention, ir.OpGelu, ir.OpAdd, ir.OpAddRows, ir.OpLookup, ir.OpPatches:
@@ -128,6 +130,124 @@ func TestModels(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// fusions are the passes that fuse.
+func fusions() (list []*Pass) {
+	for _, pass := range All {
+		if strings.HasPrefix(pass.Name, "fuse-") {
+			list = append(list, pass)
+		}
+	}
+	return list
+}
+
+// TestFusionsDoNotTakeFromEachOther holds that no fusion makes a part of a larger pattern a fused op before the larger
+// pattern is looked for: whatever one fused op computes without a fusion, one as large computes with it.
+func TestFusionsDoNotTakeFromEachOther(t *testing.T) {
+	// fused runs the passes up to the last fusion, but for one, and returns the number of primitives that the op of each value
+	// stands for, by function and value, and the name of the op.
+	fused := func(t *testing.T, p *ir.Program, but *Pass) (sizes map[string]int, ops map[string]string) {
+		p = clone(p)
+		var set []*Property
+		for _, pass := range All {
+			if pass == Narrow {
+				break
+			}
+			if pass == but {
+				continue
+			}
+			if err := apply(pass, p, Options{}, &set); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sizes, ops = map[string]int{}, map[string]string{}
+		for _, f := range p.Funcs {
+			for _, v := range f.Values {
+				key := f.Name + ": " + v.Name
+				sizes[key], ops[key] = 1, v.Op.Name
+				if v.Op.Fused() {
+					g, err := p.Expand(v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					sizes[key] = len(g.Values)
+				}
+			}
+		}
+		return sizes, ops
+	}
+	files, err := filepath.Glob("../ir/model/testdata/*.ir")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no model programs (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			p := readProgram(t, file)
+			irtest.RandomWeights(p)
+			with, ops := fused(t, p, nil)
+			for _, pass := range fusions() {
+				without, larger := fused(t, p, pass)
+				for _, key := range slices.Sorted(maps.Keys(without)) {
+					if n, ok := with[key]; ok && n < without[key] {
+						t.Errorf("%s is %s, and with %s it is %s: put %[3]s after the pass that makes %[2]s in All of passes.go, since the larger pattern goes first",
+							key, larger[key], pass.Name, ops[key])
+						break
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestRefusals holds that a fused op which does not equal the program is refused with the first difference.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct{ name, kept, first, residual, result, want string }{
+		{"another op", "p", "q", "x", "y, k", "the expansion has `h = linear x, @p.fc1`, the program `h = linear x, @q.fc1`"},
+		{"another argument", "p", "p", "z", "y", "the expansion has z, the program x"},
+		{"another reader", "p", "p", "x", "y, g", "g would vanish, and another value or a result reads it"},
+		{"no such weight", "q", "q", "x", "y", "ffn does not expand: h = linear x, @p.fc1: there is no weight @p.fc1.w; linear needs w b?"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := ir.Parse("f.ir", []byte(`program p
+weight @p.fc1.w f32[8,4]
+weight @q.fc1.w f32[8,4]
+weight @p.fc2.w f32[4,8]
+func f(x: f32[3,4], z: f32[3,4]) {
+  h = linear x, @`+c.first+`.fc1 : f32[3,8]
+  g = gelu h : f32[3,8]
+  o = linear g, @p.fc2 : f32[3,4]
+  y = add `+c.residual+`, o : f32[3,4]
+  k = linear z, @`+c.kept+`.fc1 : f32[3,8]
+  return `+c.result+`
+}
+`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			irtest.RandomWeights(p)
+			var got []string
+			if _, err := Run(p, Options{Upto: FuseFFN.Name, Refused: func(why string) { got = append(got, why) }}); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"fuse-ffn: f: ffn at y is refused: " + c.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestFolders holds that each folder of cases is that of a pass of All.
+func TestFolders(t *testing.T) {
+	folders, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if _, err := Named(f.Name()); err != nil {
+			t.Errorf("testdata/%s: %v; All in passes.go lists the passes", f.Name(), err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/ir"
@@ -19,7 +20,6 @@ import (
 // Select checks that asm's catalogue has all of them. Ops that only move data have the family go.
 var Select = &Pass{
 	Name:    "select",
-	Needs:   []*Property{Fused},
 	Sets:    []*Property{Selected},
 	Numeric: Exact,
 	Run: func(p *ir.Program, _ Options) error {
@@ -33,21 +33,6 @@ var Select = &Pass{
 					return fmt.Errorf("%s: %w", where(f, v), err)
 				}
 				v.Attrs = v.Op.Sort(v.Attrs.With(ir.SymbolAttr("kernel", family)))
-			}
-		}
-		return nil
-	},
-}
-
-// Fused is the property that kernels exist for every op except views.
-var Fused = &Property{
-	Name: "fused",
-	Check: func(p *ir.Program, _ Options) error {
-		for _, f := range p.Funcs {
-			for _, v := range f.Values {
-				if !v.Op.View && v.Op.Kernels == nil {
-					return fmt.Errorf("%s: no kernels compute %s", where(f, v), v.Op.Name)
-				}
 			}
 		}
 		return nil
@@ -78,8 +63,11 @@ var Selected = &Property{
 
 // familyOf returns the kernel family of v. A product's family depends on the type of its first
 // matrix. It is an error if a weight has another type than float32 and is neither the matrix
-// of a linear nor the table of a lookup.
+// of a linear nor the table of a lookup, or if v's op runs only inside fused ops.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
+	if v.Op.Kernels == nil {
+		return "", fmt.Errorf("no kernels compute %s, and no fusion made it a part of a fused op", v.Op.Name)
+	}
 	stored := ir.F32
 	for _, x := range wants(p, f, v) {
 		d := x.w.Type.DType
@@ -98,6 +86,9 @@ func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	first := ""
 	for i, name := range kernels {
 		op := asm.Op(name)
+		if !slices.ContainsFunc(asm.Ops, func(r asm.OpRow) bool { return r.Op == op }) {
+			return "", fmt.Errorf("%s is computed by kernels of op %q, which has no row in asm.Ops", v.Op.Name, name)
+		}
 		family := asm.Kernel{Op: op, DType: op.Row().DTypes[0]}.Family()
 		if op == asm.OpGemm && i == 0 {
 			family = stored.Gemm()

@@ -19,7 +19,7 @@ import (
 func dumpCommand(stdout io.Writer) *cobra.Command {
 	var preset, after string
 	var entries []string
-	var changes, cost bool
+	var changes, cost, verbose bool
 	var text int
 	var names []string
 	for _, p := range passes.All {
@@ -30,7 +30,8 @@ func dumpCommand(stdout io.Writer) *cobra.Command {
 		Short: "Print a model's program at any stage of the compiler",
 		Long: `dump prints the program of a description, a preset, or a program's own text, as
 described or after a pass. The output can be read back: dump PROGRAM.ir prints the
-same bytes. No checkpoint is needed.
+same bytes. No checkpoint is needed. A fusion proposes fused ops where it guesses that they
+fit; --verbose says why proposals were refused.
 
 The passes, in order:
 ` + wrapped(names) + `.`,
@@ -52,6 +53,9 @@ The passes, in order:
 				after = passes.All[len(passes.All)-1].Name
 			}
 			o.Upto = after
+			if verbose {
+				o.Refused = func(why string) { fmt.Fprintln(stdout, "//", why) }
+			}
 			if changes {
 				before := ir.Print(p)
 				last := "described"
@@ -85,6 +89,7 @@ The passes, in order:
 	f.StringSliceVar(&entries, "entry", nil, "entries or functions to show (default: the description's)")
 	f.StringVar(&after, "after", "", "pass to stop after (default: none, the program as described)")
 	f.BoolVar(&changes, "diff", false, "print what each pass changed")
+	f.BoolVar(&verbose, "verbose", false, "print also, as comments, the fused ops that passes proposed in vain, and why")
 	f.BoolVar(&cost, "cost", false, "print FLOPs, bytes and the arena of each function instead")
 	f.IntVar(&text, "text", 0, "text length for --cost (default: the longest)")
 	return c

@@ -21,7 +21,7 @@ const marker = "-- after --\n"
 // Cases runs every file dir/*.ir: parse and verify, rewrite with run, verify,
 // compare float64 results within tol (see Equivalent), compare the text with the
 // after section, and parse the text back. A folder without cases fails.
-func Cases(t *testing.T, dir string, run func(*ir.Program) error, tol float64) {
+func Cases(t *testing.T, dir string, run func(*testing.T, *ir.Program) error, tol float64) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.ir"))
 	if err != nil || len(files) == 0 {
@@ -33,7 +33,7 @@ func Cases(t *testing.T, dir string, run func(*ir.Program) error, tol float64) {
 	}
 }
 
-func runCase(t *testing.T, file string, run func(*ir.Program) error, tol float64) {
+func runCase(t *testing.T, file string, run func(*testing.T, *ir.Program) error, tol float64) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func runCase(t *testing.T, file string, run func(*ir.Program) error, tol float64
 	input, want, found := bytes.Cut(text, []byte(marker))
 	before := parse(t, file, input)
 	after := parse(t, file, input)
-	if err := run(after); err != nil {
+	if err := run(t, after); err != nil {
 		t.Fatalf("run: %v", err)
 	}
 	if err := ir.Verify(after); err != nil {

@@ -140,7 +140,7 @@ func f(ids: i32[T]) segments a=T {
 		t.Fatal(err)
 	}
 	runs := 0
-	irtest.Cases(t, dir, func(p *ir.Program) error {
+	irtest.Cases(t, dir, func(_ *testing.T, p *ir.Program) error {
 		runs++
 		p.Funcs[0].Values[1].Bundle = "q.a"
 		p.Weights = append(p.Weights[:1:1], p.Weights[2])

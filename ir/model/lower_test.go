@@ -65,6 +65,10 @@ var printed = []struct {
 	{"cnclip", towers("cnclip", "cnclip_hf", 6), Options{}},
 	{"cnclip_own", towers("cnclip", "cnclip", 6), Options{}},
 	{"xlmrclip", towers("xlmrclip", "", 6), Options{}},
+	{"vlmo", &Description{
+		Name: "tiny", Family: "vlmo", Tasks: []Task{{Name: "vqa", Classes: 3}},
+		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 2, VLLayers: 1, Image: 6, Patch: 2, Vocab: 11, Positions: 7, Reach: 5, Scale: true},
+	}, Options{Entries: []string{"vision", "pair_vqa"}}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16
