@@ -108,7 +108,7 @@ func alike(n int, norms Norms) []LayerRange {
 
 // contrast is a structure of two towers whose checkpoint has one of the layouts.
 func contrast(layout string, vision, language Modality, see, read Tower) Structure {
-	return Structure{Modalities: []Modality{vision, language}, Towers: []Tower{see, read}, Keys: Keys{Code: Contrast, Layout: layout}}
+	return Structure{Modalities: []Modality{vision, language}, Towers: []Tower{see, read}, Similarity: Similarity{Score: Softmax}, Keys: Keys{Code: Contrast, Layout: layout}}
 }
 
 // The rows that several layouts have.

@@ -112,13 +112,13 @@ var badDescriptions = []struct {
 	{"indented far", "  - retrieval", strings.Repeat(" ", 100) + "- retrieval", "m.yaml:8:101: this line begins at column 101; want at most 64: indent by two spaces"},
 
 	// Fields and types.
-	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, layout, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
-	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, layout, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
+	{"a list", emoji, "- model: 1\n", "m.yaml:1:1: the description: got a list, want a mapping of model, name, preset, family, sizes, layout, modalities, layers, towers, similarity, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
+	{"a word", emoji, "beit3", "m.yaml:1:1: the description: got \"beit3\", want a mapping of model, name, preset, family, sizes, layout, modalities, layers, towers, similarity, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
 	{"no version", "model: 1\n", "", "m.yaml:1:1: the schema version is missing; add the line `model: 1`"},
 	{"other version", "model: 1", "model: 2", "m.yaml:1:8: model: got the number 2, want 1, the schema version that this multiway reads"},
 	{"version as text", "model: 1", "model: \"1\"", "m.yaml:1:8: model: got \"1\", want 1, the schema version that this multiway reads"},
 	{"unknown field", "tokenizer:", "tokeniser:", "m.yaml:6:1: unknown field \"tokeniser\"; did you mean tokenizer?"},
-	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, layout, modalities, layers, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
+	{"unknown far field", "tokenizer:", "colour:", "m.yaml:6:1: unknown field \"colour\"; want one of model, name, preset, family, sizes, layout, modalities, layers, towers, similarity, final, keys, checkpoint, interpolate, seed, tokenizer, tasks, entries, limits, preprocess, decoders, precision, cosine, samples, tune, smooth"},
 	{"unknown inner field", "ffn: 512", "ffn_dim: 512", "m.yaml:4:29: unknown field \"sizes.ffn_dim\"; did you mean sizes.ffn or sizes.dim?"},
 	{"number as field", "name: emoji", "5: emoji", "m.yaml:2:1: got the number 5 as a field name, want a word"},
 	{"twice", "name: emoji", "name: emoji\nname: joy", "m.yaml:3:1: name is given twice, first in line 2; remove one"},

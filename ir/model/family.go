@@ -135,7 +135,7 @@ func (d *Description) completeFamily() *problem {
 		}
 		d.Family = p.Family
 	}
-	if d.Long.Modalities != nil || d.Long.Layers != nil {
+	if d.Long.Modalities != nil || d.Long.Layers != nil || d.Long.Towers != nil {
 		if d.Family != "" {
 			what := "family"
 			if d.Preset != "" {
@@ -148,7 +148,7 @@ func (d *Description) completeFamily() *problem {
 	for _, f := range []struct {
 		name  string
 		given bool
-	}{{"final", d.Long.Final != ""}, {"keys", d.Long.Keys.Prefix != "" || d.Long.Keys.Experts != nil}} {
+	}{{"final", d.Long.Final != ""}, {"similarity", d.Long.Similarity != Similarity{}}, {"keys", d.Long.Keys.Prefix != "" || d.Long.Keys.Experts != nil}} {
 		if f.given {
 			return wrong(f.name, " goes with modalities and layers; remove it")
 		}

@@ -172,6 +172,12 @@ func (c *decoder) fields(d *Description) []field {
 			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in the order of their rows; one may be of tokens", maxModalities), without: "the family's"},
 		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: pooled}]", &d.Long.Layers, c.layers),
 			doc: "in place of a family: whose weights the layers use, in rows that follow each other from layer 0", without: "the family's"},
+		{name: "towers", value: mappings(c, "[{name: vision, dim: 768, heads: 12, layers: [{range: 0..12, attn: shared, ffn: shared, norms: pre}]}]", &d.Long.Towers, c.tower),
+			doc: "in place of layers, of models whose modalities go through layers of their own and meet as embeddings", without: "one tower of all modalities"},
+		{name: "similarity", value: c.mapping([]field{
+			{name: "bias", value: c.flag(func(v bool) { d.Long.Similarity.Bias = v }), doc: "whether the checkpoint has a number that is added to scores", def: "false", example: "similarity: {bias: true}"},
+			{name: "score", value: word(c, "kind of score", &d.Long.Similarity.Score, Softmax, Sigmoid), doc: "what makes probabilities of scores: softmax over all, or sigmoid of each for itself", def: string(Softmax), example: "similarity: {score: sigmoid}"},
+		}), doc: "with towers: how the cosine of two embeddings becomes a score", without: "multiplied by the checkpoint's number, softmax", example: "similarity: {bias: true, score: sigmoid}"},
 		{name: "final", value: word(c, "sharing", &d.Long.Final, Shared, Pooled),
 			doc:     "with layers: whether modalities share the norm after the last one",
 			without: "as attn of the last layers", example: "final: pooled"},
@@ -468,13 +474,61 @@ func (c *decoder) modality(m *Modality) []field {
 		{name: "channels", value: c.whole(&m.Channels, 1, maxChannels), doc: patch + "numbers a pixel", def: strconv.Itoa(defaultChannels), example: in("channels: 3")},
 		{name: "vocab", value: c.whole(&m.Vocab, 1, maxVocab), doc: token + "rows of the table of ids", without: "must be given with token", example: in("vocab: 64010")},
 		{name: "positions", value: c.whole(&m.Positions, 1, maxPositions),
-			doc: token + "rows of the checkpoint's table of positions, two of them unused", def: strconv.Itoa(defaultPositions), example: in("positions: 1024")},
+			doc: token + "rows of the checkpoint's table of positions", def: strconv.Itoa(defaultPositions), example: in("positions: 1024")},
+		{name: "unused", value: c.whole(&m.Unused, 0, maxPositions), doc: "rows at the start of the checkpoint's table of positions that are never read",
+			without: "0; 2 in the layout of BEiT-3", example: in("unused: 2")},
+		{name: "norm", value: c.between(&m.Norm, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
+			doc: "epsilon of a norm after the embedding", without: "there is no such norm", example: in("norm: 1.0e-5")},
+		{name: "class", value: c.flag(func(v bool) { m.Classless = !v }), doc: patch + "whether a class row stands before the patches", def: "true", example: in("class: false")},
+		{name: "bias", value: c.flag(func(v bool) { m.Unbiased = !v }), doc: patch + "whether the convolution has a bias", def: "true", example: in("bias: false")},
+		{name: "rows", value: c.whole(&m.Rows, 1, maxPositions), doc: token + "every text is padded to as many ids, all of which count", without: "a text is as long as it is", example: in("rows: 64")},
+	}
+}
+
+// tower is a row of towers.
+func (c *decoder) tower(t *Tower) []field {
+	in := func(item string) string { return "towers: [{" + item + "}]" }
+	p := &t.Pool
+	return []field{
+		{name: "name", value: c.text(&t.Name), doc: "a word for it", without: "must be given", example: in("name: vision")},
+		{name: "among", value: c.list("[vision]", func(n *node, path string) { t.Among = append(t.Among, c.words(n, path)) }),
+			doc: "its modalities, in the order of their rows", without: "the one that is called like it", example: in("among: [vision]")},
+		{name: "dim", value: c.whole(&t.Dim, 1, 1<<16), doc: "width of a row", without: "must be given", example: in("dim: 768")},
+		{name: "heads", value: c.whole(&t.Heads, 1, 1<<12), doc: "attention heads, a divisor of dim", without: "must be given", example: in("heads: 12")},
+		{name: "ffn", value: c.whole(&t.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times dim", example: in("ffn: 3072")},
+		{name: "eps", value: c.between(&t.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
+			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", example: in("eps: 1.0e-6")},
+		{name: "act", value: word(c, "activation", &t.Act, activations()...), doc: "activation of the feed-forward blocks", def: ir.Activations[0].Name, example: in("act: quick_gelu")},
+		{name: "causal", value: c.flag(func(v bool) { t.Causal = v }), doc: "whether a row sees itself and those before it only", def: "false", example: in("causal: true")},
+		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: shared, norms: pre}]", &t.Layers, func(r *LayerRange) []field {
+			return c.layersIn(r, func(item string) string { return in("layers: [{" + item + "}]") })
+		}),
+			doc: "its layers, as those at the top", without: "must be given", example: in("layers: [{range: 0..12, attn: shared, ffn: shared, norms: pre}]")},
+		{name: "final", value: word(c, "sharing", &t.Final, Shared, Pooled),
+			doc: "whether modalities share the norm after the last layer", without: "as attn of the last layers; no norm where they have norms: post", example: in("final: shared")},
+		{name: "pool", value: c.mapping([]field{
+			{name: "row", value: word(c, "way to pool", &p.Row, PoolFirst, PoolLast, PoolMean, PoolMap),
+				doc: "first row, last row, mean of the rows without a class row, or map: a learned query that attends to all rows", without: "must be given", example: in("pool: {row: first}")},
+			{name: "norm", value: word(c, "place of the norm", &p.Norm, NormBefore, NormAfter),
+				doc: "whether the norm after the last layer is before or after pooling", def: string(NormBefore), without: "none where layers have norms: post", example: in("pool: {norm: after}")},
+			{name: "dim", value: c.whole(&p.Dim, 1, 1<<16), doc: "width of the embedding", without: "must be given; with direct the tower's", example: in("pool: {dim: 512}")},
+			{name: "direct", value: c.flag(func(v bool) { p.Direct = v }), doc: "whether the pooled row is the embedding, without a projection", def: "false", example: in("pool: {direct: true}")},
+			{name: "hidden", value: c.whole(&p.Hidden, 1, 1<<18), doc: "width between two layers of the projection", without: "it is one layer", example: in("pool: {hidden: 640}")},
+			{name: "bias", value: c.flag(func(v bool) { p.Bias = v }), doc: "whether the projection has a bias", def: "false", example: in("pool: {bias: true}")},
+			{name: "heads", value: c.whole(&p.Heads, 1, 1<<12), doc: "heads of map", without: "the tower's", example: in("pool: {row: map, heads: 12}")},
+			{name: "ffn", value: c.whole(&p.FFN, 1, 1<<18), doc: "width of map's feed-forward block", without: "the tower's", example: in("pool: {row: map, ffn: 3072}")},
+		}), doc: "how its rows become its embedding", without: "it has none", example: in("pool: {row: first, norm: after, dim: 512}")},
 	}
 }
 
 // layers is a row of layers.
 func (c *decoder) layers(r *LayerRange) []field {
-	const joint = "layers: [{ffn: joint, experts: {vl: [vision, language]}}]"
+	return c.layersIn(r, func(item string) string { return "layers: [{" + item + "}]" })
+}
+
+// layersIn is a row of layers whose examples in writes.
+func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
+	joint := in("ffn: joint, experts: {vl: [vision, language]}")
 	experts := c.open("{vl: [vision, language]}", []field{{name: "EXPERT", value: value{kind: "list", any: func(key string, n *node, path string) {
 		e := Expert{Name: key}
 		c.each(n, path, "[vision, language]", func(n *node, path string) { e.Modalities = append(e.Modalities, c.words(n, path)) })
@@ -496,13 +550,13 @@ func (c *decoder) layers(r *LayerRange) []field {
 			if r.From, r.To, ok = span(n); !ok {
 				c.fail(n, "%s: got %s, want FROM..TO, such as 0..12 for the first twelve layers", path, n)
 			}
-		}}, doc: "the layers from FROM to TO-1", without: "must be given", example: "layers: [{range: 0..12}]"},
+		}}, doc: "the layers from FROM to TO-1", without: "must be given", example: in("range: 0..12")},
 		{name: "attn", value: half(&r.Attn),
 			doc:     "whose weights attention has: shared by all modalities; pooled, one expert a modality; joint, pooled and more experts for sequences of several",
-			without: "must be given", example: "layers: [{attn: shared}]"},
-		{name: "ffn", value: half(&r.FFN), doc: "the same of the feed-forward block", without: "must be given", example: "layers: [{ffn: pooled}]"},
-		{name: "norms", value: word(c, "kind of norms", &r.Norms, Pre, Sub),
-			doc: "pre: one before each half; sub: and one inside it, as in BEiT-3", def: string(Sub), example: "layers: [{norms: pre}]"},
+			without: "must be given", example: in("attn: shared")},
+		{name: "ffn", value: half(&r.FFN), doc: "the same of the feed-forward block", without: "must be given", example: in("ffn: pooled")},
+		{name: "norms", value: word(c, "kind of norms", &r.Norms, Pre, Sub, Post),
+			doc: "pre: one before each half; sub: and one inside it, as in BEiT-3; post: one after it, as in BERT", def: string(Sub), example: in("norms: pre")},
 		{name: "experts", value: experts, doc: "with joint: the name of the expert for all sequences of several modalities, or experts and what they are for",
 			without: "one called joint", example: joint},
 	}

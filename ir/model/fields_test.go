@@ -14,6 +14,9 @@ var fieldBases = []string{
 	"{model: 1, family: vlmo, sizes: {dim: 768, heads: 12, layers: 12, image: 384, patch: 16, vocab: 30522}, tasks: [retrieval]}",
 	"{model: 1, sizes: {dim: 64, heads: 4}, modalities: [{name: vision, embedder: patch, size: 32, patch: 8}, {name: language, embedder: token, vocab: 300}], layers: [{range: 0..2, attn: joint, ffn: pooled}]}",
 	"{model: 1, family: clip, sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 32, vocab: 49408, embed: 512, text: {dim: 512, heads: 8, layers: 12}}, tasks: [retrieval]}",
+	"{model: 1, layout: clip_hf, modalities: [{name: vision, embedder: patch, size: 32, patch: 8}, {name: language, embedder: token, vocab: 300}], " +
+		"towers: [{name: vision, dim: 768, heads: 12, layers: [{range: 0..2, attn: shared, ffn: shared}], pool: {row: map, dim: 768}}, " +
+		"{name: language, dim: 64, heads: 4, layers: [{range: 0..2, attn: shared, ffn: shared}], pool: {row: last, dim: 768}}], tasks: [retrieval]}",
 	"{model: 1}",
 }
 

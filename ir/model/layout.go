@@ -188,7 +188,7 @@ func (t *trunk) reader() *reader {
 		t:     t,
 		words: map[string]string{"p": t.keys.Prefix},
 		sizes: map[string]int{},
-		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "logit_bias": t.keys.Bias},
+		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "logit_bias": t.similarity.Bias},
 	}
 	r.enter(&t.towers[0])
 	for _, m := range t.modalities {

@@ -9,7 +9,7 @@ func siglip(s *Sizes) Structure {
 	language.Rows = s.Positions
 	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Dim, Bias: true}
 	t := contrast("siglip_hf", vision, language, see, read)
-	t.Keys.Bias = true
+	t.Similarity = Similarity{Bias: true, Score: Sigmoid}
 	return t
 }
 

@@ -102,8 +102,12 @@ func (d *Description) completeSizes() *problem {
 			}
 		}
 	}
-	if p := d.completeTowers(); p != nil {
+	if p := d.completeTextSizes(); p != nil {
 		return p
+	}
+	if d.Long.Towers != nil { // which were checked, and have their sizes
+		first := d.Long.Towers[0]
+		s.Dim, s.Heads, s.FFN, s.Eps, s.Layers = first.Dim, first.Heads, first.FFN, first.Eps, first.Layers[len(first.Layers)-1].To
 	}
 	for _, r := range sizeTable {
 		v := r.get(s)
@@ -167,8 +171,8 @@ func (d *Description) completeSizes() *problem {
 	return nil
 }
 
-// completeTowers fills in and checks what only families with a tower for texts have.
-func (d *Description) completeTowers() *problem {
+// completeTextSizes fills in and checks what only families with a tower for texts have.
+func (d *Description) completeTextSizes() *problem {
 	s := &d.Sizes
 	row := familyNamed(d.Family)
 	if row == nil || row.text == "" {

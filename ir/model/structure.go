@@ -17,8 +17,25 @@ type Structure struct {
 	Modalities []Modality
 	Tower              // the tower of all modalities, where there are no Towers; its sizes are the description's
 	Towers     []Tower // each of some modalities: no sequence has modalities of two
+	Similarity Similarity
 	Keys       Keys
 }
+
+// Similarity says how the cosine of two embeddings becomes a score: it is multiplied by the exponential of a number of the
+// checkpoint first.
+type Similarity struct {
+	Bias  bool  // a number of the checkpoint is added then
+	Score Score // what is made of the scores of one input with several others
+}
+
+// Score says how scores become probabilities.
+type Score string
+
+// The kinds of scores.
+const (
+	Softmax Score = "softmax" // of all others together: they sum to 1
+	Sigmoid Score = "sigmoid" // of each for itself
+)
 
 // Tower is the layers that the rows of some modalities go through, and what is made of the rows then.
 type Tower struct {
@@ -193,7 +210,6 @@ const (
 type Keys struct {
 	Code    Code
 	Layout  string            // the table of its tensors; "" = the first of the code
-	Bias    bool              // a number is added to cosines
 	Prefix  string            // of the trunk's tensors, such as "beit3."
 	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
 	Mask    bool              // the checkpoint has the mask row of pretraining
@@ -426,30 +442,38 @@ func (d *Description) completeLong() *problem {
 			return wrong(path+".embedder", " is missing; add it: %s or %s", Patch, Token)
 		}
 	}
-	if p := d.completeLayers(claim); p != nil {
+	if l.Towers != nil {
+		if p := d.completeTowers(claim); p != nil {
+			return p
+		}
+		return d.completeKeys()
+	}
+	if l.Similarity != (Similarity{}) {
+		return wrong("similarity", " goes with towers; remove it")
+	}
+	n, p := d.completeLayers(&l.Tower, "", claim)
+	if p != nil {
 		return p
 	}
-	if l.Final == "" {
-		l.Final = l.Layers[len(l.Layers)-1].Attn
-		if l.Final == Joint {
-			l.Final = Pooled
-		}
+	if d.Sizes.Layers != 0 && d.Sizes.Layers != n {
+		return wrong("sizes.layers", " is %d, but the rows of layers end at %d; leave sizes.layers out", d.Sizes.Layers, n)
 	}
+	d.Sizes.Layers = n
 	return d.completeKeys()
 }
 
-// completeLayers checks the rows of layers.
-func (d *Description) completeLayers(claim func(name, path string) *problem) *problem {
-	l := &d.Long
+// completeLayers checks the rows of a tower's layers, whose fields' paths begin with above, fills in their defaults and that
+// of the norm after them, and returns the number of layers.
+func (d *Description) completeLayers(l *Tower, above string, claim func(name, path string) *problem) (int, *problem) {
 	if len(l.Layers) == 0 {
-		return wrong("layers", " is missing; add rows such as {range: 0..%d, attn: shared, ffn: pooled}", max(d.Sizes.Layers, 12))
+		return 0, wrong(above+"layers", " is missing; add rows such as {range: 0..%d, attn: shared, ffn: pooled}", max(d.Sizes.Layers, 12))
 	}
 	l.Layers = slices.Clone(l.Layers)
 	next := 0
 	for i := range l.Layers {
-		r, path := &l.Layers[i], fmt.Sprintf("layers[%d]", i)
+		r, path := &l.Layers[i], fmt.Sprintf("%slayers[%d]", above, i)
 		if r.From != next || r.To <= r.From || r.To > maxLayers {
-			return wrong(path+".range", " is %d..%d, want %d..N with N from %d to %d: rows follow each other, and N itself is not in the row", r.From, r.To, next, next+1, maxLayers)
+			return 0, wrong(path+".range", " is %d..%d, want %d..N with N from %d to %d: rows follow each other, and N itself is not in the row", r.From, r.To, next, next+1, maxLayers)
 		}
 		next = r.To
 		for _, h := range []struct {
@@ -457,7 +481,7 @@ func (d *Description) completeLayers(claim func(name, path string) *problem) *pr
 			s    Sharing
 		}{{"attn", r.Attn}, {"ffn", r.FFN}} {
 			if h.s == "" {
-				return wrong(path+"."+h.name, " is missing; add it: %s, %s or %s", Shared, Pooled, Joint)
+				return 0, wrong(path+"."+h.name, " is missing; add it: %s, %s or %s", Shared, Pooled, Joint)
 			}
 		}
 		if r.Norms == "" {
@@ -465,7 +489,7 @@ func (d *Description) completeLayers(claim func(name, path string) *problem) *pr
 		}
 		if r.Attn != Joint && r.FFN != Joint {
 			if r.Experts != nil {
-				return wrong(path+".experts", " is given, but neither half is joint; remove it or write `ffn: joint`")
+				return 0, wrong(path+".experts", " is given, but neither half is joint; remove it or write `ffn: joint`")
 			}
 			continue
 		}
@@ -473,14 +497,15 @@ func (d *Description) completeLayers(claim func(name, path string) *problem) *pr
 			r.Experts = []Expert{{Name: "joint"}}
 		}
 		if p := d.checkExperts(r, path+".experts", claim); p != nil {
-			return p
+			return 0, p
 		}
 	}
-	if d.Sizes.Layers != 0 && d.Sizes.Layers != next {
-		return wrong("sizes.layers", " is %d, but the rows of layers end at %d; leave sizes.layers out", d.Sizes.Layers, next)
+	if last := l.Layers[len(l.Layers)-1]; l.Final == "" && last.Norms != Post {
+		if l.Final = last.Attn; l.Final == Joint {
+			l.Final = Pooled
+		}
 	}
-	d.Sizes.Layers = next
-	return nil
+	return next, nil
 }
 
 func (d *Description) checkExperts(r *LayerRange, path string, claim func(name, path string) *problem) *problem {

@@ -177,7 +177,7 @@ func TestLongFormErrors(t *testing.T) {
 		{"backwards", "1..3", "1..1", "11:6: layers[1].range is 1..1, want 1..N with N from 2 to 512: rows follow each other, and N itself is not in the row"},
 		{"no attention", "attn: pooled, ", "", "10:6: layers[0].attn is missing; add it: shared, pooled or joint"},
 		{"unknown sharing", "ffn: pooled", "ffn: pool", `10:38: layers[0].ffn: unknown sharing "pool"; did you mean pooled?`},
-		{"unknown norms", "norms: pre", "norms: post", `10:53: layers[0].norms: unknown kind of norms "post"; want one of pre, sub`},
+		{"unknown norms", "norms: pre", "norms: inner", `10:53: layers[0].norms: unknown kind of norms "inner"; want one of pre, sub, post`},
 		{"experts of none", "norms: pre", "experts: vl", "10:46: layers[0].experts is given, but neither half is joint; remove it or write `ffn: joint`"},
 		{"an expert of one", "vl: [vision, language]", "vl: [vision]", "11:45: layers[1].experts.vl is [vision], want two or more different modalities"},
 		{"an expert of the same", "vl: [vision, language]", "vl: [vision, vision]", "11:45: layers[1].experts.vl is [vision, vision], want two or more different modalities"},

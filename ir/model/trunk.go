@@ -14,6 +14,7 @@ type trunk struct {
 	towers     []tower
 	modalities []modality // of all towers, in sequence order
 	keys       Keys
+	similarity Similarity
 	norm       bool // the checkpoint has the norm after the last layer
 	text       int  // rows of the longest text
 	resize     bool // position tables of images may be resized
@@ -137,7 +138,7 @@ func (e *entry) expert(r LayerRange) string {
 // trunk expands the description. It must be complete.
 func (d *Description) trunk() *trunk {
 	s := d.Structure()
-	t := &trunk{keys: s.Keys, resize: d.Interpolate, text: d.Limits.Text, state: &stateDict{weights: map[string]*slot{}}}
+	t := &trunk{keys: s.Keys, similarity: s.Similarity, resize: d.Interpolate, text: d.Limits.Text, state: &stateDict{weights: map[string]*slot{}}}
 	t.modalities = s.modalities()
 	for _, w := range s.towers() {
 		x := tower{Tower: w}
