@@ -1,7 +1,6 @@
 package asm
 
-// What OpIDCT multiplies by: the numbers of libjpeg's accurate transform, in 13 bits after the point. IDCT0298 stands for
-// 0.298 and so on.
+// The factors of OpIDCT, as in libjpeg's accurate transform: fixed point with 13 fractional bits. IDCT0298 is 0.298 and so on.
 const (
 	IDCT0298 = 2446
 	IDCT0390 = 3196

@@ -5,23 +5,22 @@ import (
 	"math"
 )
 
-// MaxInt8 is the largest weight of a product of bytes, of either sign: -128 has no opposite in a byte.
+// MaxInt8 is the largest absolute value of an int8 weight: -128 is not used, since kernels negate weights.
 const MaxInt8 = 127
 
-// int8Tail is the bytes that follow a panel's values: for its 16 columns the scale, the compensation and the scaled sum.
+// int8Tail is the size, in bytes, of a panel's tail: the scale, the compensation and the scaled sum of its 16 columns.
 const int8Tail = Panel * (4 + 4 + 4)
 
-// Int8Scale returns the scale of a row of weights: values are integers of at most MaxInt8 times it. It is 0 for a row of
-// zeros.
+// Int8Scale returns the quantisation scale of a row of weights: the largest absolute value over MaxInt8.
 func Int8Scale(row []float32) float32 {
-	m := uint32(0) // numbers without their sign are ordered as their bits are
+	m := uint32(0) // the bits of non-negative floats have the order of the floats
 	for _, v := range row {
 		m = max(m, math.Float32bits(v)&^(1<<31))
 	}
 	return math.Float32frombits(m) / MaxInt8
 }
 
-// ToInt8 is v over the scale, rounded to nearest, ties to even, and at most MaxInt8 of either sign.
+// ToInt8 quantises v: v/scale rounded to nearest, ties to even, clamped to ±MaxInt8; 0 if the scale is 0.
 func ToInt8(v, scale float32) int8 {
 	if scale == 0 {
 		return 0
@@ -29,7 +28,7 @@ func ToInt8(v, scale float32) int8 {
 	return int8(max(-MaxInt8, min(MaxInt8, math.RoundToEven(float64(v)/float64(scale)))))
 }
 
-// PackTable packs a table of rows of k values as RowsLayout says.
+// PackTable quantises a table with rows of k values and packs it in RowsLayout.
 func PackTable(src []float32, k int) []byte {
 	n := len(src) / k
 	out := make([]byte, (len(src)+3)/4*4, (len(src)+3)/4*4+4*n)
@@ -44,12 +43,12 @@ func PackTable(src []float32, k int) []byte {
 	return out
 }
 
-// Int8Size is the size in bytes of what PackInt8 returns.
+// Int8Size returns the size of the layout's int8 panels, in bytes.
 func (l Layout) Int8Size() int { return l.Panels() * (Panel*l.Deep + int8Tail) }
 
-// PackInt8 packs a weight as bytes: panels [Deep/4][16][4], Deep in whole fours, each followed by the scales of
-// its columns (float32), -128 times their sums (int32), and their sums times the scales (float32), little-endian. Activations
-// are stored with 128 added.
+// PackInt8 quantises weights and packs them as int8 panels [Deep/4][16][4]; Deep is a multiple of 4. Each panel ends with a
+// tail, little-endian: 16 column scales (float32), 16 compensations for activations with zero point 128, which are -128 times
+// the column's sum (int32), and 16 column sums times the scale (float32).
 func (l Layout) PackInt8(src ...[]float32) []byte {
 	out := make([]byte, 0, l.Int8Size())
 	values := Panel * l.Deep

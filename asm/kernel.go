@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Kernel is a row of the catalogue. Two kernels are the same if their fields are.
+// Kernel is a row of the catalogue. Kernels are equal if their fields are.
 type Kernel struct {
 	Op     Op
 	DType  string // element type, "" for measuring kernels
@@ -14,8 +14,9 @@ type Kernel struct {
 	ISA    ISA
 }
 
-// Family is what select knows of a kernel: op and element type, whatever the CPU. The type stands for an end of the op's name
-// that it begins with, as in gemm_i8, and comes at once behind f32x: gemm_f32xf16 multiplies float32 by f16.
+// Family is op and element type, without the level; the select pass chooses families. Where the type begins with the last part
+// of the op's name, it replaces that part: gemm_bf16 of bf16dot is gemm_bf16dot. It directly follows an op that ends in _f32x:
+// gemm_f32xf16 multiplies float32 by f16.
 func (k Kernel) Family() string {
 	op := string(k.Op)
 	if k.DType == "" || strings.HasSuffix(op, "_f32x") {
@@ -27,7 +28,7 @@ func (k Kernel) Family() string {
 	return op + "_" + k.DType
 }
 
-// Name is the kernel's Go symbol, its benchmark's name, and what errors call it: gemm_f32_6x16_avx2.
+// Name is the kernel's Go symbol, its benchmark's name and its name in errors, such as gemm_f32_6x16_avx2.
 func (k Kernel) Name() string {
 	var b strings.Builder
 	b.WriteString(k.Family())
@@ -106,7 +107,7 @@ func Best(family string, isa ISA) []Kernel {
 	}
 }
 
-// Writable reports the first of the kernels that no emitter of the architecture (GOARCH) writes.
+// Writable returns an error if the emitter of the architecture (GOARCH) cannot write one of the kernels.
 func Writable(arch string, kernels []Kernel) error {
 	for _, k := range kernels {
 		if l, _ := k.ISA.Level(); l.Arch != arch || !slices.Contains(Catalogue, k) {
@@ -116,8 +117,8 @@ func Writable(arch string, kernels []Kernel) error {
 	return nil
 }
 
-// Permit reports the first of the instruction sets, those beyond the architecture's baseline, that the kernel's level does
-// not have.
+// Permit returns an error if the kernel's level does not have one of the instruction sets. needs lists those beyond the
+// architecture's baseline.
 func (k Kernel) Permit(needs []string) error {
 	for _, need := range needs {
 		if !slices.Contains(k.ISA.Allowed(), need) {

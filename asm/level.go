@@ -21,8 +21,8 @@ type Level struct {
 	Base     ISA         // the level it includes, whose kernels fill its gaps; "" for generic
 	Arch     string      // GOARCH; "" for any
 	Vector   int         // floats in a vector register, 1 for generic
-	Features []string    // instruction sets, in the emitter's words, that it adds to its base's; codegen/rt asks the CPU for them
-	Ops      []Op        // the ops it has kernels of its own for; nil: all of its architecture
+	Features []string    // instruction sets that it adds to its base, by the emitter's names; codegen/rt/kernel asks the CPU for them
+	Ops      []Op        // the ops that it has its own kernels for; nil: all of its architecture
 	Tile     Tile        // the largest tile
 	Tiles    map[Op]Tile // of the ops that differ
 }
@@ -30,8 +30,7 @@ type Level struct {
 // Tile is a block of C that a kernel of a tiled op computes.
 type Tile struct{ MR, NR int }
 
-// Levels holds every level, each after its base. It is the only place that says what a level is: codegen writes the table by
-// which codegen/rt chooses one.
+// Levels holds every level, each after its base. The table by which codegen/rt/kernel chooses a level is generated from it.
 var Levels = []Level{
 	{
 		ISA: Generic, Vector: 1,
@@ -64,7 +63,7 @@ var Levels = []Level{
 	},
 }
 
-// Only returns the family of the products that are all the level adds, or "" if it adds anything else.
+// Only returns the family of a level that adds nothing but tiles of one matrix product, otherwise "".
 func (l Level) Only() string {
 	if len(l.Ops) != 1 || !l.Ops[0].Row().Tiled {
 		return ""

@@ -40,26 +40,26 @@ const (
 // OpRow is everything the emitters, the generated packages and the tester need to know about an op.
 type OpRow struct {
 	Op        Op
-	DTypes    []string // element types in the names of its kernels, one kernel for each; none when it has none
-	Tiled     bool     // one kernel for each number of rows 1..MR, see tiled; otherwise the number of rows is an argument
-	Home      string   // the package of codegen/rt that has its kernels, and what stands in for them; "": packages of models use them, and there is a twin
-	Arch      string   // the only architecture that has kernels of it; "" any
-	Type      string   // what codegen/rt calls the signature; "" where models do not call the kernels
-	Signature string   // Go type of every kernel of this op; no parameter may be named g, which is a register to Go's assembler
-	Doc       string   // contract, one sentence a line
+	DTypes    []string // element types, one kernel for each; nil: one kernel without a type
+	Tiled     bool     // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
+	Home      string   // the package of codegen/rt that has its kernels and a Go function for other CPUs; "": models use it, and it has a twin
+	Arch      string   // the only architecture with kernels for it; "": any
+	Type      string   // name of the signature in codegen/rt/kernel; "": models do not use the op
+	Signature string   // Go type of the op's kernels; no parameter may be named g, which is a register in Go's assembler
+	Doc       string   // what the kernels compute and require, as lines
 }
 
-// tiled is what the kernels of all tiled ops have in common.
+// tiled is the part of the contract that all tiled ops share.
 const tiled = `The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.`
 
-// The signatures that several ops have.
+// Signatures that several ops share.
 const (
 	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)"
 	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)"
 	normQuantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)"
 )
 
-// Ops holds one row for each op, in the order of the catalogue. Ops of one Type have one signature.
+// Ops holds one row for each op, in the order of the catalogue. Ops with the same Type have the same Signature.
 var Ops = []OpRow{
 	{
 		Op: OpGemm, DTypes: []string{"f32"}, Tiled: true,
@@ -222,7 +222,7 @@ at least 8.`,
 	},
 }
 
-// Row returns the op's row. It panics on an op that has none, which only a mistake in this package can cause.
+// Row returns the op's row in Ops. It panics if there is none, which only a mistake in this package can cause.
 func (o Op) Row() OpRow {
 	for _, r := range Ops {
 		if r.Op == o {
@@ -232,7 +232,7 @@ func (o Op) Row() OpRow {
 	panic(fmt.Sprintf("asm: op %q has no row in Ops", o))
 }
 
-// Contract says what every kernel of the row's op does, as lines.
+// Contract returns what the kernels of the op compute and require, as lines.
 func (r OpRow) Contract() []string {
 	lines := strings.Split(r.Doc, "\n")
 	if r.Tiled {
@@ -254,7 +254,7 @@ func (r OpRow) Params() []Param {
 	return all
 }
 
-// types lists the element types of the row's kernels, "" for the only one of a row without.
+// types returns DTypes, or "" alone if there are none.
 func (r OpRow) types() []string {
 	if len(r.DTypes) == 0 {
 		return []string{""}

@@ -21,7 +21,7 @@ type Run struct {
 // It is plain data, so that a pass can choose it and codegen can stream weights through it, a panel at a time.
 type Layout struct {
 	K    int   // length of a row of each weight
-	Deep int   // steps of k in a panel, those from K on zeros
+	Deep int   // k of a panel: K rounded up with zeros, see the function Deep
 	Cols int   // columns of the packed matrix, whole panels
 	Runs []Run // in order of Col, disjoint
 }
@@ -50,8 +50,7 @@ func Heads(k, parts, heads, d int) Layout {
 	return l
 }
 
-// Deep rounds k up to the steps of a panel of values of size bytes: whole groups of four bytes a column, so that it ends on a
-// multiple of 64 bytes.
+// Deep rounds k up so that a column of elements of size bytes takes a multiple of four bytes, and a panel a multiple of 64.
 func Deep(k, size int) int { return (k*size + 3) / 4 * 4 / size }
 
 // Panels is the number of panels.
@@ -60,13 +59,13 @@ func (l Layout) Panels() int { return l.Cols / Panel }
 // Floats is the size of the packed matrix in float32 values.
 func (l Layout) Floats() int { return l.Cols * l.Deep }
 
-// Offset is where the values of panel p from row k on start, in floats. A block of the k loop starts there.
+// Offset returns where step k of panel p starts, in floats.
 func (l Layout) Offset(p, k int) int { return (p*l.Deep + k) * Panel }
 
-// Check reports the first contradiction in the layout, or between it and weights of the given numbers of rows.
+// Check returns an error if the layout contradicts itself or does not fit weights with the given numbers of rows.
 func (l Layout) Check(rows ...int) error {
 	if l.K < 1 || l.Deep < l.K || l.Cols < Panel || l.Cols%Panel != 0 {
-		return fmt.Errorf("layout of %d columns, K = %d and %d steps: want K >= 1, as many steps at least and a positive multiple of %d columns", l.Cols, l.K, l.Deep, Panel)
+		return fmt.Errorf("layout of %d columns with K = %d and Deep = %d: want K >= 1, Deep >= K and a positive multiple of %d columns", l.Cols, l.K, l.Deep, Panel)
 	}
 	end := 0
 	for i, r := range l.Runs {
@@ -83,7 +82,7 @@ func (l Layout) Check(rows ...int) error {
 	return nil
 }
 
-// within calls f for the part of each run that lies in columns [lo, hi).
+// within calls f for the part of each run that lies in the packed columns [lo, hi).
 func (l Layout) within(lo, hi int, f func(Run)) {
 	for _, r := range l.Runs {
 		from, to := max(lo, r.Col), min(hi, r.Col+r.Len)
@@ -93,7 +92,7 @@ func (l Layout) within(lo, hi int, f func(Run)) {
 	}
 }
 
-// PackPanel writes panel p, Deep*16 floats, into dst. src[i] is weight i whole.
+// PackPanel writes panel p, Deep*16 floats, into dst. src[i] is the whole weight i.
 func (l Layout) PackPanel(dst []float32, p int, src ...[]float32) {
 	dst = dst[:l.Deep*Panel]
 	clear(dst)
@@ -115,7 +114,7 @@ func (l Layout) Pack(dst []float32, src ...[]float32) {
 	}
 }
 
-// Pair reorders packed panels to [k/2][16][2], for products that take two steps of k at a time. Deep is even.
+// Pair reorders packed panels to [k/2][16][2], for bf16 products, which take two steps of k at a time. Deep is even.
 func (l Layout) Pair(packed []float32) {
 	var pair [2 * Panel]float32
 	for i := 0; i+2*Panel <= len(packed); i += 2 * Panel {
@@ -127,7 +126,7 @@ func (l Layout) Pair(packed []float32) {
 	}
 }
 
-// Unpack is the inverse of Pack: it writes the rows that the layout holds back into the weights.
+// Unpack is the inverse of Pack: it writes the packed columns back as rows of the weights.
 func (l Layout) Unpack(packed []float32, dst ...[]float32) {
 	for _, r := range l.Runs {
 		for i := range r.Len {
@@ -140,8 +139,8 @@ func (l Layout) Unpack(packed []float32, dst ...[]float32) {
 	}
 }
 
-// PackBias writes the biases of the weights, Cols floats, into dst: column by column as Pack does. A weight whose bias is
-// nil gets zeros.
+// PackBias writes the biases of the weights, Cols floats, into dst, in the order of the packed columns. A nil bias counts as
+// zeros.
 func (l Layout) PackBias(dst []float32, bias ...[]float32) {
 	dst = dst[:l.Cols]
 	clear(dst)

@@ -125,7 +125,7 @@ func TestLayoutCheck(t *testing.T) {
 	}{
 		{"no columns", asm.Stack(3), nil, "want K >= 1"},
 		{"no depth", asm.Stack(0, 16), []int{16}, "want K >= 1"},
-		{"fewer steps than K", asm.Layout{K: 2, Deep: 1, Cols: 16}, nil, "K = 2 and 1 steps"},
+		{"fewer steps than K", asm.Layout{K: 2, Deep: 1, Cols: 16}, nil, "K = 2 and Deep = 1"},
 		{"half a panel", asm.Layout{K: 1, Deep: 1, Cols: 24}, nil, "positive multiple of 16"},
 		{"weight not given", asm.Stack(3, 16, 16), []int{16}, "run 1: weight 1 of 1"},
 		{"weight too small", asm.Stack(3, 16), []int{15}, "16 rows from row 0 of weight 0, which has 15 rows"},

@@ -10,13 +10,13 @@ import (
 // Registers notes what the registers of a kernel hold, in the order of the code.
 type Registers []holding
 
-// holding is what some registers hold.
+// holding says what the registers with some names hold.
 type holding struct {
 	what  string
 	names []string
 }
 
-// Add notes that registers of these names hold something. A register may be used for one thing after another.
+// Add notes what the registers with these names hold. Called again for the same registers, it notes what they hold next.
 func (r *Registers) Add(what string, names ...string) {
 	if i := slices.IndexFunc(*r, func(h holding) bool { return slices.Equal(h.names, names) }); i >= 0 {
 		h := &(*r)[i]
@@ -37,7 +37,7 @@ func (r Registers) Lines() []string {
 	return lines
 }
 
-// runs joins names, and those that count up, Z0 Z1 Z2, as Z0..Z2.
+// runs joins names with spaces; three or more that count up, such as Z0 Z1 Z2, become Z0..Z2.
 func runs(names []string) string {
 	number := func(s string) (kind string, n int) {
 		kind = strings.TrimRight(s, "0123456789")

@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16
+// significant bits and is exact.
 func gemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
@@ -52,7 +53,7 @@ func round_bf16dot_generic(rows int, dst *uint16, ldd int, src *float32, lds int
 	}
 }
 
-// toBF16 rounds to a bfloat16, ties to even. A NaN stays one.
+// toBF16 rounds to bfloat16, ties to even. A NaN stays a NaN.
 func toBF16(v float32) uint16 {
 	b := math.Float32bits(v)
 	if b&0x7fffffff > 0x7f800000 {

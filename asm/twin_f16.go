@@ -15,7 +15,7 @@ func gemm_f32xbf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int
 	narrowTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-// narrowTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
+// narrowTile is gemmTile for a panel of 16-bit values. It converts a few steps of k at a time to float32.
 func narrowTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
 	var panel [64 * 16]float32
 	for done := 0; done < k; {
@@ -42,10 +42,10 @@ func convert_bf16_generic(n int, dst *float32, src *uint8) {
 	}
 }
 
-// bf16 widens a bfloat16.
+// bf16 converts a bfloat16 to float32.
 func bf16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// f16 widens an IEEE half. A NaN becomes a quiet one, as on every CPU.
+// f16 converts an IEEE half to float32. A NaN becomes a quiet NaN, as with the instructions of every CPU.
 func f16(h uint16) float32 {
 	sign, rest := uint32(h&0x8000)<<16, uint32(h&0x7fff)
 	switch {

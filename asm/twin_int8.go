@@ -42,7 +42,6 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 	}
 }
 
-// gemm_i16_i8_generic takes the columns one by one.
 func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
@@ -70,7 +69,7 @@ func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *
 	}
 }
 
-// widened returns which value of a panel is the i-th of the widened one.
+// widened returns the index in a panel of gemm_i8 of the value with index i in the panel of gemm_i16.
 func widened(i int) int { return i/64*64 + i%32/2*4 + i%64/32*2 + i%2 }
 
 func widen_i8_generic(k int, dst *int8, src *int8) {
@@ -112,13 +111,13 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
-		d, residual := byteRow(dst, r, ldd, n)
+		d, residual := twoTermRow(dst, r, ldd, n)
 		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return row[i] })
 	}
 }
 
-// byteRow returns both halves of a row, in whole blocks.
-func byteRow(dst *uint8, r, ldd, n int) (values, residual []uint8) {
+// twoTermRow returns row r of a quantised matrix of i8x2: n values and n residuals, both rounded up to a multiple of 32.
+func twoTermRow(dst *uint8, r, ldd, n int) (values, residual []uint8) {
 	return unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32),
 		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
@@ -136,12 +135,12 @@ func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, l
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
-		d, residual := byteRow(dst, r, ldd, n)
+		d, residual := twoTermRow(dst, r, ldd, n)
 		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-// quantRow rounds n values, and what that takes away unless residual is nil, and returns their scale and their midpoint.
+// quantRow quantises n values into dst, and their residuals into residual unless it is nil. It returns scale and midpoint.
 func quantRow(dst, residual []uint8, n int, value func(i int) float32) (scale, midpoint float32) {
 	lo, hi, nan := value(0), value(0), float32(0)
 	for i := range n {

@@ -54,7 +54,7 @@ func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 	}
 }
 
-// moments returns the mean of a row and one over its standard deviation.
+// moments returns the mean of a row and 1/sqrt(variance+eps).
 func moments(row []float32, eps float32) (mean, scale float64) {
 	sum := 0.0
 	for _, v := range row {
@@ -102,12 +102,13 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-// rowOf is row r of the matrix at p with leading dimension ld: n floats.
+// rowOf returns the first n floats of row r of the matrix at p with leading dimension ld.
 func rowOf(p *float32, r, ld, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)
 }
 
-// exp2Coef holds the weighted minimax fit 2^f = 1 + f*(c1 + c2*f + ...), -1/2 <= f <= 1/2, right to 9.2e-8 relative.
+// exp2Coef holds c1.. of the weighted minimax fit 2^f = 1 + f*(c1 + c2*f + ...) for -1/2 <= f <= 1/2, with a relative error of
+// at most 9.2e-8.
 var exp2Coef = [...]float64{0.693146978, 0.240222421, 0.0555073374, 0.00967151264, 0.00132647271}
 
 // exp2 is 2^y for y <= 0; below -125 it is 2^-125. A NaN stays a NaN.

@@ -51,7 +51,7 @@ func headsOf(name string, shape []int) (k, heads, width int, err error) {
 		return 0, 0, 0, fmt.Errorf("layout %s: %d heads, want %d at most", name, heads, maxHeads)
 	}
 	if heads > shape[0] || width > shape[0] || heads*width != shape[0] {
-		return 0, 0, 0, fmt.Errorf("layout %s: %d heads of %d are not the %d rows of the weight", name, heads, width, shape[0])
+		return 0, 0, 0, fmt.Errorf("layout %s: %d heads of %d rows, but the weight has %d rows", name, heads, width, shape[0])
 	}
 	return k, heads, width, nil
 }
@@ -87,8 +87,8 @@ func StoredBytes(name string, size int, scaled bool, shape ...int) (int64, error
 	return int64(l.Cols) * int64(l.Deep) * int64(size), nil
 }
 
-// Stride is the leading dimension, in floats, of an activation matrix of that many columns: whole panels, and off the
-// multiples of 256 floats, which would put all rows into the same cache sets.
+// Stride returns the leading dimension, in floats, of an activation matrix of that many columns: whole panels, but no multiple
+// of 256 floats, at which all rows would map to the same cache sets.
 func Stride(cols int) int {
 	ld := Ceil(cols)
 	if ld%256 == 0 {
@@ -97,8 +97,8 @@ func Stride(cols int) int {
 	return ld
 }
 
-// The layouts of a matrix [N,K] that is stored column by column, each in one run: K runs of N values, in order or, for
-// ReversedLayout, from the last row to the first.
+// The layouts of a matrix [N,K] in column-major order: the N values of each column from the first row to the last or, in
+// ReversedLayout, from the last to the first.
 const (
 	ColumnsLayout  = "columns"
 	ReversedLayout = "columns-reversed"
