@@ -16,8 +16,8 @@ func init() {
 	generators[asm.OpPackKeys] = packKeys
 }
 
-// newExp2 readies a function that returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the
-// exponent, and a fraction, for which there is a polynomial. y is lost. A NaN stays a NaN.
+// newExp2 loads constants and returns a function that writes 2^y for -126 < y < 128: y is split into the nearest integer, which
+// goes into the exponent, and a fraction, for which there is a polynomial. It clobbers y. A NaN stays a NaN.
 func newExp2(w *writer, v vector) func(y vecs) vecs {
 	cs := append([]operand.Op{w.num(v, "one", 1)}, w.coefs(v, "exp", asm.Exp2Coef())...)
 	last := len(cs) - 1
@@ -46,7 +46,7 @@ func newExp2(w *writer, v vector) func(y vecs) vecs {
 	}
 }
 
-// softmax writes three steps a row: maximum, powers and their sum, one over the sum.
+// softmax writes three steps for each row: the maximum, the powers and their sum, 1/sum.
 func softmax(w *writer, k asm.Kernel) {
 	x, ld := w.arg("x"), w.floats("ld")
 	inv, word := w.arg("inv"), w.GP64()
@@ -125,7 +125,7 @@ func softmax(w *writer, k asm.Kernel) {
 	})
 }
 
-// scaleRows writes dst = src * s, a factor for each row.
+// scaleRows writes dst = src*s, with one factor s per row.
 func scaleRows(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
@@ -153,8 +153,8 @@ func packKeys(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// packHalf transposes rows 8*half.. into the panel's columns 8*half... A row that is not there is read from one that is,
-// and cleared by the mask.
+// packHalf transposes rows from 8*half on into the panel's columns from 8*half on. For a row past the last one it reads another
+// row and clears it with a mask.
 func packHalf(w *writer, half int) {
 	src, lds := w.arg("src"), w.floats("lds")
 	dst, k := w.arg("dst"), w.arg("k")
@@ -179,9 +179,9 @@ func packHalf(w *writer, half int) {
 		w.LEAQ(operand.Mem{Base: row[i-1], Index: zero, Scale: 1}, row[i])
 	}
 
-	// keep has the lanes l < rows; the table's first and second 32 words are ones and zeros.
+	// keep has ones in the lanes l < rows. The table has 32 words of ones, then 32 of zeros.
 	limit, keep := w.GP64(), w.YMM()
-	w.holds("mask of the rows that are there", keep)
+	w.holds("mask of the rows that exist", keep)
 	table := w.masks()
 	w.XORQ(zero, zero)
 	w.TESTQ(rows, rows)
@@ -227,7 +227,7 @@ func packHalf(w *writer, half int) {
 	w.Label(done)
 }
 
-// transpose8 returns the columns of an 8x8 block, ANDed with keep. load reads row i.
+// transpose8 returns the columns of an 8x8 block, ANDed with keep. load writes the load of row i.
 func transpose8(w *writer, keep reg.VecVirtual, load func(i int, v reg.VecVirtual)) (cols vecs) {
 	// Rows i and i+4 share a vector, so that every later shuffle stays within its half: first columns 0 to 3, then 4 to 7.
 	var q [2]vecs

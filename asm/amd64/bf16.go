@@ -12,9 +12,9 @@ func init() {
 	generators[asm.OpRound] = round
 }
 
-// gemmBF16 writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products a lane, the second
-// and then the first, each rounded as it is added. Below, both halves of the pairs are widened, and fused multiply-adds in
-// that order do the same, since a product is exact.
+// gemmBF16 writes a tile of products of bfloat16. AVX512_BF16 has an instruction that adds two products to each lane, the
+// second and then the first, each rounded as it is added. On lower levels, the halves of each pair are converted to float32 and
+// fused multiply-adds in that order give the same bits, since the products are exact.
 func gemmBF16(w *writer, k asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	s := w.newSums(k)
@@ -39,8 +39,8 @@ func gemmBF16(w *writer, k asm.Kernel) {
 		at := v.bytes * j
 		return panel(operand.Mem{Base: b, Disp: u*line + at%line}, at/line)
 	}
-	bv, x := w.hold("two rows of B, or one of them widened", v.some(s.n)), v.new()
-	w.holds("two elements of A, or one of them widened, in all lanes", x)
+	bv, x := w.hold("pairs of rows of B, or one row as float32", v.some(s.n)), v.new()
+	w.holds("a pair of elements of A, or one as float32, in all lanes", x)
 	products := func(u int) {
 		bv.each(func(j int) { w.VMOVUPS(row(u, j), bv[j]) })
 		for r := range acc {
@@ -87,8 +87,8 @@ func gemmBF16(w *writer, k asm.Kernel) {
 	w.nextTile(k, 2, pf)
 }
 
-// round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added
-// to the bits, and the upper ones are kept.
+// round writes the rounding of rows to bfloat16, ties to even: it adds 0x7fff plus the last bit that remains and keeps the
+// upper 16 bits.
 func round(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.halfwords("ldd"), w.floats("lds")

@@ -18,8 +18,8 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generators holds the function that writes each op's kernels; each file adds its own. Those that ask for the writer's
-// vector write any level's, the others AVX2's.
+// generators holds the function that writes each op's kernels; each file adds its own. A function that calls writer.vector
+// writes the kernels of any level, the others those of AVX2.
 var generators = map[asm.Op]func(*writer, asm.Kernel){}
 
 // constraint is the build constraint of everything this package writes.
@@ -42,7 +42,7 @@ func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error
 	return header(asmFile), header(stubFile), nil
 }
 
-// header replaces avo's first line by ours.
+// header replaces the first line, which names avo, by asm.Header.
 func header(file []byte) []byte {
 	_, rest, _ := bytes.Cut(file, []byte("\n"))
 	return append([]byte(asm.Header+"\n"), rest...)
@@ -53,10 +53,10 @@ func beyond(isas []string) []string {
 	return slices.DeleteFunc(slices.Clone(isas), func(s string) bool { return slices.Contains(baseline, s) })
 }
 
-// baseline lists the instruction sets of avo's naming that every amd64 CPU has.
+// baseline lists the instruction sets that every amd64 CPU has, by avo's names.
 var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 
-// compile joins the kernels in one file.
+// compile writes the kernels into one file.
 func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err := asm.Writable("amd64", kernels); err != nil {
 		return nil, err
@@ -68,13 +68,13 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := map[string]*ir.Global{} // that several kernels use
+	tables := map[string]*ir.Global{} // constants, which kernels may share
 	for i, k := range kernels {
 		f, err := write(k)
 		if err != nil {
 			return nil, err
 		}
-		all.Includes = f.Includes // the same of all
+		all.Includes = f.Includes // they are the same for all kernels
 		for _, s := range f.Sections {
 			switch s := s.(type) {
 			case *ir.Function:
@@ -86,7 +86,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 					tables[name] = s
 					all.AddSection(s)
 				} else if !slices.Equal(have.Data, s.Data) {
-					return nil, fmt.Errorf("%s: table %s has two contents", k.Name(), name)
+					return nil, fmt.Errorf("%s: constant %s differs between kernels", k.Name(), name)
 				}
 			}
 		}
@@ -94,7 +94,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	return all, nil
 }
 
-// write writes a kernel and checks that it does not need more than its level allows.
+// write writes a kernel. It fails if the kernel needs an instruction set that its level does not have.
 func write(k asm.Kernel) (*ir.File, error) {
 	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
 	w.Function(k.Name())
@@ -137,8 +137,8 @@ func (w *writer) registers(allocated reg.Allocation) []string {
 	return all.Lines()
 }
 
-// writer is avo's context and the few things that several kernels want. avo does not spill: a kernel may hold 16 vectors
-// and 15 integers at a time.
+// writer is avo's context with what kernels share. avo does not spill registers: a kernel has 16 vector registers (32 of
+// AVX-512) and 15 for integers.
 type writer struct {
 	*build.Context
 	consts map[string]operand.Mem
@@ -146,7 +146,7 @@ type writer struct {
 	held   []held
 }
 
-// held is what registers hold, for the kernel's register map.
+// held says what registers hold, for the kernel's register map.
 type held struct {
 	what      string
 	registers []reg.Register
@@ -165,7 +165,7 @@ func (w *writer) hold(what string, v vecs) vecs {
 	return v
 }
 
-// label returns a name that no other label of the function has.
+// label returns a name for a label, unique in the kernel.
 func (w *writer) label(name string) string {
 	w.labels++
 	return fmt.Sprintf("%s%d", name, w.labels)
@@ -179,32 +179,32 @@ func (w *writer) arg(name string) reg.GPVirtual {
 	return r
 }
 
-// floats loads an argument that counts floats, as bytes.
+// floats loads an argument that counts floats and converts it to bytes.
 func (w *writer) floats(name string) reg.GPVirtual {
 	r := w.arg(name)
 	w.SHLQ(operand.Imm(2), r)
 	return r
 }
 
-// halfwords loads an argument that counts 16-bit values, as bytes.
+// halfwords loads an argument that counts 16-bit values and converts it to bytes.
 func (w *writer) halfwords(name string) reg.GPVirtual {
 	r := w.arg(name)
 	w.SHLQ(operand.Imm(1), r)
 	return r
 }
 
-// slot is where an integer or pointer argument lies.
+// slot returns the memory operand of an argument.
 func (w *writer) slot(name string) operand.Mem {
 	at, err := w.Param(name).Resolve()
 	if err != nil {
-		panic(fmt.Sprintf("amd64: argument %s: %v", name, err)) // its op's signature has none
+		panic(fmt.Sprintf("amd64: argument %s: %v", name, err)) // not in the op's signature
 	}
 	return at.Addr
 }
 
-// nextTile ends a tile: it moves the arguments on to the rows below and goes back to label tile, or returns if it was the
-// last. size is the bytes of an element of A; pf is where prefetches have come to, nil without; each of floats has one for
-// every row.
+// nextTile ends a tile: it advances the arguments to the rows below and jumps to label tile, or returns after the last tile.
+// size is the size of an element of A in bytes; pf is the next address to prefetch, nil if the op does not prefetch; floats are
+// the arguments that point to one float per row.
 func (w *writer) nextTile(k asm.Kernel, size int, pf reg.Register, floats ...string) {
 	if pf != nil {
 		w.MOVQ(pf, w.slot("pf"))
@@ -224,13 +224,13 @@ func (w *writer) nextTile(k asm.Kernel, size int, pf reg.Register, floats ...str
 	w.ret()
 }
 
-// ret ends a kernel.
+// ret returns from the kernel.
 func (w *writer) ret() {
 	w.VZEROUPPER()
 	w.RET()
 }
 
-// data returns a read-only table of 32-bit words, written once a file.
+// data returns a read-only table of 32-bit words, which is written once per file.
 func (w *writer) data(name string, words ...uint32) operand.Mem {
 	m, ok := w.consts[name]
 	if !ok {
@@ -244,17 +244,18 @@ func (w *writer) data(name string, words ...uint32) operand.Mem {
 	return m
 }
 
-// words returns a vector that holds v in all eight lanes.
+// words returns a vector in memory with v in all eight lanes.
 func (w *writer) words(name string, v uint32) operand.Mem {
 	return w.data(name, slices.Repeat([]uint32{v}, 8)...)
 }
 
-// f32 returns a vector that holds v in all eight lanes.
+// f32 returns a vector in memory with v in all eight lanes.
 func (w *writer) f32(name string, v float64) operand.Mem {
 	return w.words(name, math.Float32bits(float32(v)))
 }
 
-// lanes returns what holds v in all lanes: memory, or a register where there are enough. So it is not called in a loop.
+// lanes returns an operand with v in all lanes: memory, or a register if the level has 32. It loads the register, so it is
+// called outside loops.
 func (w *writer) lanes(kind vector, name string, v uint32) operand.Op {
 	m := w.words(name, v)
 	if !kind.wide() {
@@ -265,12 +266,12 @@ func (w *writer) lanes(kind vector, name string, v uint32) operand.Op {
 	return r
 }
 
-// num is lanes of a number.
+// num is lanes for a float.
 func (w *writer) num(kind vector, name string, v float64) operand.Op {
 	return w.lanes(kind, name, math.Float32bits(float32(v)))
 }
 
-// coefs returns the vectors of a polynomial's coefficients.
+// coefs returns operands with a polynomial's coefficients in all lanes.
 func (w *writer) coefs(kind vector, name string, cs []float64) []operand.Op {
 	var ms []operand.Op
 	for i, c := range cs {
@@ -279,7 +280,7 @@ func (w *writer) coefs(kind vector, name string, cs []float64) []operand.Op {
 	return ms
 }
 
-// vecs are vectors that go through the same instructions, one after the other at each instruction: a CPU's scheduler sees
+// vecs are vectors that go through the same instructions. The code interleaves them, instruction by instruction: a CPU looks
 // too few instructions ahead to overlap four dependent chains that are written one after the other.
 type vecs []reg.VecVirtual
 
@@ -297,7 +298,7 @@ func (v vecs) each(f func(i int)) {
 	}
 }
 
-// vector is the kind of vector that a level computes with.
+// vector describes the vector registers of a level.
 type vector struct {
 	bytes int
 	new   func() reg.VecVirtual
@@ -305,7 +306,7 @@ type vector struct {
 	and   func(a, b, c operand.Op) // c = a & b
 }
 
-// wide reports whether there are 32 registers of 64 bytes, else there are 16 of 32.
+// wide reports whether there are 32 registers of 64 bytes; otherwise there are 16 of 32.
 func (v vector) wide() bool { return v.bytes == 64 }
 
 func (w *writer) vector(isa asm.ISA) vector {
@@ -338,7 +339,7 @@ func (w *writer) horner(p, x vecs, cs []operand.Op) {
 	}
 }
 
-// halves returns vectors of 32 bytes: each of v, or if they are wide its low half and then its high one. Wide ones are lost.
+// halves splits vectors of 64 bytes into their low and high halves and clobbers them. Vectors of 32 bytes stay as they are.
 func (w *writer) halves(v vecs) (h vecs) {
 	for _, v := range v {
 		if v.Size() == 32 {
@@ -363,8 +364,8 @@ func (w *writer) reduce(v reg.VecVirtual, op func(a, b, c operand.Op)) {
 	op(t.AsX(), v.AsX(), v.AsX())
 }
 
-// rows returns the address of element disp bytes into row i of a matrix, of at most n rows, and the registers to add to in
-// order to move all rows along: one for every three rows, since an index register can be scaled by 1 and 2 but not 3.
+// rows returns a function for the address disp bytes into row i of a matrix with at most n rows, and the registers to add to in
+// order to advance along all rows: one for every three rows, since an index register can be scaled by 1 and 2 but not by 3.
 func (w *writer) rows(base, ld reg.Register, n int) (at func(i, disp int) operand.Mem, bases []reg.Register) {
 	bases = []reg.Register{base}
 	if n > 3 {

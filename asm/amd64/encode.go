@@ -9,11 +9,11 @@ import (
 )
 
 // Neither avo nor Go's assembler knows the instructions of AVX512_BF16. They go through avo's register allocation by
-// name, and then become bytes.
+// name; encode then replaces them by their bytes.
 
 const dotProduct = "VDPBF16PS"
 
-// VDPBF16PS adds to each lane of acc the products of its pairs in a and b: the second pair's, then the first's.
+// VDPBF16PS adds to each lane of acc the products of the lane's two bfloat16 in a and b, the second before the first.
 func (w *writer) VDPBF16PS(a, b, acc operand.Op) {
 	w.Instruction(&ir.Instruction{
 		Opcode:   dotProduct,
@@ -24,7 +24,7 @@ func (w *writer) VDPBF16PS(a, b, acc operand.Op) {
 	})
 }
 
-// encode writes the function's instructions that the assembler does not know as bytes.
+// encode replaces the instructions that the assembler does not know by their bytes.
 func encode(fn *ir.Function) {
 	for _, i := range fn.Instructions() {
 		if i.Opcode != dotProduct {
@@ -40,12 +40,12 @@ func encode(fn *ir.Function) {
 	}
 }
 
-// verbatim is an operand that is printed as it stands.
+// verbatim is an operand that is printed unchanged.
 type verbatim string
 
 func (v verbatim) Asm() string { return string(v) }
 
-// evexDot is EVEX.512.F3.0F38.W0 52 /r: VDPBF16PS of the registers in Go's order, the sum last.
+// evexDot encodes VDPBF16PS, EVEX.512.F3.0F38.W0 52 /r, on registers in Go's order, the sum last.
 func evexDot(a, b, acc byte) [6]byte {
 	not := func(r, bit byte) byte { return ^r >> bit & 1 }
 	return [6]byte{

@@ -12,11 +12,11 @@ func init() {
 	generators[asm.OpConvert] = convert
 }
 
-// ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
-// one prefetches the start of the next.
+// ahead is the distance, in bytes, at which convert prefetches. Panels are contiguous, so the end of one prefetches the start of
+// the next.
 const ahead = 1024
 
-// widen loads a vector of 16-bit values as float32.
+// widen loads a vector of 16-bit values and converts it to float32.
 func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	if dtype == "f16" {
 		w.VCVTPH2PS(from, to)
@@ -26,8 +26,8 @@ func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	w.VPSLLD(operand.Imm(16), to, to)
 }
 
-// gemmNarrow writes a tile over panels of 16-bit weights, widened as they are loaded. The sums equal gemm's over the
-// widened panels, bit for bit.
+// gemmNarrow writes a tile for panels of 16-bit weights, which are converted to float32 as they are loaded. The sums have the
+// bits of gemm on converted panels.
 func gemmNarrow(w *writer, k asm.Kernel) {
 	const line = 2 * asm.Panel // bytes of a row of a panel
 	s := w.newSums(k)
@@ -42,7 +42,7 @@ func gemmNarrow(w *writer, k asm.Kernel) {
 	if k.NR > asm.Panel {
 		next = w.halfwords("bstride")
 	}
-	bv, x := w.hold("a row of B, widened", v.some(s.n)), v.new()
+	bv, x := w.hold("a row of B, as float32", v.some(s.n)), v.new()
 	w.holds("an element of A in all lanes", x)
 	panel := func(m operand.Mem, p int) operand.Mem {
 		if p > 0 {
@@ -78,7 +78,7 @@ func gemmNarrow(w *writer, k asm.Kernel) {
 	w.nextTile(k, 4, pf)
 }
 
-// convert widens 32 values at a time, and what is left one by one.
+// convert writes the conversion to float32, of 32 values at a time and the rest one by one.
 func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
 	v := w.hold("values", w.ymms(4))

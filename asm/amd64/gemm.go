@@ -18,11 +18,11 @@ func init() {
 // gemm writes a tile that reads B from panels [k][16].
 func gemm(w *writer, k asm.Kernel) { tile(w, k, true) }
 
-// gemmNN writes a tile that reads B where it lies, row-major.
+// gemmNN writes a tile that reads a row-major B.
 func gemmNN(w *writer, k asm.Kernel) { tile(w, k, false) }
 
-// tile writes tiles C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is summed alone and in the order of k, so its bits
-// depend neither on MR and NR nor on the width of a vector.
+// tile writes C[MR][NR] = start + A[MR][K]*B[K][NR]. Every element of C is one sum in the order of k, so its bits depend neither
+// on MR and NR nor on the width of vectors.
 func tile(w *writer, k asm.Kernel, panel bool) {
 	s := w.newSums(k)
 	v, acc := s.v, s.rows
@@ -42,7 +42,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	}
 	bv, x := w.hold("a row of B", v.some(s.n)), v.new()
 	w.holds("an element of A in all lanes", x)
-	// row is vector j of row u of B, counted from b.
+	// row is the address of vector j of row u of B, counted from b.
 	row := func(u, j int) operand.Mem {
 		if !panel {
 			return operand.Mem{Base: b, Disp: v.bytes * j}
@@ -107,13 +107,13 @@ func (s *sums) each(f func(acc reg.VecVirtual, r, disp int)) {
 	}
 }
 
-// c returns where C is.
+// c returns a function for the address disp bytes into row r of C.
 func (s *sums) c() func(r, disp int) operand.Mem {
 	at, _ := s.w.rows(s.w.arg("c"), s.w.floats("ldc"), len(s.rows))
 	return at
 }
 
-// start makes the sums C if the argument acc says so, or zeros, plus the bias if the kernel takes one.
+// start initialises the sums: with C if the argument acc is not 0, otherwise with zeros, plus the bias if biased.
 func (s *sums) start(biased bool) {
 	w := s.w
 	flag := w.arg("acc")
@@ -134,9 +134,9 @@ func (s *sums) start(biased bool) {
 	w.Label("main")
 }
 
-// loop writes the steps of k, several a turn: step(u) is the one u after where advance has come to. The first ones prefetch
-// a row each of C below the tile, if they are to: those are most likely the next tile's, and not in a near cache. All at
-// once they would keep loads that miss the first one waiting.
+// loop writes the loop over k, unrolled turn times. step(u) writes step u after the current one, advance(n) moves on by n steps.
+// With below, each of the first steps prefetches one row of C below the tile: most likely the next tile's, and not in a near
+// cache. Prefetches of all rows at once would delay loads that miss the first-level cache.
 func (s *sums) loop(turn int, below bool, steps reg.Register, step, advance func(n int)) {
 	w, many := s.w, operand.Imm(uint64(turn))
 	if below {
@@ -186,7 +186,7 @@ func (s *sums) store() {
 	s.each(func(acc reg.VecVirtual, r, disp int) { s.w.VMOVUPS(acc, at(r, disp)) })
 }
 
-// peakFMA writes independent multiply-adds, enough to hide their latency and nothing but registers.
+// peakFMA writes a loop of multiply-adds in registers, enough independent ones to hide their latency.
 func peakFMA(w *writer, k asm.Kernel) {
 	n, v := w.arg("n"), w.vector(k.ISA)
 	x, acc := v.new(), w.hold("sums", v.some(12))

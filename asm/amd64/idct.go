@@ -12,7 +12,7 @@ import (
 
 func init() { generators[asm.OpIDCT] = idct }
 
-// idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
+// idct writes the transform of a block's columns, a transposition, the transform of its rows, and the transposition back.
 //
 //	t[i]       rows i and i+4 of the block, or columns i and i+4, 16 bits an element
 //	packed[j]  rows of results, 16 bits an element: 0 and 2, 1 and 3, 4 and 6, 5 and 7, half of each in each lane
@@ -64,10 +64,8 @@ func idct(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// idctPass transforms t, drops the low bits of the results and saturates them to 16 bits. t is lost.
-//
-//	even[i]  what results i and 7-i have in common
-//	odd[i]   what is added to it in result i and taken away in 7-i
+// idctPass writes the transform of t into packed: the results shifted right by drop bits and saturated to 16 bits. It clobbers t.
+// Results i and 7-i are even[i]+odd[3-i] and even[i]-odd[3-i].
 func (w *writer) idctPass(t, packed vecs, drop int) {
 	turned, v04, v73, v51 := w.YMM(), w.YMM(), w.YMM(), w.YMM()
 	even, odd := w.ymms(4), w.ymms(4)
@@ -141,7 +139,7 @@ func (w *writer) idctPass(t, packed vecs, drop int) {
 	})
 }
 
-// transpose makes t of packed, which is lost.
+// transpose transposes packed into t and clobbers packed.
 func (w *writer) transpose(packed, t vecs) {
 	var quads [2]vecs // of four rows: columns 0 and 1, columns 2 and 3, of each lane
 	for i := range quads {

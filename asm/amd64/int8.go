@@ -20,12 +20,13 @@ func init() {
 	generators[asm.OpRowCompensation] = rowCompensation
 }
 
-// gemmI8 writes a tile of products of bytes, four at a time to a 32-bit sum. AVX2 has no such instruction: it adds pairs of
-// products in 16 bits, and pairs of those in 32. 16 bits hold 2*127*128 but not 2*255*127, so A loses its 128 and gives its
-// signs to B. The sums, which then start from 0, are exact either way.
+// gemmI8 writes a tile of int8 products, four added to a 32-bit sum at a time. VNNI has an instruction for uint8 times int8,
+// whose sums start from the compensation. AVX2 adds pairs of products in 16 bits, and pairs of these sums in 32. 16 bits hold
+// 2*127*128 but not 2*255*127, so its kernel subtracts the zero point of A, moves A's signs to B, and starts from 0. Sums are
+// exact either way.
 func gemmI8(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
-	const group = 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
+	const group = 4 * asm.Panel // bytes of a group of four k in a panel, and of each part of its tail
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
 	for r := range acc {
@@ -77,7 +78,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	}
 	step := func() {
 		bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
-		// Into the second-level cache: lines that only the first one took in would be gone before their use.
+		// Into the second-level cache: a line in the first-level cache alone would be evicted before its use.
 		for p := range k.NR / asm.Panel {
 			w.PREFETCHT1(panel(pf, 0, p))
 		}
@@ -104,8 +105,8 @@ func gemmI8(w *writer, k asm.Kernel) {
 		}
 		w.ADDQ(operand.Imm(group), b)
 	}
-	// The tile of C is most likely not in a near cache. Its rows are prefetched a step apart: loads of B, which miss the first
-	// one too, would wait for as many at once.
+	// The tile of C is most likely not in a near cache. Each of the first steps prefetches one of its rows: prefetches of all
+	// rows at once would delay loads of B, which miss the first-level cache too.
 	c, ldc, left := w.arg("c"), w.floats("ldc"), w.GP64()
 	w.MOVQ(operand.I32(int32(k.MR)), left)
 	w.Label("first")
@@ -128,7 +129,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
-// prefetchC prefetches the tile of C: it is most likely not in a near cache, and the sums take longer than to bring it.
+// prefetchC prefetches the tile of C, which is most likely not in a near cache. Computing the sums takes longer than loading it.
 func (w *writer) prefetchC(k asm.Kernel) {
 	c, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
 	for r := range k.MR {
@@ -138,8 +139,8 @@ func (w *writer) prefetchC(k asm.Kernel) {
 	}
 }
 
-// toFloats stores a tile of sums as floats, from byte disp of C's rows on. tail is vector j of what stands so many bytes into
-// a panel's tail; x and t, as many as a row has, are lost.
+// toFloats converts a tile of sums to floats and stores them from byte disp of C's rows on. tail returns the address of vector j
+// of the part that starts at bytes into a panel's tail. It clobbers x and t, which has as many vectors as a row.
 func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Mem, x reg.VecVirtual, t vecs) {
 	const colScale, colSum = 0, 4 * asm.Panel * 2
 	scale, midpoint := w.arg("scale"), w.arg("midpoint")
@@ -172,8 +173,8 @@ func (w *writer) toFloats(sums []vecs, disp int, tail func(at, j int) operand.Me
 	each(func(r, j int) { w.VMOVUPS(sums[r][j], c(r, disp+size*j)) })
 }
 
-// gemmI16 writes a tile of products of 16 bits, added in pairs to 32, by the products of sums that S. Winograd found in 1968:
-// an instruction multiplies for two of a sum of products, and additions, which more of a CPU's units can do, make up for it.
+// gemmI16 writes a tile of int16 products, added in pairs to 32-bit sums, with the inner product of S. Winograd (1968): each
+// multiplication stands for two products, at the price of additions, which more of a CPU's units can do.
 func gemmI16(w *writer, k asm.Kernel) {
 	const group, tail = 8 * asm.Panel, 4 * asm.Panel // bytes of a group of a panel, and of each part of its tail
 	w.Label("tile")
@@ -198,7 +199,7 @@ func gemmI16(w *writer, k asm.Kernel) {
 	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
 	pf, pfstep := w.arg("pf"), w.arg("pfstep")
 	first, others, x, y, s, t := w.ymms(2), w.ymms(2), w.YMM(), w.YMM(), w.YMM(), w.YMM()
-	w.hold("the first two rows of B of a group", first)
+	w.hold("the first two rows of a group of B", first)
 	w.hold("the other two rows of B", others)
 	w.holds("the first two elements of A in all lanes", x)
 	w.holds("the other two elements of A", y)
@@ -234,11 +235,11 @@ func gemmI16(w *writer, k asm.Kernel) {
 	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
-// widen writes the widening of a panel.
+// widen writes the conversion of a panel to int16.
 func widen(w *writer, _ asm.Kernel) {
 	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
 	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
-	compensation := w.hold("minus the sums of products of two values of a column", w.ymms(2))
+	compensation := w.hold("compensation of the columns", w.ymms(2))
 	compensation.each(func(j int) { w.VPXOR(compensation[j], compensation[j], compensation[j]) })
 	w.Label("loop")
 	for half := range 2 { // of the columns
@@ -248,7 +249,7 @@ func widen(w *writer, _ asm.Kernel) {
 		w.holds("the other two", others)
 		x.each(func(i int) { w.VPMOVSXBW(operand.Mem{Base: src, Disp: 32*half + 16*i}, x[i]) })
 		for i, v := range []reg.VecVirtual{first, others} {
-			// Columns 0, 1, 4, 5, 2, 3, 6 and 7 of the eight, and then in their order.
+			// VSHUFPS gives columns 0, 1, 4, 5, 2, 3, 6 and 7, which VPERMQ puts in order.
 			w.VSHUFPS(operand.U8(0x88+0x55*i), x[1], x[0], v)
 			w.VPERMQ(operand.Imm(0xd8), v, v)
 			w.VMOVUPS(v, at(dst, half+2*i))
@@ -272,7 +273,7 @@ func widen(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// rowCompensation writes the compensation of rows, four groups at a time and what is left one by one.
+// rowCompensation writes the compensation of rows, four groups at a time and the rest one by one.
 func rowCompensation(w *writer, _ asm.Kernel) {
 	rows, a, lda := w.arg("rows"), w.arg("a"), w.arg("lda")
 	w.Label("row")
@@ -282,7 +283,7 @@ func rowCompensation(w *writer, _ asm.Kernel) {
 	w.holds("sums", sum)
 	w.holds("a row's groups", x)
 	w.VPXOR(sum, sum, sum)
-	// Where the other two elements of a group are, zeros come in.
+	// The shift puts zeros where the other two elements of a group were.
 	add := func(x, y, sum reg.Register) {
 		w.VPSRLQ(operand.Imm(32), x, y)
 		w.VPMADDWD(x, y, y)
@@ -318,7 +319,7 @@ func rowCompensation(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// quant writes the rounding of rows to bytes.
+// quant writes the quantisation of rows.
 func quant(w *writer, k asm.Kernel) {
 	dst, src, scale, midpoint := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("midpoint")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
@@ -350,8 +351,8 @@ func quant(w *writer, k asm.Kernel) {
 	})
 }
 
-// normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
-// its extremes are known before.
+// normQuant writes the quantisation of normalised rows. Normalisation is monotonic, so the extremes of the result are those of
+// the row, normalised.
 func normQuant(w *writer, k asm.Kernel) {
 	dst, src, scale, midpoint := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("midpoint")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
@@ -379,7 +380,7 @@ func normQuant(w *writer, k asm.Kernel) {
 	})
 }
 
-// extremes are the largest and the smallest values of a row.
+// extremes finds the largest and the smallest value of a row.
 type extremes struct {
 	r      *row
 	first  reg.VecVirtual // the row's first value in all lanes
@@ -388,7 +389,7 @@ type extremes struct {
 
 func (r *row) newExtremes(src reg.Register) *extremes {
 	w := r.w
-	e := &extremes{r, w.YMM(), w.hold("largest values", w.ymms(2)), w.hold("least values", w.ymms(2))}
+	e := &extremes{r, w.YMM(), w.hold("largest values", w.ymms(2)), w.hold("smallest values", w.ymms(2))}
 	w.holds("the row's first value", e.first)
 	w.VBROADCASTSS(operand.Mem{Base: src}, e.first)
 	e.hi.each(func(i int) { w.VMOVAPS(e.first, e.hi[i]) })
@@ -396,7 +397,7 @@ func (r *row) newExtremes(src reg.Register) *extremes {
 	return e
 }
 
-// see takes in a block. Its lanes past the row become the row's first value.
+// see adds a block to the extremes. Lanes past the row count as the row's first value.
 func (e *extremes) see(x vecs, masked bool) {
 	w := e.r.w
 	y := x
@@ -415,7 +416,7 @@ func (e *extremes) see(x vecs, masked bool) {
 	})
 }
 
-// both returns them in lane 0.
+// both returns the largest and the smallest value in lane 0.
 func (e *extremes) both() (hi, lo reg.VecVirtual) {
 	w := e.r.w
 	w.VMAXPS(e.hi[1], e.hi[0], e.hi[0])
@@ -425,8 +426,8 @@ func (e *extremes) both() (hi, lo reg.VecVirtual) {
 	return e.hi[0], e.lo[0]
 }
 
-// midpoint stores the scale and the midpoint of a row with these extremes. It returns the midpoint, and one over the scale, in
-// all lanes.
+// midpoint stores the scale and the midpoint of a row with the extremes hi and lo. It returns the midpoint and 1/scale in all
+// lanes.
 func (r *row) midpoint(hi, lo reg.VecVirtual, scale, midpoint reg.Register) (z, inv reg.VecVirtual) {
 	w := r.w
 	m, mask := w.YMM(), w.YMM()
@@ -451,15 +452,15 @@ func (r *row) midpoint(hi, lo reg.VecVirtual, scale, midpoint reg.Register) (z, 
 	return z, inv
 }
 
-// prefetch prefetches the block at hand of the row at p.
+// prefetch prefetches the current block of the row at p.
 func (r *row) prefetch(p reg.Register, masked bool) {
 	for i := 0; i < 4*block && !masked; i += 64 {
 		r.w.PREFETCHT0(operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: i})
 	}
 }
 
-// round writes the row's rounded values, which load returns, and of i8x2 what that took away: half of ldd after them, or as
-// one with them where they have 16 bits.
+// round quantises and stores the row whose blocks load returns. For i8x2 it also stores the residuals: ldd/2 bytes after the
+// values, or, in 16 bits, as one number with them.
 func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
 	wide := k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16
@@ -468,7 +469,7 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
 		w.VMOVDQU(w.words("signs8", 0x80808080), zeroPoint)
 	}
-	// store writes a block of integers, which it loses.
+	// store packs a block of integers to their size in dst and stores them. It clobbers x.
 	store := func(x vecs, dst reg.Register) {
 		w.VPACKSSDW(x[1], x[0], x[0])
 		w.VPACKSSDW(x[3], x[2], x[2])

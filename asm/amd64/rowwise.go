@@ -15,12 +15,11 @@ func init() {
 	generators[asm.OpAdd] = add
 }
 
-// A row is taken 32 floats at a time, four vectors side by side or two wide ones, and what is left by masked vectors. So
-// element i is summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what kernels of all
-// levels keep.
+// block is the number of floats that kernels of rows take at a time: four vectors, or two wide ones. The rest of a row takes
+// masked vectors. So element i is added in lane i%32, whatever the length of the row: all levels add in the same order.
 const block = 32
 
-// row says how to walk the rows of one or two matrices.
+// row writes loops over the blocks of a row.
 type row struct {
 	vector
 	w      *writer
@@ -29,10 +28,10 @@ type row struct {
 	rest   reg.GPVirtual       // floats after them, 0..31
 	mask   reg.GPVirtual       // address of the four masks of the rest
 	keep   []reg.OpmaskVirtual // the masks of the rest, if vectors are wide
-	at     reg.GPVirtual       // floats done in the row at hand
+	at     reg.GPVirtual       // floats of the row that are done
 }
 
-// newRow splits the argument n.
+// newRow splits the argument n, the length of a row, into whole blocks and a rest.
 func newRow(w *writer, k asm.Kernel) *row {
 	v := w.vector(k.ISA)
 	r := &row{vector: v, w: w, chains: 4 * block / v.bytes, n: w.arg("n"), rest: w.GP64(), mask: w.GP64(), at: w.GP64()}
@@ -54,7 +53,7 @@ func newRow(w *writer, k asm.Kernel) *row {
 		}
 		return r
 	}
-	// Vector i of the rest keeps lanes l with 8i+l < rest: 32 words from table + 4*(32-rest).
+	// Vector i of the rest has lanes l with 8i+l < rest: their masks are 32 words from table + 4*(32-rest) on.
 	o := w.GP64()
 	w.LEAQ(w.masks(), r.mask)
 	w.MOVQ(r.rest, o)
@@ -63,7 +62,7 @@ func newRow(w *writer, k asm.Kernel) *row {
 	return r
 }
 
-// masks is a table of 32 words of ones, then 32 of zeros.
+// masks returns a table of 32 words with all bits set, then 32 words of zeros.
 func (w *writer) masks() operand.Mem {
 	table := make([]uint32, 2*block)
 	for i := range block {
@@ -72,8 +71,8 @@ func (w *writer) masks() operand.Mem {
 	return w.data("masks", table...)
 }
 
-// each calls f to write the code of a whole block of n vectors, and again for the masked ones. In between the code loops
-// over the row. A rest that fits a wide vector is given only one.
+// each writes a loop over the row: it calls f to write the code for a whole block of n vectors, and again for the rest, with
+// masks. If vectors are wide, the code has a case for a rest that fits one vector.
 func (r *row) each(f func(n int, masked bool)) {
 	w := r.w
 	test, loop, done := w.label("test"), w.label("loop"), w.label("done")
@@ -99,14 +98,14 @@ func (r *row) each(f func(n int, masked bool)) {
 	w.Label(done)
 }
 
-// mem is vector i of the block at hand in the row at p.
+// mem returns the address of vector i of the current block of the row at p.
 func (r *row) mem(p reg.Register, i int) operand.Mem {
 	return operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: r.bytes * i}
 }
 
 func (r *row) maskMem(i int) operand.Mem { return operand.Mem{Base: r.mask, Disp: 32 * i} }
 
-// load reads the block at hand; lanes past the row are zero and not read.
+// load writes the load of the current block. Lanes past the row are not read and become zero.
 func (r *row) load(p reg.Register, v vecs, masked bool) {
 	w := r.w
 	v.each(func(i int) {
@@ -133,8 +132,8 @@ func (r *row) clip(v vecs) {
 	})
 }
 
-// store writes the block at hand and nothing past the row. Masked stores of AVX2 are slow, so only the vector that the
-// row's end cuts is stored so. One vector is lost to the mask.
+// store writes the store of the current block, and nothing past the row. AVX2 masks only the vector that the end of the row falls
+// into, since masked stores are slow there. It needs a spare vector for the mask.
 func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w := r.w
 	if !masked {
@@ -164,14 +163,14 @@ func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w.Label(done)
 }
 
-// spread puts lane 0 of a vector in all lanes of another.
+// spread returns a vector with lane 0 of v in all lanes.
 func (r *row) spread(v reg.VecVirtual) reg.VecVirtual {
 	all := r.new()
 	r.w.VBROADCASTSS(v.AsX(), all)
 	return all
 }
 
-// sum adds the vectors of a block of partial sums up; the sum is in lane 0 of what it returns.
+// sum adds up a block of partial sums. The result is in lane 0 of the vector that it returns.
 func (w *writer) sum(v vecs) reg.VecVirtual {
 	v = w.halves(v)
 	w.VADDPS(v[1], v[0], v[0])
@@ -181,7 +180,7 @@ func (w *writer) sum(v vecs) reg.VecVirtual {
 	return v[0]
 }
 
-// forRows calls f to write the code of one row; the code loops over the rows and moves each pointer by its stride.
+// forRows writes a loop over the rows: f writes the code for one row, after which each pointer advances by its stride.
 func (w *writer) forRows(ptr, stride []reg.GPVirtual, f func()) {
 	rows := w.arg("rows")
 	w.TESTQ(rows, rows)
@@ -228,7 +227,7 @@ func layerNorm(w *writer, k asm.Kernel) {
 	})
 }
 
-// moments returns the mean of the row at src, and one over its standard deviation, in all lanes. see is given every block.
+// moments returns the mean of the row at src and 1/sqrt(variance+eps), in all lanes. see may add code for every block.
 func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, see func(x vecs, masked bool)) (mean, scale reg.VecVirtual) {
 	w := r.w
 	s := w.hold("partial sums", r.zeros(r.chains))
@@ -265,11 +264,11 @@ func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, se
 	w.VMOVUPS(w.f32("one", 1), one)
 	w.VDIVSS(d.AsX(), one.AsX(), d.AsX())
 	scale = r.spread(d)
-	w.holds("1/deviation", scale)
+	w.holds("1/sqrt(variance+eps)", scale)
 	return mean, scale
 }
 
-// normed returns the block at hand of the row at src, less its mean and scaled.
+// normed returns the current block of the row at src, minus the mean and times the scale.
 func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked bool) vecs {
 	x := r.w.hold("the block", r.some(n))
 	r.load(src, x, masked)
@@ -286,8 +285,8 @@ func (r *row) affine(x vecs, gain, bias reg.Register, masked bool) {
 	x.each(func(i int) { r.w.VFMADD213PS(b[i], g[i], x[i]) })
 }
 
-// gelu writes max(x,0) - |x|/2 * erfc(|x|/sqrt2), with erfc(u/sqrt2) = 2^(u*P(u)) and u at most 6. Of min and max, the
-// CPU returns the second operand if one is not a number: the order of operands here lets a NaN through.
+// gelu writes max(x,0) - |x|/2 * erfc(|x|/sqrt2), with erfc(u/sqrt2) = 2^(u*P(u)) and u at most 6. MINPS and
+// MAXPS return the second operand if one is a NaN: the order of operands here lets a NaN through.
 func gelu(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
 	abs, top := w.lanes(v, "abs", 0x7fffffff), w.num(v, "six", 6)
@@ -307,7 +306,7 @@ func gelu(w *writer, k asm.Kernel) {
 			w.horner(q, u, cs[:last])
 			q.each(func(i int) { w.VMULPS(u[i], q[i], q[i]) })
 			e := exp2(q)
-			// x is read again: it need not stay in registers meanwhile.
+			// x is read again, so that it needs no registers in between.
 			x := w.hold("x", r.some(n))
 			u = w.hold("u/2", r.some(n))
 			r.load(src, x, masked)

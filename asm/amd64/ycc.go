@@ -11,7 +11,7 @@ func init() {
 	generators[asm.OpPairs], generators[asm.OpSpread], generators[asm.OpYCC] = pairs, spread, ycc
 }
 
-// pairs widens eight bytes of each and puts one half above the other.
+// pairs writes a loop over eight elements: bytes of a and b become the low and the high half of a word.
 func pairs(w *writer, _ asm.Kernel) {
 	n, dst := w.arg("n"), w.arg("dst")
 	a, b, fara, farb := w.arg("a"), w.arg("b"), w.arg("fara"), w.arg("farb")
@@ -48,7 +48,7 @@ func pairs(w *writer, _ asm.Kernel) {
 	turn("both", true)
 }
 
-// spread reads eight elements and the eight that begin one further on.
+// spread writes a loop over eight elements, each with the one after it.
 func spread(w *writer, _ asm.Kernel) {
 	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
 	add := func(name string) reg.VecVirtual {
@@ -85,8 +85,8 @@ func spread(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// ycc takes of factors of more than 16 bits what is whole apart: 91881 is 1<<16 + 26345, 46802 is 1<<16 - 18734, 116130 is
-// 2<<16 - 14942.
+// ycc writes the conversion from YCbCr to RGB. Factors that need more than 16 bits are split: 91881 is 1<<16 + 26345, 46802 is
+// 1<<16 - 18734, 116130 is 2<<16 - 14942.
 func ycc(w *writer, _ asm.Kernel) {
 	n, dst, luma, chroma := w.arg("n"), w.arg("dst"), w.arg("luma"), w.arg("chroma")
 	factors := func(name string, cb, cr int16) operand.Mem {
@@ -100,7 +100,7 @@ func ycc(w *writer, _ asm.Kernel) {
 	rgb := w.ymms(3)
 	w.Label("loop")
 	w.VMOVDQU(operand.Mem{Base: chroma}, c)
-	w.VPSUBW(w.words("ycc_middle", 0x00800080), c, c)
+	w.VPSUBW(w.words("ycc_zero", 0x00800080), c, c)
 	w.VPMOVZXBD(operand.Mem{Base: luma}, l)
 	w.VPSRAD(operand.Imm(16), c, cr)
 	w.VPSLLD(operand.Imm(16), c, cb)

@@ -2717,7 +2717,7 @@ TEXT ·layernorm_f32_avx2(SB), NOSPLIT, $0-68
 	// Y1..Y4    partial sums
 	// Y1        mean
 	// Y2..Y5    partial sums of squares
-	// Y2        1/deviation
+	// Y2        1/sqrt(variance+eps)
 	// Y3..Y6    the block
 	// Y7..Y10   gain
 	// Y11..Y14  bias
@@ -3519,7 +3519,7 @@ TEXT ·pack_keys_f32_avx2(SB), NOSPLIT, $0-40
 	// R11       row 4, then row 12
 	// R12       row 5, then row 13
 	// R13       row 6, then row 14
-	// Y0        mask of the rows that are there
+	// Y0        mask of the rows that exist
 	// Y3 Y1     columns of rows 0 and 4
 	// Y5 Y2     columns of rows 1 and 5
 	// Y7 Y4     columns of rows 2 and 6
@@ -4021,7 +4021,7 @@ TEXT ·gemm_f32xf16_1x16_avx2(SB), NOSPLIT, $0-96
 	// DX        a
 	// BX        lda, then pf
 	// SI        pfstep
-	// Y2 Y3     a row of B, widened
+	// Y2 Y3     a row of B, as float32
 	// Y4        an element of A in all lanes
 	// DI        c
 	// R8        ldc
@@ -4156,7 +4156,7 @@ TEXT ·gemm_f32xf16_2x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y4 Y5     a row of B, widened
+	// Y4 Y5     a row of B, as float32
 	// Y6        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -4317,7 +4317,7 @@ TEXT ·gemm_f32xf16_3x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y6 Y7     a row of B, widened
+	// Y6 Y7     a row of B, as float32
 	// Y8        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -4504,7 +4504,7 @@ TEXT ·gemm_f32xf16_4x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y8 Y9     a row of B, widened
+	// Y8 Y9     a row of B, as float32
 	// Y10       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -4726,7 +4726,7 @@ TEXT ·gemm_f32xf16_5x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y10 Y11   a row of B, widened
+	// Y10 Y11   a row of B, as float32
 	// Y12       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -4974,7 +4974,7 @@ TEXT ·gemm_f32xf16_6x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y12 Y13   a row of B, widened
+	// Y12 Y13   a row of B, as float32
 	// Y14       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -5247,7 +5247,7 @@ TEXT ·gemm_f32xbf16_1x16_avx2(SB), NOSPLIT, $0-96
 	// DX        a
 	// BX        lda, then pf
 	// SI        pfstep
-	// Y2 Y3     a row of B, widened
+	// Y2 Y3     a row of B, as float32
 	// Y4        an element of A in all lanes
 	// DI        c
 	// R8        ldc
@@ -5394,7 +5394,7 @@ TEXT ·gemm_f32xbf16_2x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y4 Y5     a row of B, widened
+	// Y4 Y5     a row of B, as float32
 	// Y6        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -5567,7 +5567,7 @@ TEXT ·gemm_f32xbf16_3x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y6 Y7     a row of B, widened
+	// Y6 Y7     a row of B, as float32
 	// Y8        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -5766,7 +5766,7 @@ TEXT ·gemm_f32xbf16_4x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y8 Y9     a row of B, widened
+	// Y8 Y9     a row of B, as float32
 	// Y10       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -6000,7 +6000,7 @@ TEXT ·gemm_f32xbf16_5x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y10 Y11   a row of B, widened
+	// Y10 Y11   a row of B, as float32
 	// Y12       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -6260,7 +6260,7 @@ TEXT ·gemm_f32xbf16_6x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y12 Y13   a row of B, widened
+	// Y12 Y13   a row of B, as float32
 	// Y14       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -7731,7 +7731,7 @@ TEXT ·quant_i8_avx2(SB), NOSPLIT, $0-64
 	// R13       rows
 	// Y1 Y2     sums of x*0
 	// Y4 Y5     largest values
-	// Y6 Y7     least values
+	// Y6 Y7     smallest values
 	// Y3        the row's first value, then 127/m
 	// Y0        midpoint of the row
 	// Y4..Y7    the block
@@ -7984,7 +7984,7 @@ TEXT ·quant_i8x2_avx2(SB), NOSPLIT, $0-64
 	// R13       rows
 	// Y1 Y2     sums of x*0
 	// Y4 Y5     largest values
-	// Y6 Y7     least values
+	// Y6 Y7     smallest values
 	// Y3        the row's first value, then 127/m
 	// Y0        midpoint of the row
 	// Y4..Y7    the block
@@ -8257,7 +8257,7 @@ TEXT ·gemm_i16_i8_1x16_avx2(SB), NOSPLIT, $0-112
 	// DX        c, then a, then midpoint
 	// BX        ldc, then lda, then pf
 	// SI        pfstep, then bias
-	// Y2 Y3     the first two rows of B of a group
+	// Y2 Y3     the first two rows of a group of B
 	// Y4 Y5     the other two rows of B
 	// Y6        the first two elements of A in all lanes
 	// Y7        the other two elements of A
@@ -8363,7 +8363,7 @@ TEXT ·gemm_i16_i8_2x16_avx2(SB), NOSPLIT, $0-112
 	// BX        ldc, then lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
-	// Y4 Y5     the first two rows of B of a group
+	// Y4 Y5     the first two rows of a group of B
 	// Y6 Y7     the other two rows of B
 	// Y8        the first two elements of A in all lanes
 	// Y9        the other two elements of A
@@ -8502,7 +8502,7 @@ TEXT ·gemm_i16_i8_3x16_avx2(SB), NOSPLIT, $0-112
 	// BX        ldc, then lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
-	// Y6 Y7     the first two rows of B of a group
+	// Y6 Y7     the first two rows of a group of B
 	// Y8 Y9     the other two rows of B
 	// Y10       the first two elements of A in all lanes
 	// Y11       the other two elements of A
@@ -8675,7 +8675,7 @@ TEXT ·gemm_i16_i8_4x16_avx2(SB), NOSPLIT, $0-112
 	// BX        ldc, then lda, then bias
 	// DI        pf
 	// R8        pfstep, then c
-	// Y8 Y9     the first two rows of B of a group
+	// Y8 Y9     the first two rows of a group of B
 	// Y10 Y11   the other two rows of B
 	// Y12       the first two elements of A in all lanes
 	// Y13       the other two elements of A
@@ -8895,7 +8895,7 @@ TEXT ·quant_i16_i8_avx2(SB), NOSPLIT, $0-64
 	// R13       rows
 	// Y1 Y2     sums of x*0
 	// Y4 Y5     largest values
-	// Y6 Y7     least values
+	// Y6 Y7     smallest values
 	// Y3        the row's first value, then 127/m
 	// Y0        midpoint of the row
 	// Y1 Y2 Y4 Y5 the block
@@ -9116,7 +9116,7 @@ TEXT ·quant_i16_i8x2_avx2(SB), NOSPLIT, $0-64
 	// R13       rows
 	// Y1 Y2     sums of x*0
 	// Y4 Y5     largest values
-	// Y6 Y7     least values
+	// Y6 Y7     smallest values
 	// Y3        the row's first value, then 127/m
 	// Y0        midpoint of the row
 	// Y1 Y2 Y4 Y5 the block
@@ -9390,8 +9390,8 @@ TEXT ·layernorm_quant_i8_avx2(SB), NOSPLIT, $0-72
 	// R12       floats done in the row
 	// R13       rows
 	// Y2 Y3     largest values
-	// Y4 Y5     least values
-	// Y1        the row's first value, then 1/deviation
+	// Y4 Y5     smallest values
+	// Y1        the row's first value, then 1/sqrt(variance+eps)
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares, then the block
@@ -9702,8 +9702,8 @@ TEXT ·layernorm_quant_i8x2_avx2(SB), NOSPLIT, $0-72
 	// R12       floats done in the row
 	// R13       rows
 	// Y2 Y3     largest values
-	// Y4 Y5     least values
-	// Y1        the row's first value, then 1/deviation
+	// Y4 Y5     smallest values
+	// Y1        the row's first value, then 1/sqrt(variance+eps)
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares, then the block
@@ -10061,8 +10061,8 @@ TEXT ·layernorm_quant_i16_i8_avx2(SB), NOSPLIT, $0-72
 	// R12       floats done in the row
 	// R13       rows
 	// Y2 Y3     largest values
-	// Y4 Y5     least values
-	// Y1        the row's first value, then 1/deviation
+	// Y4 Y5     smallest values
+	// Y1        the row's first value, then 1/sqrt(variance+eps)
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares
@@ -10372,8 +10372,8 @@ TEXT ·layernorm_quant_i16_i8x2_avx2(SB), NOSPLIT, $0-72
 	// R12       floats done in the row
 	// R13       rows
 	// Y2 Y3     largest values
-	// Y4 Y5     least values
-	// Y1        the row's first value, then 1/deviation
+	// Y4 Y5     smallest values
+	// Y1        the row's first value, then 1/sqrt(variance+eps)
 	// Y6..Y9    partial sums
 	// Y6        mean
 	// Y7..Y10   partial sums of squares
@@ -10718,7 +10718,7 @@ TEXT ·widen_i8_avx2(SB), NOSPLIT, $0-24
 	// AX        k
 	// CX        dst
 	// DX        src
-	// Y0 Y1     minus the sums of products of two values of a column
+	// Y0 Y1     compensation of the columns
 	// Y4        the first two values of a group
 	// Y2        the other two
 	MOVQ  k+0(FP), AX
@@ -10828,8 +10828,8 @@ TEXT ·gemm_bf16dot_1x16_avx2(SB), NOSPLIT, $0-96
 	// DX        a
 	// BX        lda, then pf
 	// SI        pfstep
-	// Y2 Y3     two rows of B, or one of them widened
-	// Y4        two elements of A, or one of them widened, in all lanes
+	// Y2 Y3     pairs of rows of B, or one row as float32
+	// Y4        a pair of elements of A, or one as float32, in all lanes
 	// DI        c
 	// R8        ldc
 tile:
@@ -11001,8 +11001,8 @@ TEXT ·gemm_bf16dot_2x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y4 Y5     two rows of B, or one of them widened
-	// Y6        two elements of A, or one of them widened, in all lanes
+	// Y4 Y5     pairs of rows of B, or one row as float32
+	// Y6        a pair of elements of A, or one as float32, in all lanes
 	// R8        c
 	// R9        ldc
 tile:
@@ -11204,8 +11204,8 @@ TEXT ·gemm_bf16dot_3x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// SI        pf
 	// DI        pfstep
-	// Y6 Y7     two rows of B, or one of them widened
-	// Y8        two elements of A, or one of them widened, in all lanes
+	// Y6 Y7     pairs of rows of B, or one row as float32
+	// Y8        a pair of elements of A, or one as float32, in all lanes
 	// R8        c
 	// R9        ldc
 tile:
@@ -11447,8 +11447,8 @@ TEXT ·gemm_bf16dot_4x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y8 Y9     two rows of B, or one of them widened
-	// Y10       two elements of A, or one of them widened, in all lanes
+	// Y8 Y9     pairs of rows of B, or one row as float32
+	// Y10       a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -11738,8 +11738,8 @@ TEXT ·gemm_bf16dot_5x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y10 Y11   two rows of B, or one of them widened
-	// Y12       two elements of A, or one of them widened, in all lanes
+	// Y10 Y11   pairs of rows of B, or one row as float32
+	// Y12       a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -12069,8 +12069,8 @@ TEXT ·gemm_bf16dot_6x16_avx2(SB), NOSPLIT, $0-96
 	// BX        lda
 	// DI        pf
 	// R8        pfstep
-	// Y12 Y13   two rows of B, or one of them widened
-	// Y14       two elements of A, or one of them widened, in all lanes
+	// Y12 Y13   pairs of rows of B, or one row as float32
+	// Y14       a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -13059,7 +13059,7 @@ TEXT ·ycc_u8_avx2(SB), NOSPLIT, $0-32
 
 loop:
 	VMOVDQU      (BX), Y2
-	VPSUBW       ycc_middle<>+0(SB), Y2, Y2
+	VPSUBW       ycc_zero<>+0(SB), Y2, Y2
 	VPMOVZXBD    (DX), Y5
 	VPSRAD       $0x10, Y2, Y4
 	VPSLLD       $0x10, Y2, Y3
@@ -13122,15 +13122,15 @@ DATA ycc_half<>+24(SB)/4, $0x00008000
 DATA ycc_half<>+28(SB)/4, $0x00008000
 GLOBL ycc_half<>(SB), RODATA|NOPTR, $32
 
-DATA ycc_middle<>+0(SB)/4, $0x00800080
-DATA ycc_middle<>+4(SB)/4, $0x00800080
-DATA ycc_middle<>+8(SB)/4, $0x00800080
-DATA ycc_middle<>+12(SB)/4, $0x00800080
-DATA ycc_middle<>+16(SB)/4, $0x00800080
-DATA ycc_middle<>+20(SB)/4, $0x00800080
-DATA ycc_middle<>+24(SB)/4, $0x00800080
-DATA ycc_middle<>+28(SB)/4, $0x00800080
-GLOBL ycc_middle<>(SB), RODATA|NOPTR, $32
+DATA ycc_zero<>+0(SB)/4, $0x00800080
+DATA ycc_zero<>+4(SB)/4, $0x00800080
+DATA ycc_zero<>+8(SB)/4, $0x00800080
+DATA ycc_zero<>+12(SB)/4, $0x00800080
+DATA ycc_zero<>+16(SB)/4, $0x00800080
+DATA ycc_zero<>+20(SB)/4, $0x00800080
+DATA ycc_zero<>+24(SB)/4, $0x00800080
+DATA ycc_zero<>+28(SB)/4, $0x00800080
+GLOBL ycc_zero<>(SB), RODATA|NOPTR, $32
 
 DATA ycc_red<>+0(SB)/4, $0x66e90000
 DATA ycc_red<>+4(SB)/4, $0x66e90000
@@ -17440,7 +17440,7 @@ TEXT ·gemm_f32xf16_1x48_avx512(SB), NOSPLIT, $0-96
 	// BX        lda, then pf
 	// SI        pfstep
 	// DI        bstride
-	// Z3..Z5    a row of B, widened
+	// Z3..Z5    a row of B, as float32
 	// Z6        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -17604,7 +17604,7 @@ TEXT ·gemm_f32xf16_2x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z6..Z8    a row of B, widened
+	// Z6..Z8    a row of B, as float32
 	// Z9        an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -17804,7 +17804,7 @@ TEXT ·gemm_f32xf16_3x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z9..Z11   a row of B, widened
+	// Z9..Z11   a row of B, as float32
 	// Z12       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -18040,7 +18040,7 @@ TEXT ·gemm_f32xf16_4x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z12..Z14  a row of B, widened
+	// Z12..Z14  a row of B, as float32
 	// Z15       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -18321,7 +18321,7 @@ TEXT ·gemm_f32xf16_5x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z15..Z17  a row of B, widened
+	// Z15..Z17  a row of B, as float32
 	// Z18       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -18638,7 +18638,7 @@ TEXT ·gemm_f32xf16_6x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z18..Z20  a row of B, widened
+	// Z18..Z20  a row of B, as float32
 	// Z21       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -18991,7 +18991,7 @@ TEXT ·gemm_f32xf16_7x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z21..Z23  a row of B, widened
+	// Z21..Z23  a row of B, as float32
 	// Z24       an element of A in all lanes
 	// R11       c
 	// R12       ldc
@@ -19386,7 +19386,7 @@ TEXT ·gemm_f32xf16_8x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z24..Z26  a row of B, widened
+	// Z24..Z26  a row of B, as float32
 	// Z27       an element of A in all lanes
 	// R11       c
 	// R12       ldc
@@ -19816,7 +19816,7 @@ TEXT ·gemm_f32xbf16_1x48_avx512(SB), NOSPLIT, $0-96
 	// BX        lda, then pf
 	// SI        pfstep
 	// DI        bstride
-	// Z3..Z5    a row of B, widened
+	// Z3..Z5    a row of B, as float32
 	// Z6        an element of A in all lanes
 	// R8        c
 	// R9        ldc
@@ -19998,7 +19998,7 @@ TEXT ·gemm_f32xbf16_2x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z6..Z8    a row of B, widened
+	// Z6..Z8    a row of B, as float32
 	// Z9        an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -20216,7 +20216,7 @@ TEXT ·gemm_f32xbf16_3x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z9..Z11   a row of B, widened
+	// Z9..Z11   a row of B, as float32
 	// Z12       an element of A in all lanes
 	// R9        c
 	// R10       ldc
@@ -20470,7 +20470,7 @@ TEXT ·gemm_f32xbf16_4x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z12..Z14  a row of B, widened
+	// Z12..Z14  a row of B, as float32
 	// Z15       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -20769,7 +20769,7 @@ TEXT ·gemm_f32xbf16_5x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z15..Z17  a row of B, widened
+	// Z15..Z17  a row of B, as float32
 	// Z18       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -21104,7 +21104,7 @@ TEXT ·gemm_f32xbf16_6x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z18..Z20  a row of B, widened
+	// Z18..Z20  a row of B, as float32
 	// Z21       an element of A in all lanes
 	// R10       c
 	// R11       ldc
@@ -21475,7 +21475,7 @@ TEXT ·gemm_f32xbf16_7x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z21..Z23  a row of B, widened
+	// Z21..Z23  a row of B, as float32
 	// Z24       an element of A in all lanes
 	// R11       c
 	// R12       ldc
@@ -21888,7 +21888,7 @@ TEXT ·gemm_f32xbf16_8x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z24..Z26  a row of B, widened
+	// Z24..Z26  a row of B, as float32
 	// Z27       an element of A in all lanes
 	// R11       c
 	// R12       ldc
@@ -22336,8 +22336,8 @@ TEXT ·gemm_bf16dot_1x48_avx512(SB), NOSPLIT, $0-96
 	// BX        lda, then pf
 	// SI        pfstep
 	// DI        bstride
-	// Z3..Z5    two rows of B, or one of them widened
-	// Z6        two elements of A, or one of them widened, in all lanes
+	// Z3..Z5    pairs of rows of B, or one row as float32
+	// Z6        a pair of elements of A, or one as float32, in all lanes
 	// R8        c
 	// R9        ldc
 tile:
@@ -22541,8 +22541,8 @@ TEXT ·gemm_bf16dot_2x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z6..Z8    two rows of B, or one of them widened
-	// Z9        two elements of A, or one of them widened, in all lanes
+	// Z6..Z8    pairs of rows of B, or one row as float32
+	// Z9        a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -22798,8 +22798,8 @@ TEXT ·gemm_bf16dot_3x48_avx512(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z9..Z11   two rows of B, or one of them widened
-	// Z12       two elements of A, or one of them widened, in all lanes
+	// Z9..Z11   pairs of rows of B, or one row as float32
+	// Z12       a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -23107,8 +23107,8 @@ TEXT ·gemm_bf16dot_4x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z12..Z14  two rows of B, or one of them widened
-	// Z15       two elements of A, or one of them widened, in all lanes
+	// Z12..Z14  pairs of rows of B, or one row as float32
+	// Z15       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -23476,8 +23476,8 @@ TEXT ·gemm_bf16dot_5x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z15..Z17  two rows of B, or one of them widened
-	// Z18       two elements of A, or one of them widened, in all lanes
+	// Z15..Z17  pairs of rows of B, or one row as float32
+	// Z18       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -23897,8 +23897,8 @@ TEXT ·gemm_bf16dot_6x48_avx512(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z18..Z20  two rows of B, or one of them widened
-	// Z21       two elements of A, or one of them widened, in all lanes
+	// Z18..Z20  pairs of rows of B, or one row as float32
+	// Z21       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -24370,8 +24370,8 @@ TEXT ·gemm_bf16dot_7x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z21..Z23  two rows of B, or one of them widened
-	// Z24       two elements of A, or one of them widened, in all lanes
+	// Z21..Z23  pairs of rows of B, or one row as float32
+	// Z24       a pair of elements of A, or one as float32, in all lanes
 	// R11       c
 	// R12       ldc
 tile:
@@ -24900,8 +24900,8 @@ TEXT ·gemm_bf16dot_8x48_avx512(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z24..Z26  two rows of B, or one of them widened
-	// Z27       two elements of A, or one of them widened, in all lanes
+	// Z24..Z26  pairs of rows of B, or one row as float32
+	// Z27       a pair of elements of A, or one as float32, in all lanes
 	// R11       c
 	// R12       ldc
 tile:
@@ -28712,8 +28712,8 @@ TEXT ·gemm_bf16dot_1x48_avx512bf16(SB), NOSPLIT, $0-96
 	// BX        lda, then pf
 	// SI        pfstep
 	// DI        bstride
-	// Z3..Z5    two rows of B, or one of them widened
-	// Z6        two elements of A, or one of them widened, in all lanes
+	// Z3..Z5    pairs of rows of B, or one row as float32
+	// Z6        a pair of elements of A, or one as float32, in all lanes
 	// R8        c
 	// R9        ldc
 tile:
@@ -28856,8 +28856,8 @@ TEXT ·gemm_bf16dot_2x48_avx512bf16(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z6..Z8    two rows of B, or one of them widened
-	// Z9        two elements of A, or one of them widened, in all lanes
+	// Z6..Z8    pairs of rows of B, or one row as float32
+	// Z9        a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -29028,8 +29028,8 @@ TEXT ·gemm_bf16dot_3x48_avx512bf16(SB), NOSPLIT, $0-96
 	// SI        pf
 	// DI        pfstep
 	// R8        bstride
-	// Z9..Z11   two rows of B, or one of them widened
-	// Z12       two elements of A, or one of them widened, in all lanes
+	// Z9..Z11   pairs of rows of B, or one row as float32
+	// Z12       a pair of elements of A, or one as float32, in all lanes
 	// R9        c
 	// R10       ldc
 tile:
@@ -29228,8 +29228,8 @@ TEXT ·gemm_bf16dot_4x48_avx512bf16(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z12..Z14  two rows of B, or one of them widened
-	// Z15       two elements of A, or one of them widened, in all lanes
+	// Z12..Z14  pairs of rows of B, or one row as float32
+	// Z15       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -29464,8 +29464,8 @@ TEXT ·gemm_bf16dot_5x48_avx512bf16(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z15..Z17  two rows of B, or one of them widened
-	// Z18       two elements of A, or one of them widened, in all lanes
+	// Z15..Z17  pairs of rows of B, or one row as float32
+	// Z18       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -29728,8 +29728,8 @@ TEXT ·gemm_bf16dot_6x48_avx512bf16(SB), NOSPLIT, $0-96
 	// DI        pf
 	// R8        pfstep
 	// R9        bstride
-	// Z18..Z20  two rows of B, or one of them widened
-	// Z21       two elements of A, or one of them widened, in all lanes
+	// Z18..Z20  pairs of rows of B, or one row as float32
+	// Z21       a pair of elements of A, or one as float32, in all lanes
 	// R10       c
 	// R11       ldc
 tile:
@@ -30020,8 +30020,8 @@ TEXT ·gemm_bf16dot_7x48_avx512bf16(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z21..Z23  two rows of B, or one of them widened
-	// Z24       two elements of A, or one of them widened, in all lanes
+	// Z21..Z23  pairs of rows of B, or one row as float32
+	// Z24       a pair of elements of A, or one as float32, in all lanes
 	// R11       c
 	// R12       ldc
 tile:
@@ -30345,8 +30345,8 @@ TEXT ·gemm_bf16dot_8x48_avx512bf16(SB), NOSPLIT, $0-96
 	// R8        pf
 	// R9        pfstep
 	// R10       bstride
-	// Z24..Z26  two rows of B, or one of them widened
-	// Z27       two elements of A, or one of them widened, in all lanes
+	// Z24..Z26  pairs of rows of B, or one row as float32
+	// Z27       a pair of elements of A, or one as float32, in all lanes
 	// R11       c
 	// R12       ldc
 tile:

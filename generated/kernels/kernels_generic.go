@@ -23,7 +23,8 @@ func gemm_bf16dot_4x16_generic(tiles int, k int, a *uint16, lda int, b *uint16, 
 	gemm_bf16dot_generic(4*tiles, k, a, lda, b, bstride, c, ldc, bias, acc, pf, pfstep)
 }
 
-// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16 bits and is exact.
+// gemm_bf16dot_generic takes four columns at a time, whose sums stay in registers. A product of two bfloat16 has 16
+// significant bits and is exact.
 func gemm_bf16dot_generic(rows int, k int, a *uint16, lda int, b *uint16, _ int, c *float32, ldc int, bias *float32, acc int, _ *uint16, _ int) {
 	panel := unsafe.Slice(b, 32*k)
 	for r := range rows {
@@ -68,7 +69,7 @@ func round_bf16dot_generic(rows int, dst *uint16, ldd int, src *float32, lds int
 	}
 }
 
-// toBF16 rounds to a bfloat16, ties to even. A NaN stays one.
+// toBF16 rounds to bfloat16, ties to even. A NaN stays a NaN.
 func toBF16(v float32) uint16 {
 	b := math.Float32bits(v)
 	if b&0x7fffffff > 0x7f800000 {
@@ -117,7 +118,7 @@ func gemm_f32xbf16_generic(rows int, k int, a *float32, lda int, b *uint8, _ int
 	narrowTile(rows, k, a, lda, b, bf16, c, ldc, bias, acc)
 }
 
-// narrowTile is gemmTile over a panel of 16-bit values, a few rows of it at a time.
+// narrowTile is gemmTile for a panel of 16-bit values. It converts a few steps of k at a time to float32.
 func narrowTile(rows, k int, a *float32, lda int, b *uint8, widen func(uint16) float32, c *float32, ldc int, bias *float32, acc int) {
 	var panel [64 * 16]float32
 	for done := 0; done < k; {
@@ -144,10 +145,10 @@ func convert_bf16_generic(n int, dst *float32, src *uint8) {
 	}
 }
 
-// bf16 widens a bfloat16.
+// bf16 converts a bfloat16 to float32.
 func bf16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// f16 widens an IEEE half. A NaN becomes a quiet one, as on every CPU.
+// f16 converts an IEEE half to float32. A NaN becomes a quiet NaN, as with the instructions of every CPU.
 func f16(h uint16) float32 {
 	sign, rest := uint32(h&0x8000)<<16, uint32(h&0x7fff)
 	switch {
@@ -303,7 +304,6 @@ func gemm_i16_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstr
 	gemm_i16_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }
 
-// gemm_i16_i8_generic takes the columns one by one.
 func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)
@@ -331,7 +331,7 @@ func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *
 	}
 }
 
-// widened returns which value of a panel is the i-th of the widened one.
+// widened returns the index in a panel of gemm_i8 of the value with index i in the panel of gemm_i16.
 func widened(i int) int { return i/64*64 + i%32/2*4 + i%64/32*2 + i%2 }
 
 func widen_i8_generic(k int, dst *int8, src *int8) {
@@ -373,13 +373,13 @@ func quant_i8_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n in
 func quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32) {
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
-		d, residual := byteRow(dst, r, ldd, n)
+		d, residual := twoTermRow(dst, r, ldd, n)
 		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return row[i] })
 	}
 }
 
-// byteRow returns both halves of a row, in whole blocks.
-func byteRow(dst *uint8, r, ldd, n int) (values, residual []uint8) {
+// twoTermRow returns row r of a quantised matrix of i8x2: n values and n residuals, both rounded up to a multiple of 32.
+func twoTermRow(dst *uint8, r, ldd, n int) (values, residual []uint8) {
 	return unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd)), (n+31)/32*32),
 		unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(dst), r*ldd+ldd/2)), (n+31)/32*32)
 }
@@ -397,12 +397,12 @@ func layernorm_quant_i8x2_generic(rows int, dst *uint8, ldd int, src *float32, l
 	for r := range rows {
 		row := rowOf(src, r, lds, n)
 		mean, unit := moments(row, eps)
-		d, residual := byteRow(dst, r, ldd, n)
+		d, residual := twoTermRow(dst, r, ldd, n)
 		rowOf(scale, r, 1, 1)[0], rowOf(midpoint, r, 1, 1)[0] = quantRow(d, residual, n, func(i int) float32 { return float32((float64(row[i]) - mean) * unit) })
 	}
 }
 
-// quantRow rounds n values, and what that takes away unless residual is nil, and returns their scale and their midpoint.
+// quantRow quantises n values into dst, and their residuals into residual unless it is nil. It returns scale and midpoint.
 func quantRow(dst, residual []uint8, n int, value func(i int) float32) (scale, midpoint float32) {
 	lo, hi, nan := value(0), value(0), float32(0)
 	for i := range n {
@@ -524,7 +524,7 @@ func layernorm_f32_generic(rows int, dst *float32, ldd int, src *float32, lds in
 	}
 }
 
-// moments returns the mean of a row and one over its standard deviation.
+// moments returns the mean of a row and 1/sqrt(variance+eps).
 func moments(row []float32, eps float32) (mean, scale float64) {
 	sum := 0.0
 	for _, v := range row {
@@ -572,12 +572,13 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
-// rowOf is row r of the matrix at p with leading dimension ld: n floats.
+// rowOf returns the first n floats of row r of the matrix at p with leading dimension ld.
 func rowOf(p *float32, r, ld, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)
 }
 
-// exp2Coef holds the weighted minimax fit 2^f = 1 + f*(c1 + c2*f + ...), -1/2 <= f <= 1/2, right to 9.2e-8 relative.
+// exp2Coef holds c1.. of the weighted minimax fit 2^f = 1 + f*(c1 + c2*f + ...) for -1/2 <= f <= 1/2, with a relative error of
+// at most 9.2e-8.
 var exp2Coef = [...]float64{0.693146978, 0.240222421, 0.0555073374, 0.00967151264, 0.00132647271}
 
 // exp2 is 2^y for y <= 0; below -125 it is 2^-125. A NaN stays a NaN.

@@ -20,7 +20,7 @@ TEXT ·ycc_u8_avx2(SB), NOSPLIT, $0-32
 
 loop:
 	VMOVDQU      (BX), Y2
-	VPSUBW       ycc_middle<>+0(SB), Y2, Y2
+	VPSUBW       ycc_zero<>+0(SB), Y2, Y2
 	VPMOVZXBD    (DX), Y5
 	VPSRAD       $0x10, Y2, Y4
 	VPSLLD       $0x10, Y2, Y3
@@ -83,15 +83,15 @@ DATA ycc_half<>+24(SB)/4, $0x00008000
 DATA ycc_half<>+28(SB)/4, $0x00008000
 GLOBL ycc_half<>(SB), RODATA|NOPTR, $32
 
-DATA ycc_middle<>+0(SB)/4, $0x00800080
-DATA ycc_middle<>+4(SB)/4, $0x00800080
-DATA ycc_middle<>+8(SB)/4, $0x00800080
-DATA ycc_middle<>+12(SB)/4, $0x00800080
-DATA ycc_middle<>+16(SB)/4, $0x00800080
-DATA ycc_middle<>+20(SB)/4, $0x00800080
-DATA ycc_middle<>+24(SB)/4, $0x00800080
-DATA ycc_middle<>+28(SB)/4, $0x00800080
-GLOBL ycc_middle<>(SB), RODATA|NOPTR, $32
+DATA ycc_zero<>+0(SB)/4, $0x00800080
+DATA ycc_zero<>+4(SB)/4, $0x00800080
+DATA ycc_zero<>+8(SB)/4, $0x00800080
+DATA ycc_zero<>+12(SB)/4, $0x00800080
+DATA ycc_zero<>+16(SB)/4, $0x00800080
+DATA ycc_zero<>+20(SB)/4, $0x00800080
+DATA ycc_zero<>+24(SB)/4, $0x00800080
+DATA ycc_zero<>+28(SB)/4, $0x00800080
+GLOBL ycc_zero<>(SB), RODATA|NOPTR, $32
 
 DATA ycc_red<>+0(SB)/4, $0x66e90000
 DATA ycc_red<>+4(SB)/4, $0x66e90000
