@@ -213,7 +213,7 @@ func TestFusedOpOfREADME(t *testing.T) {
 
 // TestTaskOfREADME builds a package with the task that README adds.
 func TestTaskOfREADME(t *testing.T) {
-	const table = "\t}\n\ttasks = append(tasks, vlmoTasks()...)"
+	const table = "\t}\n\ttasks = slices.Concat(tasks, "
 	root := example(t, "A task", [3]string{"ir/model/tasks.go", table, "\t\tscore,"})
 	body := howTos(t)["A task"]
 	_, description, _ := strings.Cut(body, "```yaml\n")
