@@ -135,7 +135,8 @@ type Modality struct {
 	Rows      int     // token: every text is padded to as many ids, all of which count; 0 = a text is as long as it is
 }
 
-// class is the number of rows before the patches.
+// class is the number of rows before those of the patches, which go from left to right and from top to bottom of a grid of
+// Height/Patch times Width/Patch.
 func (m *Modality) class() int {
 	if m.Classless {
 		return 0

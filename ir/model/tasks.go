@@ -14,16 +14,18 @@ const l2Floor = 1e-12
 // headEps is the epsilon of the norms in heads, whatever the trunk's is.
 const headEps = 1e-5
 
-// task is a row of the table of tasks.
+// task is a row of the table of tasks. A task that checkpoints of several codes have is a row for each code.
 type task struct {
 	name    string
 	code    Code               // of the checkpoints that it is for
 	takes   func(e entry) bool // whether it has functions for the entry
 	options []string           // its fields in a description
 	classes int                // number of classes unless the description says, 0 = it has to say
-	// keys are tensors of a checkpoint that has the head; of one with classes the last has a row for each.
-	keys  []string
-	check func(t *Task, path string) *problem
+	// keys are tensors of a checkpoint that has the head, by which init finds the task; nil: init does not. Of a task with
+	// classes the last tensor has a row for each.
+	keys []string
+	// check returns what is wrong with the options at path, or with a model of such sizes for this task; nil: nothing can be.
+	check func(d *Description, t *Task, path string) *problem
 	norm  func(t *Task) bool // whether it reads rows after the encoder's final norm
 	rows  []row              // the head's tensors, in the official order
 	// functions are what it has for each of its entries. nil: not built yet.
@@ -32,15 +34,18 @@ type task struct {
 
 // function is one function of a task and an entry.
 type function struct {
-	name  string // "" = ENTRY for encode, ENTRY_TASK otherwise
-	kind  string // which of the task's it is; "" = what the entry takes: image, text or pair
-	aside bool   // lowered only if it is asked for by its name
+	name string // "" = ENTRY for encode, ENTRY_TASK otherwise
+	// kind is the word by which generated code and commands find the function among those of its task; "" = image, text or
+	// pair, as the entry takes.
+	kind  string
+	aside bool // lowered only if it is asked for by its name
 	// lower writes the whole function and returns the outputs.
 	lower func(w *writer) []*ir.Value
 }
 
 // trunkTo makes the function of a task that has one: the trunk over the entry's inputs,
-// then the head over its rows (after the final norm if the task reads that).
+// then the head over its rows (after the final norm if the task reads that). Rows are in the order of
+// w.entry.modalities; see [Modality.class] for a picture's.
 func trunkTo(head func(w *writer, x *ir.Value) []*ir.Value) []function {
 	return []function{{lower: func(w *writer) []*ir.Value { return head(w, w.rows()) }}}
 }
@@ -160,7 +165,7 @@ func init() { // not an initial value: the functions in it read the table
 	tasks = slices.Concat(tasks, vlmoTasks(), contrastTasks())
 }
 
-func checkClasses(t *Task, path string) *problem {
+func checkClasses(_ *Description, t *Task, path string) *problem {
 	path += "." + t.Name
 	switch {
 	case t.Classes < 0 || t.Classes > maxClasses:
@@ -174,11 +179,11 @@ func checkClasses(t *Task, path string) *problem {
 }
 
 // checkTruth is checkClasses for a head whose class 1 says "true".
-func checkTruth(t *Task, path string) *problem {
+func checkTruth(d *Description, t *Task, path string) *problem {
 	if t.Classes == 1 {
 		return wrong(path+"."+t.Name+".classes", " is 1, want at least 2: class 0 says false, class 1 true")
 	}
-	return checkClasses(t, path)
+	return checkClasses(d, t, path)
 }
 
 // has reports whether a description may give the task the option.
@@ -263,6 +268,9 @@ func (d *Description) completeTasks() *problem {
 		path := fmt.Sprintf("tasks[%d]", i)
 		row := d.task(t.Name)
 		if row == nil {
+			if _, ok := taskOptions(t.Name); ok {
+				return wrong(path, ": models of this family have no task %s; they have %s", t.Name, strings.Join(d.taskNames(), ", "))
+			}
 			return wrong(path, ": %s", unknown("task", t.Name, d.taskNames()))
 		}
 		if t.Norm != nil && !row.has("norm") {
@@ -283,7 +291,7 @@ func (d *Description) completeTasks() *problem {
 			t.Classes = row.classes
 		}
 		if row.check != nil {
-			if p := row.check(t, path); p != nil {
+			if p := row.check(d, t, path); p != nil {
 				return p
 			}
 		}
