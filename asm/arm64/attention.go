@@ -12,8 +12,8 @@ func init() {
 	generators[asm.OpPackKeys] = packKeys
 }
 
-// horner returns c0 + x*(c1 + x*(...)) over the n vectors at coefs. free has one register more than x: each step of a
-// chain takes the register that the chain before it has just left. The result is in all of free but one.
+// horner computes c0 + x*(c1 + x*(...)) with the n vectors of coefficients at coefs. free is one register more than x has: each
+// step writes to the register that the previous step has just freed. The result is in all of free but one.
 func (w *writer) horner(free, x vecs, coefs R, n int) vecs {
 	p, spare := free[:len(x):len(x)], free[len(x)]
 	p.each(func(i int) { w.LDR(p[i], coefs, 16*(n-1)) })
@@ -29,13 +29,13 @@ func (w *writer) horner(free, x vecs, coefs R, n int) vecs {
 	return p
 }
 
-// exp2Coefs loads the address of what exp2 needs: the coefficients of its polynomial.
+// exp2Coefs loads the address of the coefficients of exp2's polynomial.
 func (w *writer) exp2Coefs(d R) R {
 	return w.vectors("exp", d, append([]float64{1}, asm.Exp2Coef()...)...)
 }
 
-// exp2 returns 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction,
-// for which there is a polynomial. y is lost, n is as many registers as y has, free one more. A NaN stays a NaN.
+// exp2 computes 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction, for
+// which there is a polynomial. n is as many free registers as y has, free one more. It clobbers y. A NaN stays a NaN.
 func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
 	y.each(func(i int) { w.FRINTN(n[i], y[i]) })
 	y.each(func(i int) { w.FSUB(y[i], y[i], n[i]) })
@@ -46,7 +46,7 @@ func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
 	return p
 }
 
-// softmax writes three steps a row: maximum, powers and their sum, one over the sum.
+// softmax writes three steps for each row: the maximum, the powers and their sum, 1/sum.
 func softmax(w *writer, _ asm.Kernel) {
 	x, ld := w.arg("x", 1), w.floats("ld", 2)
 	inv, word := w.arg("inv", 3), R(4)
@@ -107,7 +107,7 @@ func softmax(w *writer, _ asm.Kernel) {
 	})
 }
 
-// scaleRows writes dst = src * s, a factor for each row.
+// scaleRows writes dst = src*s, with one factor s per row.
 func scaleRows(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	s, word := w.arg("s", 5), R(6)
@@ -126,8 +126,8 @@ func scaleRows(w *writer, _ asm.Kernel) {
 	})
 }
 
-// packKeys writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. A row that is not
-// there is read from one that is, and cleared by the mask.
+// packKeys writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. For a row past the last
+// one it reads another row and clears it with a mask.
 func packKeys(w *writer, _ asm.Kernel) {
 	rows, src, lds := w.arg("rows", 0), w.arg("src", 9), w.floats("lds", 10)
 	dst, k := w.arg("dst", 7), w.arg("k", 8)
@@ -135,7 +135,7 @@ func packKeys(w *writer, _ asm.Kernel) {
 	row := []R{1, 2, 3, 4}
 	v, half := w.hold("four rows, then columns", regs(0, 4)), w.hold("half transposed", regs(4, 4))
 	const keep = V(8)
-	w.holds("mask of the rows that are there", keep)
+	w.holds("mask of the rows that exist", keep)
 	w.holds("rows at k", row[0], row[1], row[2], row[3])
 	w.holds("dst at k", at)
 	w.holds("k left", left)
@@ -145,7 +145,7 @@ func packKeys(w *writer, _ asm.Kernel) {
 	w.masks(masks)
 	w.ADDI(masks, masks, 4*block)
 	w.mark("rows4")
-	// The table's first and second 32 words are ones and zeros: from its middle less the number of rows, at most 4.
+	// The table has 32 words of ones, then 32 of zeros. The mask begins as many words before the zeros as there are rows, at most 4.
 	w.MOVI(spare, 4)
 	w.CMPI(rows, 4)
 	w.CSELLT(spare, rows, spare)

@@ -12,8 +12,8 @@ func init() {
 	generators[asm.OpRound] = round
 }
 
-// gemmBF16 writes a tile of products of bfloat16. Of each pair the second is added first, by fused multiply-adds of widened
-// values, since a product is exact: BFDOT and BFMMLA round otherwise.
+// gemmBF16 writes a tile of products of bfloat16. The values are converted to float32 and multiplied by fused multiply-adds, the
+// second of each pair first. BFDOT and BFMMLA would round differently.
 func gemmBF16(w *writer, kernel asm.Kernel) {
 	const line = 4 * asm.Panel // bytes of a step in a panel
 	const k, b, pf, step, lda, mask = R(0), R(7), R(10), R(11), R(12), R(13)
@@ -24,8 +24,8 @@ func gemmBF16(w *writer, kernel asm.Kernel) {
 		acc[r] = regs(8+V(4*r), 4)
 	}
 	w.hold("C, row after row", slices.Concat(acc...))
-	w.hold("rows of A, two pairs each, widened", regs(0, kernel.MR))
-	w.hold("four columns of B, one of each pair, widened; a mask", regs(6, 2))
+	w.hold("rows of A, two pairs each, as float32", regs(0, kernel.MR))
+	w.hold("four columns of B, one of each pair, as float32; a mask", regs(6, 2))
 	for r := range kernel.MR {
 		w.holds(fmt.Sprintf("row %d of A", r), row(r))
 	}
@@ -43,7 +43,7 @@ func gemmBF16(w *writer, kernel asm.Kernel) {
 	w.arg("pfstep", step)
 	const high = 0xffff0000
 	w.words("highHalves", mask, high, high, high, high)
-	// one writes a step of k, whose pair of A is in lanes 2u and 2u+1. No register is left for the mask.
+	// one writes a step of k, whose pair of A is in lanes 2u and 2u+1. There is no free register for the mask, so it is reloaded.
 	one := func(u int) {
 		w.PRFM(pf, 0)
 		w.ADD(pf, pf, step)
@@ -98,18 +98,18 @@ func gemmBF16(w *writer, kernel asm.Kernel) {
 	w.nextTile(kernel.MR, 1)
 }
 
-// round writes the rounding of rows to bfloat16: half of a unit in the last place, less if the value is even, is added
-// to the bits, and the upper ones are kept.
+// round writes the rounding of rows to bfloat16, ties to even: it adds 0x7fff plus the last bit that remains and keeps the
+// upper 16 bits.
 func round(w *writer, _ asm.Kernel) {
 	dst, src := w.arg("dst", 1), w.arg("src", 2)
 	ldd, lds := w.arg("ldd", 3), w.floats("lds", 4)
 	w.LSL(ldd, ldd, 1)
 	const atDst, atSrc, consts = R(5), R(6), R(7)
 	const last, half, quiet = V(24), V(25), V(26)
-	x, up, number := w.hold("the block, then what NaNs become", regs(0, chains)), w.hold("the rounded block", regs(8, chains)), w.hold("ones, but for NaNs", regs(16, chains))
-	w.holds("the last bit that is kept", last)
+	x, up, number := w.hold("the block, then what NaNs become", regs(0, chains)), w.hold("the rounded block", regs(8, chains)), w.hold("ones, zeros for NaNs", regs(16, chains))
+	w.holds("the last bit that remains", last)
 	w.holds("0x7fff", half)
-	w.holds("the bit of quiet NaNs", quiet)
+	w.holds("the quiet bit of a NaN", quiet)
 	w.words("round", consts, 0x10000, 0x7fff, 0x400000)
 	for _, v := range []V{last, half, quiet} {
 		w.LD1Rpost(v, consts)

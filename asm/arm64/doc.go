@@ -4,17 +4,17 @@
 //	s, stubs, err := arm64.Emit("kernels", asm.Find("gemm_f32", asm.NEON))
 //
 // Go's assembler lacks most vector instructions, so there is an emitter: a table of instructions (inst.go) with their
-// encodings, operands and ranges, and a method for each (emit.go). What Go's assembler does know, integers, addresses and
-// branches, is left to it; the rest is written as words:
+// encodings, operands and ranges, and a method for each (emit.go). Instructions for integers, addresses
+// and branches, which Go's assembler does know, are left to it; the others are written as words:
 //
 //	WORD $0x4f8010c8 // fmla v8.4s, v6.4s, v0.s[0]
 //
 // Registers are assigned by hand; each kernel's comment says what they hold. An operand out of range is an error that names
 // the kernel and the line of its generator.
 //
-// The encodings are checked three ways: against testdata/encodings.txt, which an assembler made; by disassembling a linked
+// The encodings are checked three ways: against testdata/encodings.txt, which GNU as made; by disassembling a linked
 // program and comparing it with the comments; and by running the kernels, under emulation where there is no arm64 CPU
-// (make test-arm64). THROUGHPUT.md says how close the inner loops come to the limits of some CPUs, by a model of them
+// (make test-arm64). THROUGHPUT.md says how close the inner loops come to the limits of some CPUs, according to llvm-mca
 // (make neon-mca).
 //
 // # To add an instruction

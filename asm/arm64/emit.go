@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generators holds the function that writes each op's kernels for NEON; each file adds its own.
+// generators holds the function that writes each op's kernels; each file adds its own.
 var generators = map[asm.Op]func(*writer, asm.Kernel){}
 
 // constraint is the build constraint of everything this package writes.
@@ -45,21 +45,21 @@ func declaration(k asm.Kernel) string {
 	return "func " + k.Name() + strings.TrimPrefix(k.Op.Row().Signature, "func")
 }
 
-// line is an instruction of a kernel: what a disassembler should print for it.
+// line is an instruction of a kernel, as a disassembler should print it.
 type line struct {
-	text string // GNU assembly; of branches and addresses only the mnemonic
+	text string // GNU assembly; only the mnemonic if Go's assembler places it
 	word uint32 // 0 if Go's assembler encodes it
 }
 
-// writer writes assembly, instruction by instruction. Registers are the caller's business, who notes with holds
-// what they hold: that becomes the register map of the kernel.
+// writer writes assembly, instruction by instruction. The caller assigns registers and notes with holds what they hold,
+// which becomes the kernel's register map.
 type writer struct {
 	text   bytes.Buffer
 	data   map[string][]uint32 // tables written so far
-	name   string              // of the kernel at hand
+	name   string              // of the current kernel
 	args   []arg
-	lines  []line   // of the kernel at hand
-	isas   []string // instruction sets it needs that not every arm64 CPU has
+	lines  []line   // of the current kernel
+	isas   []string // instruction sets that it needs beyond the baseline of arm64
 	hot    []line   // its inner loop
 	held   asm.Registers
 	labels int
@@ -73,14 +73,14 @@ type jump struct{ to, where string }
 
 func newWriter() *writer { return &writer{data: map[string][]uint32{}, marked: map[string]bool{}} }
 
-// arg is a parameter of the kernel: where it lies on the stack.
+// arg is a parameter of the kernel and its offset in the argument frame.
 type arg struct {
 	name   string
 	at     int
 	single bool // a float32
 }
 
-// frame lays parameters out as Go does, and returns their size.
+// frame lays parameters out as Go does, and returns the size of all in bytes.
 func frame(params []asm.Param) (args []arg, size int) {
 	for _, p := range params {
 		a := arg{name: p.Name, single: p.Type == "float32"}
@@ -130,7 +130,7 @@ func (w *writer) hold(what string, v vecs) vecs {
 	return v
 }
 
-// registers writes the register map behind the kernel's first line.
+// registers inserts the register map after the kernel's TEXT line.
 func (w *writer) registers() {
 	text := w.text.Bytes()
 	at := bytes.LastIndex(text, []byte("\nTEXT "))
@@ -143,7 +143,7 @@ func (w *writer) registers() {
 	w.text.Write(rest)
 }
 
-// fail keeps the first mistake of a generator, and the line of its source that made it.
+// fail records the first error of a generator, with the line of its source.
 func (w *writer) fail(err error) {
 	w.failAt(where(), err)
 }
@@ -154,7 +154,7 @@ func (w *writer) failAt(where string, err error) {
 	}
 }
 
-// landings reports branches to labels that are not there.
+// landings reports branches to labels that do not exist.
 func (w *writer) landings() {
 	for _, j := range w.jumps {
 		if !w.marked[j.to] {
@@ -163,7 +163,7 @@ func (w *writer) landings() {
 	}
 }
 
-// where is the line of the generator at work.
+// where returns the line of the generator that called a method of writer.
 func where() string {
 	pcs := make([]uintptr, 16)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -198,7 +198,7 @@ func (w *writer) emit(f form, args ...int) {
 	fmt.Fprintf(&w.text, "\tWORD $0x%08x // %s\n", word, text)
 }
 
-// goline writes an instruction that only Go's assembler can place; text is what it becomes.
+// goline writes an instruction that Go's assembler encodes; text is what a disassembler prints for it, one or more instructions.
 func (w *writer) goline(goas string, text ...string) {
 	for _, t := range text {
 		w.lines = append(w.lines, line{text: t})
@@ -206,7 +206,7 @@ func (w *writer) goline(goas string, text ...string) {
 	fmt.Fprintf(&w.text, "\t%s\n", goas)
 }
 
-// placed checks a register of an instruction that goline writes.
+// placed checks a register operand of an instruction that goline writes.
 func (w *writer) placed(goas string, o operand, v int) {
 	if err := o.check(v); err != nil {
 		w.fail(fmt.Errorf("%s: %w", goas, err))
@@ -264,7 +264,7 @@ func (w *writer) TRN2(d, n, m V)            { w.emit(trn2, int(d), int(n), int(m
 func (w *writer) ZIP1(d, n, m V)            { w.emit(zip1, int(d), int(n), int(m)) }        // n[0] n[1] m[0] m[1]
 func (w *writer) ZIP2(d, n, m V)            { w.emit(zip2, int(d), int(n), int(m)) }        // n[2] n[3] m[2] m[3]
 
-// 16 bits an element.
+// Vector arithmetic, eight 16-bit lanes.
 
 func (w *writer) ADDh(d, n, m V)              { w.emit(addH, int(d), int(n), int(m)) }
 func (w *writer) SUBh(d, n, m V)              { w.emit(subH, int(d), int(n), int(m)) }
@@ -284,14 +284,14 @@ func (w *writer) SQSHRN11high(d, n V)         { w.emit(sqshrn2, int(d), int(n)) 
 func (w *writer) SQXTNb(d, n V)               { w.emit(sqxtn, int(d), int(n)) }   // saturated to bytes; the high half becomes zero
 func (w *writer) FMOV(d R, n V)               { w.emit(fmov, int(d), int(n)) }    // the low 64 bits
 
-// Arithmetic in lane 0; the others become zero.
+// Arithmetic in lane 0; the other lanes become zero.
 
 func (w *writer) SCVTFs(d V, n R) { w.emit(scvtf, int(d), int(n)) } // an integer as float32
 func (w *writer) FADDs(d, n, m V) { w.emit(faddS, int(d), int(n), int(m)) }
 func (w *writer) FDIVs(d, n, m V) { w.emit(fdivS, int(d), int(n), int(m)) }
 func (w *writer) FSQRTs(d, n V)   { w.emit(fsqrtS, int(d), int(n)) }
 
-// Loads and stores; post moves the address on afterwards. Offsets count bytes.
+// Loads and stores. Offsets count bytes; "post" means that the address register is advanced afterwards.
 
 func (w *writer) LDR(d V, at R, off int)        { w.emit(ldr, int(d), int(at), off) }
 func (w *writer) LDRpost(d V, at R, by int)     { w.emit(ldrPost, int(d), int(at), by) }
@@ -309,7 +309,7 @@ func (w *writer) LD1(d V, i int, at R)          { w.emit(ld1Post, int(d), i, int
 func (w *writer) ST1(d V, i int, at R)          { w.emit(st1Post, int(d), i, int(at)) }   // lane i; post, by 4
 func (w *writer) LD1R(d V, at R)                { w.emit(ld1r, int(d), int(at)) }         // into all lanes
 func (w *writer) LD1Rpost(d V, at R)            { w.emit(ld1rPost, int(d), int(at)) }     // the same; post, by 4
-func (w *writer) PRFM(at R, off int)            { w.emit(prfm, int(at), off) }            // into the first cache; any address
+func (w *writer) PRFM(at R, off int)            { w.emit(prfm, int(at), off) }            // into the first-level cache; any address
 
 // Integers and addresses, 64 bits.
 
@@ -326,7 +326,7 @@ func (w *writer) CMPI(n R, i int)     { w.emit(cmpI, int(n), i) }
 func (w *writer) CSELGT(d, n, m R)    { w.emit(cselGT, int(d), int(n), int(m)) } // d = greater ? n : m
 func (w *writer) CSELLT(d, n, m R)    { w.emit(cselLT, int(d), int(n), int(m)) } // d = less ? n : m
 
-// Control. Branches take labels of label.
+// Control.
 
 func (w *writer) B(to string)   { w.branch("JMP", "b", to) }
 func (w *writer) BEQ(to string) { w.branch("BEQ", "b.eq", to) }
@@ -341,7 +341,7 @@ func (w *writer) CBZ(n R, to string) {
 }
 func (w *writer) RET() { w.goline("RET", "ret") }
 
-// label returns a name that no other label of the kernel has.
+// label returns a name for a label, unique in the kernel.
 func (w *writer) label(name string) string {
 	w.labels++
 	return fmt.Sprintf("%s%d", name, w.labels)
@@ -349,7 +349,7 @@ func (w *writer) label(name string) string {
 
 func (w *writer) mark(label string) {
 	if w.marked[label] {
-		w.fail(fmt.Errorf("two labels %s", label))
+		w.fail(fmt.Errorf("label %s is defined twice", label))
 	}
 	w.marked[label] = true
 	fmt.Fprintf(&w.text, "\n%s:\n", label)
@@ -378,7 +378,7 @@ func (w *writer) setArg(name string, n R) {
 	w.goline(goas, fmt.Sprintf("str x%d, [sp, #%d]", n, a.at+8))
 }
 
-// floats loads a parameter that counts floats, as bytes.
+// floats loads a parameter that counts floats and converts it to bytes.
 func (w *writer) floats(name string, d R) R {
 	w.arg(name, d)
 	w.LSL(d, d, 2)
@@ -400,21 +400,21 @@ func (w *writer) param(name string, single bool) arg {
 	case i < 0:
 		w.fail(fmt.Errorf("no parameter %s", name))
 	case w.args[i].single != single:
-		w.fail(fmt.Errorf("parameter %s goes into a register of the other kind", name))
+		w.fail(fmt.Errorf("parameter %s needs a register of the other kind", name))
 	default:
 		return w.args[i]
 	}
 	return arg{}
 }
 
-// words loads the address of a read-only table of 32-bit words, which is written once a file.
+// words loads the address of a read-only table of 32-bit words, which is written once per file.
 func (w *writer) words(name string, d R, words ...uint32) R {
 	goas := fmt.Sprintf("MOVD $%s<>(SB), R%d", name, d)
 	w.placed(goas, rd, int(d))
 	w.goline(goas, "adrp", "add")
 	if have, ok := w.data[name]; ok {
 		if !slices.Equal(have, words) {
-			w.fail(fmt.Errorf("table %s has two contents", name))
+			w.fail(fmt.Errorf("constant %s differs between kernels", name))
 		}
 		return d
 	}
@@ -443,7 +443,7 @@ func (w *writer) vectors(name string, d R, values ...float64) R {
 	return w.words(name, d, words...)
 }
 
-// loop writes a loop that turns until f's last instruction, which it compares with by the branch back.
+// loop writes a loop: f writes its body, which ends with an instruction that sets flags, and back the branch to its start.
 func (w *writer) loop(label string, back func(to string), f func()) {
 	from := len(w.lines)
 	w.mark(label)
@@ -452,7 +452,7 @@ func (w *writer) loop(label string, back func(to string), f func()) {
 	w.hot = w.lines[from:]
 }
 
-// vecs are vectors that go through the same instructions, one after the other at each instruction: a CPU's scheduler sees
+// vecs are vectors that go through the same instructions. The code interleaves them, instruction by instruction: a CPU looks
 // too few instructions ahead to overlap dependent chains that are written one after the other.
 type vecs []V
 

@@ -70,13 +70,13 @@ func TestOutOfRange(t *testing.T) {
 		{"immediate", func(w *writer) { w.CMPI(1, 4096) }, "cmp x1, #4096: operand i: 4096, want a multiple of 1 from 0 to 4095"},
 		{"parameter", func(w *writer) { w.arg("q", 1) }, "no parameter q"},
 		{"parameter's register", func(w *writer) { w.arg("k", 27) }, "MOVD k+0(FP), R27: operand d: R27, want R0 to R26 and not R18"},
-		{"parameter's kind", func(w *writer) { w.single("k", 1) }, "parameter k goes into a register of the other kind"},
+		{"parameter's kind", func(w *writer) { w.single("k", 1) }, "parameter k needs a register of the other kind"},
 		{"vector parameter", func(w *writer) { w.single("eps", -1) }, "FMOVS eps+8(FP), F-1: operand d: V-1, want V0 to V31"},
 		{"table's register", func(w *writer) { w.words("t", 18, 1) }, "MOVD $t<>(SB), R18: operand d: R18, want R0 to R26 and not R18"},
-		{"table", func(w *writer) { w.words("t", 1, 1); w.words("t", 1, 2) }, "table t has two contents"},
+		{"table", func(w *writer) { w.words("t", 1, 1); w.words("t", 1, 2) }, "constant t differs between kernels"},
 		{"branch's register", func(w *writer) { w.CBZ(-1, "x"); w.mark("x") }, "CBZ R-1,: operand n: R-1, want R0 to R26 and not R18"},
 		{"label", func(w *writer) { w.B("there"); w.mark("here") }, "no label there"},
-		{"labels", func(w *writer) { w.mark("here"); w.mark("here") }, "two labels here"},
+		{"labels", func(w *writer) { w.mark("here"); w.mark("here") }, "label here is defined twice"},
 	} {
 		w := newWriter()
 		w.name = "gemm_f32_6x16_neon"

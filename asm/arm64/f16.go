@@ -4,11 +4,11 @@ import "github.com/multiway-go/multiway/asm"
 
 func init() { generators[asm.OpConvert] = convert }
 
-// ahead is how far before its use a line of weights is prefetched, in bytes. Panels follow one another, so that the end of
-// one prefetches the start of the next.
+// ahead is the distance, in bytes, at which convert prefetches. Panels are contiguous, so the end of one prefetches the start of
+// the next.
 const ahead = 1024
 
-// widen takes the four 16-bit values in the low half of a vector to float32.
+// widen converts the four 16-bit values in the low half of n to float32.
 func (w *writer) widen(dtype string, d, n V) {
 	if dtype == "f16" {
 		w.FCVTL(d, n)
@@ -17,7 +17,7 @@ func (w *writer) widen(dtype string, d, n V) {
 	}
 }
 
-// widenHigh takes those in the high half.
+// widenHigh converts the four 16-bit values in the high half of n to float32.
 func (w *writer) widenHigh(dtype string, d, n V) {
 	if dtype == "f16" {
 		w.FCVTL2(d, n)
@@ -26,10 +26,10 @@ func (w *writer) widenHigh(dtype string, d, n V) {
 	}
 }
 
-// convert widens 32 values at a time, and what is left one by one.
+// convert writes the conversion to float32, of 32 values at a time and the rest one by one.
 func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n", 0), w.arg("dst", 1), w.arg("src", 2)
-	v, wide := w.hold("32 values", regs(0, 4)), w.hold("the values widened", regs(4, 8))
+	v, wide := w.hold("32 values", regs(0, 4)), w.hold("the values as float32", regs(4, 8))
 	const many = 32
 	w.SUBSI(n, n, many)
 	w.BLT("tail")

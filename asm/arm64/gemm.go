@@ -14,22 +14,22 @@ func init() {
 	generators[asm.OpPeakFMA] = peakFMA
 }
 
-// source says where a tile finds B, and how.
+// source is the layout of B that a tile reads.
 type source int
 
 const (
 	panel  source = iota // [k][16]
-	halves               // [k][16] of 16 bits, widened as they are loaded
-	matrix               // row-major, where it lies
-	fours                // bytes, [k][16][4]: as long as float32, four products for one
+	halves               // [k][16] of 16-bit values, converted to float32 as they are loaded
+	matrix               // row-major, not packed
+	fours                // int8, [k][16][4]: as long as float32, with four products in place of one
 )
 
 func gemm(w *writer, k asm.Kernel)       { tile(w, k, panel) }
 func gemmNN(w *writer, k asm.Kernel)     { tile(w, k, matrix) }
 func gemmNarrow(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
-// tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is summed alone and in the order of k, so its bits
-// do not depend on mr.
+// tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is one sum in the order of k, so its bits do not depend
+// on mr.
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
 	const k, b, pf, step, ld, signs = R(0), R(7), R(10), R(11), R(12), R(13)
@@ -154,8 +154,8 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 	w.nextTile(mr, shift)
 }
 
-// nextTile ends a tile, whose last row of C is at hand: it moves A and C on to the rows below and goes back to label tile, or
-// returns if it was the last. The size of an element of A is 1 << shift.
+// nextTile ends a tile: it advances A and C, which points to the tile's last row, to the rows below and jumps to label tile, or
+// returns after the last tile. An element of A has 1 << shift bytes.
 func (w *writer) nextTile(mr, shift int) {
 	const x, ld = R(10), R(11)
 	w.ADD(c, c, ldc)
@@ -175,7 +175,7 @@ func (w *writer) nextTile(mr, shift int) {
 	w.RET()
 }
 
-// start gives sums their start: C if the argument acc says so, or zeros, plus the bias if the kernel takes one.
+// start initialises the sums: with C if the argument acc is not 0, otherwise with zeros, plus the bias if biased.
 func (w *writer) start(acc []vecs, biased bool) {
 	w.CBZ(w.arg("acc", 13), "zero")
 	w.result(acc, func(low, high V, off int) { w.LDP(low, high, c, off) })
@@ -195,7 +195,7 @@ func zero(w *writer, acc []vecs) {
 	}
 }
 
-// bias adds the bias to every row; without one it goes to the label.
+// bias adds the bias to every row; if it is nil, the code jumps to label none.
 func (w *writer) bias(acc []vecs, none string) {
 	p := w.arg("bias", 13)
 	w.CBZ(p, none)
@@ -207,10 +207,10 @@ func (w *writer) bias(acc []vecs, none string) {
 	}
 }
 
-// Registers of a tile's result: the row of C at hand and the stride.
+// Registers of a tile's result: the address of the current row of C, and the stride.
 const c, ldc = R(8), R(9)
 
-// result visits the rows of C, four vectors each.
+// result calls f for both halves of each row of C. off is the offset from register c in bytes.
 func (w *writer) result(acc []vecs, f func(low, high V, off int)) {
 	w.arg("c", c)
 	w.floats("ldc", ldc)
@@ -223,8 +223,8 @@ func (w *writer) result(acc []vecs, f func(low, high V, off int)) {
 	}
 }
 
-// peakFMA writes twelve independent multiply-adds a round, two rounds by turns: enough to hide their latency on CPUs that
-// start four at once, nothing but registers.
+// peakFMA writes a loop of rounds of twelve multiply-adds in registers. Rounds alternate between two sets of sums, enough to hide
+// the latency on CPUs that start four at once.
 func peakFMA(w *writer, _ asm.Kernel) {
 	n := w.arg("n", 0)
 	acc := w.hold("sums", regs(8, 24))

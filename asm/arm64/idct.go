@@ -6,21 +6,21 @@ func init() { generators[asm.OpIDCT] = idct }
 
 // Registers of idct.
 const (
-	idctHalf   = V(12) // half of what a pass drops
+	idctHalf   = V(12) // half of the divisor of a pass, for rounding
 	idctFree   = V(13)
 	idctFirst  = V(14) // the first eight factors
 	idctSecond = V(15) // the others
 )
 
-// idctFactors are what idct multiplies by.
+// idctFactors holds the factors of the transform, eight in each of two vectors.
 var idctFactors = []int16{
 	asm.IDCT0541 + asm.IDCT0765, asm.IDCT0541, asm.IDCT0541 - asm.IDCT1847, asm.IDCT1175 - asm.IDCT1961, asm.IDCT1175, asm.IDCT1175 - asm.IDCT0390, -asm.IDCT0899, -asm.IDCT2562,
 	asm.IDCT0298 - asm.IDCT0899, asm.IDCT2053 - asm.IDCT2562, asm.IDCT3072 - asm.IDCT2562, asm.IDCT1501 - asm.IDCT0899, 0, 0, 0, 0,
 }
 
-// idct transforms the columns of a block, transposes it, transforms what were the rows, and transposes it back.
+// idct writes the transform of a block's columns, a transposition, the transform of its rows, and the transposition back.
 func idct(w *writer, _ asm.Kernel) {
-	t, q := w.hold("the rows, or the columns where it is transposed, 16 bits an element", regs(0, 8)), w.hold("quant", regs(16, 8))
+	t, q := w.hold("the rows, or the columns after a transposition, as int16", regs(0, 8)), w.hold("quant", regs(16, 8))
 	w.arg("block", 0)
 	w.arg("quant", 1)
 	for i := 0; i < 8; i += 2 {
@@ -71,11 +71,12 @@ func idct(w *writer, _ asm.Kernel) {
 	w.RET()
 }
 
-// idctPass transforms t. drop makes a row of results from its halves of 32 bits an element.
+// idctPass transforms t. drop writes the shift of a row of results, two vectors of int32, to one of int16. Results i and 7-i, for
+// i < 4, are even[i]+odd[3-i] and even[i]-odd[3-i].
 //
-//	V8-V11   0+4, 0-4, 3+7 and 1+5 of t
-//	V16-V23  what results i and 7-i have in common, i < 4, of the low half and of the high one; then results
-//	V24-V31  what is added to it in result i and taken away in 7-i; then results
+//	V8-V11   t[0]+t[4], t[0]-t[4], t[3]+t[7] and t[1]+t[5]
+//	V16-V23  even of the low four columns and of the high four; then results
+//	V24-V31  odd, likewise; then results
 func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 	v04, d04, v73, v51 := V(8), V(9), V(10), V(11)
 	w.ADDh(v04, t[0], t[4])
@@ -83,7 +84,7 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 	w.ADDh(v73, t[3], t[7])
 	w.ADDh(v51, t[1], t[5])
 	free := idctFree
-	// factor is where one of idctFactors lies.
+	// factor returns the vector and the lane of one of idctFactors.
 	factor := func(f int16) (V, int) {
 		for i, v := range idctFactors {
 			if v == f {
@@ -139,7 +140,7 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 		for _, v := range even[:2] {
 			w.ADDint(v, v, idctHalf)
 		}
-		// butterfly makes a+b and a-b, and returns the sum, for which it takes the free register; a's becomes free.
+		// butterfly computes a+b into the free register, which it returns, and a-b into b. Register a becomes the free one.
 		butterfly := func(a, b V) V {
 			sum := free
 			w.ADDint(sum, a, b)
@@ -159,7 +160,7 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 	}
 }
 
-// transpose transposes eight vectors of eight elements of 16 bits.
+// transpose transposes eight vectors of eight 16-bit lanes.
 func (w *writer) transpose(t vecs) {
 	pairs, quads := regs(16, 8), regs(24, 8)
 	for i := 0; i < 8; i += 2 {

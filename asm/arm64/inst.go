@@ -9,22 +9,22 @@ import (
 // V is a vector register, V0 to V31. Its low lane is the scalar register of the same number.
 type V int
 
-// R is a general register, R0 to R26 but R18: the others belong to the platform, to Go's assembler, and to Go itself.
+// R is a general register, R0 to R26 except R18. The others are reserved by the platform, Go's assembler and Go's runtime.
 type R int
 
 func (v V) String() string { return fmt.Sprintf("V%d", int(v)) }
 func (r R) String() string { return fmt.Sprintf("R%d", int(r)) }
 
-// field is a run of bits of an instruction word.
+// field is a group of adjacent bits in an instruction word.
 type field struct{ at, width int }
 
-// operand is one operand of an instruction: what it may be, and where it goes in the word.
+// operand is one operand of an instruction: the values it may have and its bits in the word.
 type operand struct {
 	name   string // in inst.text
 	kind   kind
-	scale  int // an immediate is a multiple of it, and encoded divided by it
+	scale  int // an immediate must be a multiple of it and is encoded divided by it
 	signed bool
-	fields []field // low bits first; none if Go's assembler places it
+	fields []field // low bits first; nil if Go's assembler encodes it
 }
 
 type kind int
@@ -35,7 +35,7 @@ const (
 	immediate
 )
 
-// vec and gen are registers, their number at the given bit; without one, Go's assembler places it.
+// vec and gen return register operands, encoded from the given bit on; without a bit, Go's assembler encodes them.
 func vec(name string, at ...int) operand { return register(name, vector, at) }
 func gen(name string, at ...int) operand { return register(name, general, at) }
 
@@ -55,7 +55,7 @@ func offset(scale int, f field) operand {
 	return operand{name: "o", kind: immediate, scale: scale, signed: true, fields: []field{f}}
 }
 
-// bounds returns the least and the largest value.
+// bounds returns the smallest and the largest value.
 func (o operand) bounds() (least, most int) {
 	bits := 0
 	for _, f := range o.fields {
@@ -75,7 +75,7 @@ func (o operand) bounds() (least, most int) {
 	return 0, o.scale * (1<<bits - 1)
 }
 
-// check reports a value that the operand cannot have.
+// check returns an error if v is not a value of the operand.
 func (o operand) check(v int) error {
 	least, most := o.bounds()
 	if v >= least && v <= most && v%o.scale == 0 && (o.kind != general || v != 18) {
@@ -90,7 +90,7 @@ func (o operand) check(v int) error {
 	return fmt.Errorf("operand %s: %d, want a multiple of %d from %d to %d", o.name, v, o.scale, least, most)
 }
 
-// encode returns the bits of a value in the word.
+// encode returns the bits of the instruction word that encode v.
 func (o operand) encode(v int) uint32 {
 	v /= o.scale
 	var w uint32
@@ -101,16 +101,16 @@ func (o operand) encode(v int) uint32 {
 	return w
 }
 
-// inst is a row of the instruction table. Operands stand in the order of the method's arguments.
+// inst is a row of the instruction table. Operands have the order of the arguments of writer's method.
 type inst struct {
-	text string // as GNU as writes it, {x} for operand x
+	text string // in GNU syntax, {x} for operand x
 	word uint32 // the encoding with all operands zero; 0 if Go's assembler encodes the instruction
-	goas string // as Go's assembler writes it, if word is 0
-	isa  string // the instruction set that it is of, if not all CPUs have it
+	goas string // in Go's syntax, if word is 0
+	isa  string // the instruction set that it needs; "": the baseline
 	ops  []operand
 }
 
-// format puts the operands' values into one of the row's texts.
+// format replaces the operands in text, which is i.text or i.goas, by their values.
 func (i inst) format(text string, args []int) string {
 	for n, o := range i.ops {
 		text = strings.ReplaceAll(text, "{"+o.name+"}", strconv.Itoa(args[n]))
@@ -118,7 +118,7 @@ func (i inst) format(text string, args []int) string {
 	return text
 }
 
-// encode returns the instruction's word, 0 if Go's assembler encodes it, or the first operand that is out of range.
+// encode returns the instruction's word, 0 if Go's assembler encodes it. It is an error if an operand is out of range.
 func (i inst) encode(args []int) (uint32, error) {
 	w := i.word
 	for n, o := range i.ops {
@@ -237,7 +237,7 @@ const (
 	cselLT
 )
 
-// Operands that many instructions share.
+// Operands that several instructions share.
 var (
 	d, n, m = vec("d", 0), vec("n", 5), vec("m", 16)
 	t       = vec("t", 10) // second of a pair
@@ -263,7 +263,7 @@ func shorts(name string, word uint32) inst {
 	return inst{text: name + " v{d}.8h, v{n}.8h, v{m}.8h", word: word, ops: []operand{d, n, m}}
 }
 
-// by is an instruction on 16 bits an element whose second factor is one element of V0 to V15.
+// by returns an instruction on 16-bit lanes whose second factor is one lane of V0 to V15.
 func by(name string, word uint32) inst {
 	few := operand{name: "m", kind: vector, scale: 1, fields: []field{{16, 4}}}
 	return inst{text: name + ", v{m}.h[{i}]", word: word, ops: []operand{d, n, few, imm("i", 1, field{20, 1}, field{21, 1}, field{11, 1})}}
@@ -273,22 +273,23 @@ func two(name string, word uint32) inst {
 	return inst{text: name + " v{d}.4s, v{n}.4s", word: word, ops: []operand{d, n}}
 }
 
-// at is a load or store of one register, its address plus an offset; post moves the address instead.
+// at returns a load or store of one register at an address plus an offset.
 func at(name string, word uint32, scale int) inst {
 	return inst{text: name + "{d}, [x{n}, #{o}]", word: word, ops: []operand{d, base, imm("o", scale, field{10, 12})}}
 }
 
+// post returns a load or store of one register that advances the address register afterwards.
 func post(name string, word uint32) inst {
 	return inst{text: name + "{d}, [x{n}], #{o}", word: word, ops: []operand{d, base, offset(1, field{12, 9})}}
 }
 
-// lane is a load or store of one lane; the address moves on by its size.
+// lane returns a load or store of one 32-bit lane that advances the address register by 4.
 func lane(name string, word uint32) inst {
 	return inst{text: name + " {v{d}.s}[{i}], [x{n}], #4", word: word, ops: []operand{d, imm("i", 1, field{12, 1}, field{30, 1}), base}}
 }
 
-// table holds every instruction that kernels use. Go's assembler has no words for most of the vector ones; those that
-// are about addresses, counts and branches are left to it.
+// table holds every instruction that kernels use. Go's assembler lacks most vector instructions; those on general registers are
+// left to it.
 var table = [...]inst{
 	fmla:     three("fmla", 0x4e20cc00),
 	fmlaLane: {text: "fmla v{d}.4s, v{n}.4s, v{m}.s[{i}]", word: 0x4f801000, ops: []operand{d, n, m, imm("i", 1, field{21, 1}, field{11, 1})}},

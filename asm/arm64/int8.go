@@ -18,8 +18,8 @@ func (w *writer) zeroPoint(d R) R {
 	return w.words("zeroPoint128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
 }
 
-// gemmI8 writes a tile of products of bytes. Both operands are signed here, so that the compensation for
-// the zero point of an unsigned A is not needed.
+// gemmI8 writes a tile of int8 products. It subtracts the zero point of A before it multiplies, so it does not use the
+// compensation in the panels.
 func gemmI8(w *writer, k asm.Kernel) {
 	if k.ISA == asm.NEONDot {
 		tile(w, k, fours)
@@ -28,8 +28,8 @@ func gemmI8(w *writer, k asm.Kernel) {
 	pairs(w, k.MR)
 }
 
-// pairs writes the tile for CPUs without dot products: products of two groups are added up in 16 bits, which hold
-// 2*128*127, and neighbours among those in 32.
+// pairs writes the tile for CPUs without dot products. It adds products of two groups of four in 16 bits, which hold 2*128*127,
+// and pairs of these sums in 32.
 func pairs(w *writer, mr int) {
 	const k, b, pf, step = R(0), R(3), R(4), R(5)
 	const zeroPoint, group = V(24), 4 * asm.Panel
@@ -58,7 +58,7 @@ func pairs(w *writer, mr int) {
 	w.arg("b", b)
 	w.arg("pf", pf)
 	w.arg("pfstep", step)
-	// steps writes n steps of k, one or two.
+	// steps writes n steps of k; n is 1 or 2.
 	steps := func(n int) {
 		for g := range n {
 			for r := range acc {
@@ -105,7 +105,7 @@ func pairs(w *writer, mr int) {
 	w.nextTile(mr, 0)
 }
 
-// epilogue takes sums to floats, and moves the scales and midpoints of rows on; b is at the tail of the panel.
+// epilogue converts sums to floats, and advances the arguments scale and midpoint. b is the address of the panel's tail.
 func (w *writer) epilogue(acc []vecs, b R) {
 	const group = 4 * asm.Panel // bytes of each part of the tail
 	colScale, s, z, t := w.hold("scales of the columns", regs(0, 4)), V(4), V(5), V(6)
@@ -138,7 +138,7 @@ func (w *writer) epilogue(acc []vecs, b R) {
 	w.mark("alone")
 }
 
-// rounding rounds rows to bytes.
+// rounding writes the quantisation of rows.
 type rounding struct {
 	row
 	twoTerm   bool // the residual is rounded too
@@ -152,7 +152,7 @@ func newRounding(w *writer, k asm.Kernel) *rounding {
 	q := &rounding{twoTerm: k.DType == "i8x2", x: regs(0, chains), hi: regs(16, 4), lo: regs(20, 4), at: 9}
 	w.hold("the block", q.x)
 	w.hold("largest values, then half of the rounded block", q.hi)
-	w.hold("least values, then the other half", q.lo)
+	w.hold("smallest values, then the other half", q.lo)
 	w.holds("the row's first value, then its midpoint", V(28))
 	w.holds("127/m", V(29))
 	w.holds("128 in all lanes", V(30))
@@ -180,7 +180,7 @@ func (q *rounding) forRows(f func()) {
 	})
 }
 
-// see takes a block into the extremes. Its lanes past the row become the row's first value.
+// see adds a block to the extremes. Lanes past the row become the row's first value.
 func (q *rounding) see(x vecs, masked bool) {
 	if masked {
 		q.replace(x, func(int) V { return 28 })
@@ -189,7 +189,7 @@ func (q *rounding) see(x vecs, masked bool) {
 	x.each(func(i int) { q.w.FMIN(q.lo[i%4], q.lo[i%4], x[i]) })
 }
 
-// extremes returns the largest and the least value of what was seen, in lane 0.
+// extremes returns the largest and the smallest value of the blocks that see got, in lane 0.
 func (q *rounding) extremes() (hi, lo V) {
 	w := q.w
 	for n := 2; n > 0; n /= 2 {
@@ -203,7 +203,8 @@ func (q *rounding) extremes() (hi, lo V) {
 	return q.hi[0], q.lo[0]
 }
 
-// finish writes the row, its scale and its midpoint, and half of ldd after it, of i8x2, what rounding took away. load reads a block, whose values lie between lo and hi.
+// finish quantises and stores the row whose blocks load returns and whose extremes are lo and hi, with its scale and midpoint. For
+// i8x2 it also stores the residuals, ldd/2 bytes after the values.
 func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w, x := q.w, q.x
 	const atDst, consts, scale, midpoint, ldd, atResidual = R(8), R(10), R(5), R(6), R(3), R(12)
@@ -237,7 +238,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 		w.LSR(atResidual, ldd, 1)
 		w.ADD(atResidual, atResidual, q.dst)
 	}
-	// store writes a block of integers, which it loses.
+	// store packs a block of integers to 8 bits and stores it. It clobbers x.
 	store := func(x vecs, at R) {
 		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
 		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })
@@ -271,7 +272,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	})
 }
 
-// quant writes the rounding of rows to bytes, from the midpoint of their values. x*0 is NaN where x is not finite.
+// quant writes the quantisation of rows. Sums of x*0 are NaN if an x is not finite.
 func quant(w *writer, k asm.Kernel) {
 	q := newRounding(w, k)
 	const none = V(14)
@@ -292,8 +293,8 @@ func quant(w *writer, k asm.Kernel) {
 	})
 }
 
-// normQuant writes the rounding of normalised rows to bytes. The order of a row's elements is that of what they become, so
-// its extremes are known before.
+// normQuant writes the quantisation of normalised rows. Normalisation is monotonic, so the extremes of the result are those of
+// the row, normalised.
 func normQuant(w *writer, k asm.Kernel) {
 	q := newRounding(w, k)
 	w.count()

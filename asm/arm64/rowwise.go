@@ -12,30 +12,29 @@ func init() {
 	generators[asm.OpAdd] = add
 }
 
-// A row is taken 32 floats at a time, eight vectors side by side, and what is left as a block whose missing lanes are
-// zero. So element i is summed in lane i%32, whatever the length of the row: the order of a row's sum is part of what
-// kernels of all levels keep.
+// Kernels of rows take a block of 32 floats at a time. The rest of a row is a block whose missing lanes are zero. So element i is
+// added in lane i%32, whatever the length of the row: all levels add in the same order.
 const (
-	chains = 8
-	block  = 4 * chains
+	chains = 8          // vectors of a block
+	block  = 4 * chains // floats
 )
 
-// Registers that row has in every kernel that walks rows.
+// Registers that row uses.
 const (
 	rowBlocks = R(19) // whole blocks of a row
 	rowRest   = R(20) // floats after them, 0..31
 	rowFours  = R(21) // bytes in whole vectors of the rest
 	rowOdd    = R(22) // floats after those, 0..3
 	rowMask   = R(23) // address of the eight masks of the rest
-	rowLeft   = R(24) // blocks to go in the row at hand
+	rowLeft   = R(24) // blocks to go in the current row
 	rowSpare  = R(25)
-	rowCut    = V(31) // the vector that the row's end cuts
+	rowCut    = V(31) // the vector that the end of the row falls into
 )
 
-// row says how to walk the rows of one or two matrices.
+// row writes loops over the blocks of a row.
 type row struct{ w *writer }
 
-// newRow splits the argument n.
+// newRow splits the argument n, the length of a row, into whole blocks and a rest.
 func newRow(w *writer) row {
 	w.holds("n, then whole blocks of a row", rowBlocks)
 	w.holds("floats after the blocks", rowRest)
@@ -44,7 +43,7 @@ func newRow(w *writer) row {
 	w.holds("address of the masks of the rest", rowMask)
 	w.holds("blocks to go", rowLeft)
 	w.holds("spare", rowSpare)
-	w.holds("the vector that the row's end cuts", rowCut)
+	w.holds("the vector that the end of the row falls into", rowCut)
 	w.arg("n", rowBlocks)
 	w.LSR(rowSpare, rowBlocks, 5)
 	w.LSL(rowLeft, rowSpare, 5)
@@ -54,7 +53,7 @@ func newRow(w *writer) row {
 	w.LSL(rowFours, rowFours, 2)
 	w.SUB(rowOdd, rowRest, rowFours)
 	w.LSL(rowFours, rowFours, 2)
-	// Vector i of the rest keeps lanes l with 4i+l < rest: 32 words from table + 4*(32-rest).
+	// Vector i of the rest has lanes l with 4i+l < rest: their masks are 32 words from table + 4*(32-rest) on.
 	w.masks(rowMask)
 	w.ADDI(rowMask, rowMask, 4*block)
 	w.LSL(rowSpare, rowRest, 2)
@@ -62,7 +61,7 @@ func newRow(w *writer) row {
 	return row{w}
 }
 
-// masks loads the address of a table of 32 words of ones, then 32 of zeros.
+// masks loads the address of a table of 32 words with all bits set, then 32 words of zeros.
 func (w *writer) masks(d R) R {
 	table := make([]uint32, 2*block)
 	for i := range block {
@@ -71,8 +70,8 @@ func (w *writer) masks(d R) R {
 	return w.words("masks", d, table...)
 }
 
-// each calls f to write the code of a whole block, and again for the rest. In between the code loops over the row. at are
-// the registers that hold the block's addresses, for rows that begin at from.
+// each writes a loop over the row: it calls f to write the code for a whole block, and again for the rest, masked. at are the
+// registers for the addresses of the current block in the rows that begin at from.
 func (r row) each(from, at []R, f func(masked bool)) {
 	w := r.w
 	loop, rest, done := w.label("loop"), w.label("rest"), w.label("done")
@@ -94,7 +93,7 @@ func (r row) each(from, at []R, f func(masked bool)) {
 	w.mark(done)
 }
 
-// load reads the block at p; lanes past the row are zero and not read.
+// load writes the load of the block at p. Lanes past the row are not read and become zero.
 func (r row) load(v vecs, p R, masked bool) {
 	w := r.w
 	if !masked {
@@ -103,7 +102,7 @@ func (r row) load(v vecs, p R, masked bool) {
 		}
 		return
 	}
-	// First the one to three floats of the vector that the end cuts, then the whole vectors before it.
+	// First the one to three floats of the vector that the end falls into, then the whole vectors before it.
 	got, done := w.label("got"), w.label("loaded")
 	w.ADD(rowSpare, p, rowFours)
 	w.ZERO(rowCut)
@@ -119,7 +118,7 @@ func (r row) load(v vecs, p R, masked bool) {
 	r.cut(v, func(i int) { w.LDR(v[i], p, 16*i) }, func(i int) { w.MOV(v[i], rowCut) }, done)
 }
 
-// cut calls whole for the vectors before the one that the row's end cuts, then end for that one.
+// cut calls whole for each vector before the one that the end of the row falls into, then end for that one.
 func (r row) cut(v vecs, whole, end func(i int), done string) {
 	w := r.w
 	var cut [chains]string
@@ -149,7 +148,7 @@ func (r row) and(v vecs) {
 	})
 }
 
-// replace puts other vectors' lanes where the row has none.
+// replace replaces the lanes past the row by those of by(i).
 func (r row) replace(v vecs, by func(i int) V) {
 	v.each(func(i int) {
 		r.w.LDR(rowCut, rowMask, 16*i)
@@ -157,7 +156,7 @@ func (r row) replace(v vecs, by func(i int) V) {
 	})
 }
 
-// store writes the block at p and nothing past the row.
+// store writes the store of the block at p, and nothing past the row.
 func (r row) store(v vecs, p R, masked bool) {
 	w := r.w
 	if !masked {
@@ -179,14 +178,14 @@ func (r row) store(v vecs, p R, masked bool) {
 	w.mark(done)
 }
 
-// quarters adds eight vectors up to two, in the order that 256-bit registers make natural: their halves are neighbours.
+// quarters adds up eight vectors to two, in the order of the AVX2 kernels, where neighbours are halves of one vector.
 func (w *writer) quarters(v vecs) {
 	for _, p := range [][2]int{{0, 2}, {1, 3}, {4, 6}, {5, 7}, {0, 4}, {1, 5}} {
 		w.FADD(v[p[0]], v[p[0]], v[p[1]])
 	}
 }
 
-// total adds two vectors up; the sum is in lane 0 of the first. The second is lost.
+// total adds up the lanes of two vectors into lane 0 of v and clobbers u.
 func (w *writer) total(v, u V) V {
 	w.FADD(v, v, u)
 	w.EXT(u, v, v, 8)
@@ -195,13 +194,13 @@ func (w *writer) total(v, u V) V {
 	return v
 }
 
-// sum adds eight vectors of partial sums up; the sum is in lane 0 of the first.
+// sum adds up eight vectors of partial sums into lane 0 of the first.
 func (w *writer) sum(v vecs) V {
 	w.quarters(v)
 	return w.total(v[0], v[1])
 }
 
-// forRows calls f to write the code of one row; the code loops over the rows, counted in R0, and moves each pointer by its
+// forRows writes a loop over the rows, counted in R0: f writes the code for one row, after which each pointer advances by its
 // stride.
 func (w *writer) forRows(ptr, stride []R, f func()) {
 	rows := w.arg("rows", 0)
@@ -218,20 +217,20 @@ func (w *writer) forRows(ptr, stride []R, f func()) {
 	w.RET()
 }
 
-// matrices loads the arguments of a kernel from rows of src to rows of dst: R1, R2 and strides R3, R4.
+// matrices loads the arguments dst and src into R1 and R2 and their strides into R3 and R4.
 func (w *writer) matrices() (dst, src, ldd, lds R) {
 	return w.arg("dst", 1), w.arg("src", 2), w.floats("ldd", 3), w.floats("lds", 4)
 }
 
-// moments writes the mean of the row at src, and one over its deviation, into all lanes. see, if not nil, is called for each
-// block of the first pass, which it may change.
+// moments computes the mean of the row at src and 1/sqrt(variance+eps), in all lanes. see, if not nil, may add code for each
+// block of the first pass, and clobber the block.
 func (r row) moments(src, at R, see func(x vecs, masked bool)) (mean, unit V) {
 	w := r.w
 	const count, eps = V(26), V(27)
 	mean, unit = 24, 25
 	x, s := w.hold("the block", regs(0, chains)), w.hold("partial sums", regs(8, chains))
 	w.holds("mean", mean)
-	w.holds("1/deviation", unit)
+	w.holds("1/sqrt(variance+eps)", unit)
 	w.holds("n", count)
 	w.holds("eps", eps)
 	s.each(func(i int) { w.ZERO(s[i]) })
@@ -264,14 +263,14 @@ func (r row) moments(src, at R, see func(x vecs, masked bool)) (mean, unit V) {
 	return mean, unit
 }
 
-// count loads what moments needs of the arguments.
+// count loads the arguments that moments needs.
 func (w *writer) count() {
 	w.arg("n", rowSpare)
 	w.SCVTFs(26, rowSpare)
 	w.single("eps", 27)
 }
 
-// normed normalises a block.
+// normed normalises a block by mean and unit, 1/sqrt(variance+eps).
 func (w *writer) normed(x vecs, mean, unit V) {
 	x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
 	x.each(func(i int) { w.FMUL(x[i], x[i], unit) })
@@ -336,7 +335,7 @@ func gelu(w *writer, _ asm.Kernel) {
 			q := w.horner(regs(8, chains+1), u, coefs, len(cs))
 			q.each(func(i int) { w.FMUL(q[i], q[i], u[i]) })
 			e := w.exp2(q, u, regs(17, chains+1), exps)
-			// x is read again: it need not stay in registers meanwhile.
+			// x is read again, so that it needs no registers in between.
 			x, u := regs(0, chains), regs(8, chains)
 			r.load(x, atSrc, masked)
 			u.each(func(i int) { w.FABS(u[i], x[i]) })

@@ -19,11 +19,11 @@ const throughputFile = "THROUGHPUT.md"
 // cpus are the CPUs that llvm-mca has models of, and that the table names.
 var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
 
-// bars are the least percentages of the multiply-add bound that tiles may have.
+// bars are the percentages of the multiply-add bound that tiles must reach.
 var bars = map[string]float64{"gemm_f32_6x16_neon": 95, "gemm_i8_6x16_neondot": 90}
 
-// multiplies are the instructions that products are made of: what a line of the peak kernel becomes in the bound of a loop
-// that has them.
+// multiplies lists the instructions of products, and what replaces a line of the peak kernel in the bound of a loop that has
+// them.
 var multiplies = []struct{ find, bound string }{
 	{"sdot", "sdot $1.4s, v0.16b, v0.4b[0]"},
 	{"smlal", "smlal $1.8h, v0.8b, v0.8b"},
@@ -32,7 +32,7 @@ var multiplies = []struct{ find, bound string }{
 
 var multiply = regexp.MustCompile(`(?m)^(?:fmla|sdot|smull2?|smlal2?) (v\d+).*$`)
 
-// bound returns the loop of independent multiply-adds that a loop is measured against.
+// bound returns the loop of independent multiply-adds that a loop is compared with.
 func bound(t *testing.T, loop string) string {
 	peak := inner(t, asm.Find("peak_fma", asm.NEON)[0])
 	for _, m := range multiplies {
@@ -58,8 +58,8 @@ func inner(t *testing.T, k asm.Kernel) string {
 	return b.String()
 }
 
-// measured lists the kernels that the table names: products, by multiply-adds, of other families than gemm only the largest
-// tile, and the others, by elements a turn of their inner loop.
+// measured lists the kernels of the tables: products (all tiles of gemm, otherwise the largest of a family), measured by
+// multiply-adds, and the others, measured by elements.
 func measured() (products, rows []asm.Kernel) {
 	for _, k := range native() {
 		switch {
@@ -82,7 +82,7 @@ func loopsSum(t *testing.T) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:6])
 }
 
-// TestThroughput holds that THROUGHPUT.md is about the inner loops as they are now, and that the bar stands in it.
+// TestThroughput checks that THROUGHPUT.md is about the current inner loops and that they reach the bars.
 func TestThroughput(t *testing.T) {
 	if *update {
 		if err := os.WriteFile(throughputFile, throughput(t), 0o666); err != nil {
@@ -115,7 +115,7 @@ func TestThroughput(t *testing.T) {
 	}
 }
 
-// throughput asks llvm-mca.
+// throughput returns the file that llvm-mca's results give.
 func throughput(t *testing.T) []byte {
 	mca := findMCA(t)
 	var b bytes.Buffer
@@ -131,9 +131,9 @@ its apple-m1 has three vector pipes where the CPU has four. No kernel was timed 
 
 The bound is what the model gives for a loop of independent multiply-adds of the same kind and nothing else. The largest tiles
 have to reach it: gemm_f32_6x16_neon to %g%%, gemm_i8_6x16_neondot to %g%%. The smallest have too few sums to hide the latency of
-a multiply-add; they are for few rows, where memory is the limit. The tiles of 16-bit weights widen them besides, which takes
-the pipes of multiply-adds, and that of bf16dot both operands, so that its sums are those of every other CPU; that of bytes
-for CPUs without dot products adds up what it multiplies.
+a multiply-add; they are for few rows, where memory is the limit. The tiles of 16-bit weights also convert them, which takes
+the pipes of multiply-adds; the tile of bf16dot converts both operands, so that its sums equal those of every other CPU. The
+int8 tile for CPUs without dot products also adds up the products.
 
 `, loopsSum(t), version, bars["gemm_f32_6x16_neon"], bars["gemm_i8_6x16_neondot"])
 	products, rows := measured()
@@ -153,7 +153,7 @@ for CPUs without dot products adds up what it multiplies.
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("\n## The others: cycles for each element\n\nOf the last pass over a row, where there are several.\n\n")
+	b.WriteString("\n## The others: cycles for each element\n\nFor kernels with several passes over a row, the last pass.\n\n")
 	head("kernel")
 	for _, k := range rows {
 		elements := block
@@ -169,7 +169,7 @@ for CPUs without dot products adds up what it multiplies.
 	return b.Bytes()
 }
 
-// cycles is what a turn of the loop takes in the long run.
+// cycles returns the cycles per iteration of the loop, in the long run.
 func cycles(t *testing.T, mca, cpu, loop string) float64 {
 	t.Helper()
 	const turns = 1000

@@ -2671,7 +2671,7 @@ TEXT ·softmax_f32_neon(SB), NOSPLIT, $0-40
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD x+8(FP), R1
 	MOVD ld+16(FP), R2
@@ -3290,7 +3290,7 @@ TEXT ·scalerows_f32_neon(SB), NOSPLIT, $0-56
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -3524,11 +3524,11 @@ TEXT ·layernorm_f32_neon(SB), NOSPLIT, $0-68
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// V27       eps
 	// R0        rows
 	// V24       mean
-	// V25       1/deviation
+	// V25       1/sqrt(variance+eps)
 	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -4467,7 +4467,7 @@ TEXT ·gelu_f32_neon(SB), NOSPLIT, $0-48
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -5370,7 +5370,7 @@ TEXT ·pack_keys_f32_neon(SB), NOSPLIT, $0-40
 	// R8        k
 	// V0..V3    four rows, then columns
 	// V4..V7    half transposed
-	// V8        mask of the rows that are there
+	// V8        mask of the rows that exist
 	// R1..R4    rows at k
 	// R5        dst at k
 	// R6        k left
@@ -5474,7 +5474,7 @@ TEXT ·add_f32_neon(SB), NOSPLIT, $0-48
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -8645,7 +8645,7 @@ TEXT ·convert_f16_neon(SB), NOSPLIT, $0-24
 	// R1        dst
 	// R2        src
 	// V0..V3    32 values
-	// V4..V11   the values widened
+	// V4..V11   the values as float32
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD src+16(FP), R2
@@ -8692,7 +8692,7 @@ TEXT ·convert_bf16_neon(SB), NOSPLIT, $0-24
 	// R1        dst
 	// R2        src
 	// V0..V3    32 values
-	// V4..V11   the values widened
+	// V4..V11   the values as float32
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD src+16(FP), R2
@@ -9242,7 +9242,7 @@ GLOBL quant<>(SB), RODATA|NOPTR, $64
 TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
-	// V20..V23  least values, then the other half
+	// V20..V23  smallest values, then the other half
 	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
@@ -9259,7 +9259,7 @@ TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// V8..V11   sums of x*0
 	// R0        rows
 	MOVD dst+8(FP), R1
@@ -9677,7 +9677,7 @@ return:
 TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
-	// V20..V23  least values, then the other half
+	// V20..V23  smallest values, then the other half
 	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
@@ -9694,7 +9694,7 @@ TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// V8..V11   sums of x*0
 	// R0        rows
 	MOVD dst+8(FP), R1
@@ -10199,7 +10199,7 @@ return:
 TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
-	// V20..V23  least values, then the other half
+	// V20..V23  smallest values, then the other half
 	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
@@ -10216,12 +10216,12 @@ TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// V27       eps
 	// R0        rows
 	// V8..V15   partial sums
 	// V24       mean
-	// V25       1/deviation
+	// V25       1/sqrt(variance+eps)
 	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -10846,7 +10846,7 @@ return:
 TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// V0..V7    the block
 	// V16..V19  largest values, then half of the rounded block
-	// V20..V23  least values, then the other half
+	// V20..V23  smallest values, then the other half
 	// V28       the row's first value, then its midpoint
 	// V29       127/m
 	// V30       128 in all lanes
@@ -10863,12 +10863,12 @@ TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// V27       eps
 	// R0        rows
 	// V8..V15   partial sums
 	// V24       mean
-	// V25       1/deviation
+	// V25       1/sqrt(variance+eps)
 	// V26       n
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -11585,8 +11585,8 @@ GLOBL highHalves<>(SB), RODATA|NOPTR, $16
 // func gemm_bf16dot_1x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_1x16_neon(SB), NOSPLIT, $0-96
 	// V8..V11   C, row after row
-	// V0        rows of A, two pairs each, widened
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0        rows of A, two pairs each, as float32
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R13       acc, then bias
 	// R8        c
@@ -11762,8 +11762,8 @@ store:
 // func gemm_bf16dot_2x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_2x16_neon(SB), NOSPLIT, $0-96
 	// V8..V15   C, row after row
-	// V0 V1     rows of A, two pairs each, widened
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0 V1     rows of A, two pairs each, as float32
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R2        row 1 of A
 	// R13       acc, then bias
@@ -11984,8 +11984,8 @@ store:
 // func gemm_bf16dot_3x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_3x16_neon(SB), NOSPLIT, $0-96
 	// V8..V19   C, row after row
-	// V0..V2    rows of A, two pairs each, widened
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0..V2    rows of A, two pairs each, as float32
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R2        row 1 of A
 	// R3        row 2 of A
@@ -12251,8 +12251,8 @@ store:
 // func gemm_bf16dot_4x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_4x16_neon(SB), NOSPLIT, $0-96
 	// V8..V23   C, row after row
-	// V0..V3    rows of A, two pairs each, widened, then bias
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0..V3    rows of A, two pairs each, as float32, then bias
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R2        row 1 of A
 	// R3        row 2 of A
@@ -12562,8 +12562,8 @@ store:
 // func gemm_bf16dot_5x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_5x16_neon(SB), NOSPLIT, $0-96
 	// V8..V27   C, row after row
-	// V0..V4    rows of A, two pairs each, widened
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0..V4    rows of A, two pairs each, as float32
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R2        row 1 of A
 	// R3        row 2 of A
@@ -12919,8 +12919,8 @@ store:
 // func gemm_bf16dot_6x16_neon(tiles int, k int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int)
 TEXT ·gemm_bf16dot_6x16_neon(SB), NOSPLIT, $0-96
 	// V8..V31   C, row after row
-	// V0..V5    rows of A, two pairs each, widened
-	// V6 V7     four columns of B, one of each pair, widened; a mask
+	// V0..V5    rows of A, two pairs each, as float32
+	// V6 V7     four columns of B, one of each pair, as float32; a mask
 	// R1        row 0 of A, then a
 	// R2        row 1 of A
 	// R3        row 2 of A
@@ -13331,10 +13331,10 @@ TEXT ·round_bf16dot_neon(SB), NOSPLIT, $0-48
 	// R4        lds
 	// V0..V7    the block, then what NaNs become
 	// V8..V15   the rounded block
-	// V16..V23  ones, but for NaNs
-	// V24       the last bit that is kept
+	// V16..V23  ones, zeros for NaNs
+	// V24       the last bit that remains
 	// V25       0x7fff
-	// V26       the bit of quiet NaNs
+	// V26       the quiet bit of a NaN
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
@@ -13342,7 +13342,7 @@ TEXT ·round_bf16dot_neon(SB), NOSPLIT, $0-48
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -13603,7 +13603,7 @@ GLOBL idct<>(SB), RODATA|NOPTR, $80
 
 // func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 TEXT ·idct_i16_neon(SB), NOSPLIT, $0-32
-	// V0..V7    the rows, or the columns where it is transposed, 16 bits an element
+	// V0..V7    the rows, or the columns after a transposition, as int16
 	// V16..V23  quant
 	// R0        block, then dst
 	// R1        quant, then stride

@@ -28,7 +28,7 @@ GLOBL idct<>(SB), RODATA|NOPTR, $80
 
 // func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 TEXT ·idct_i16_neon(SB), NOSPLIT, $0-32
-	// V0..V7    the rows, or the columns where it is transposed, 16 bits an element
+	// V0..V7    the rows, or the columns after a transposition, as int16
 	// V16..V23  quant
 	// R0        block, then dst
 	// R1        quant, then stride
