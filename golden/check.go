@@ -305,7 +305,11 @@ func (c *checker) dir(dir string, levels []string) error {
 	if cs.Weights == nil {
 		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
-	d, err := Describe(cs.ConfigJSON)
+	describe := Describe
+	if cs.Config.Vision != nil {
+		describe = describeTowers
+	}
+	d, err := describe(cs.ConfigJSON)
 	if err != nil {
 		return err
 	}
@@ -346,6 +350,11 @@ func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant,
 		return err
 	}
 	defer src.Close()
+	if cs.Config.Vision != nil {
+		if d, err = withLayout(d, src); err != nil {
+			return err
+		}
+	}
 	return c.model(cs, &compile.Model{Desc: d, Source: src}, v, levels)
 }
 
@@ -373,7 +382,10 @@ func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, level
 			if err != nil {
 				return err
 			}
-			if x.taps != taps {
+			if r.Kind == towersKind {
+				x.taps = taps
+			}
+			if x.taps != taps || len(x.judged()) == 0 {
 				continue
 			}
 			runs = append(runs, x)
@@ -521,7 +533,7 @@ func narrow(x []float64) []float32 {
 func (j *judgement) all(runs []*run) {
 	for _, r := range runs {
 		got, err := r.outputs(j.cs, j.program, j.run)
-		for _, name := range r.r.OutputNames() {
+		for _, name := range r.judged() {
 			l := Line{Case: j.cs.Name, Weights: j.variant.Name, Run: r.r.Name, Output: name, Engine: j.engine, Level: j.level}
 			l.judge(err, func() (cases.Result, error) {
 				if got[name] == nil {

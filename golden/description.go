@@ -66,15 +66,23 @@ func Describe(config []byte) (*model.Description, error) {
 	case c.Task != "encode":
 		d.Tasks = append(d.Tasks, model.Task{Name: c.Task, Classes: c.Classes})
 	}
-	if err := d.Complete(); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	d.Limits = model.Limits{Text: d.LongestText()}
-	if err := d.Complete(); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+	if err := completeWhole(d); err != nil {
+		return nil, err
 	}
 	if c.HeadDim != 0 && c.HeadDim*c.Heads != c.Dim {
 		return nil, fmt.Errorf("config: head_dim is %d, want dim/heads, which is %d", c.HeadDim, c.Dim/c.Heads)
 	}
 	return d, nil
+}
+
+// completeWhole completes a description that takes the longest text it can.
+func completeWhole(d *model.Description) error {
+	if err := d.Complete(); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	d.Limits = model.Limits{Text: d.LongestText()}
+	if err := d.Complete(); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return nil
 }

@@ -97,6 +97,11 @@ func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, er
 	return x, nil
 }
 
+// judged lists the outputs of the run that its program returns, sorted.
+func (x *run) judged() []string {
+	return slices.DeleteFunc(x.r.OutputNames(), func(name string) bool { return x.r.Kind == towersKind && traced(name) != x.taps })
+}
+
 // outputs runs the calls and returns the outputs of each sequence by name.
 func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
 	if x.r.Kind == "nlvr2" {
@@ -104,6 +109,9 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 	}
 	if vlmoOutputs[x.r.Kind] != nil {
 		return x.vlmo(p, do)
+	}
+	if x.r.Kind == towersKind {
+		return x.towers(p, do)
 	}
 	all := map[string][][]float32{}
 	for _, c := range x.calls {

@@ -82,7 +82,7 @@ func (c *Case) batch(r *Run) (*Batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := c.Config.ImageSize
+		s := c.Config.imageSize()
 		if t.Floats == nil || len(t.Shape) != 4 || !slices.Equal(t.Shape[1:], []int{3, s, s}) {
 			return nil, fmt.Errorf("input %q has shape %v, want floats of shape [B 3 %d %d]", name, t.Shape, s, s)
 		}
@@ -110,8 +110,8 @@ func (c *Case) batch(r *Run) (*Batch, error) {
 			ids := make([]int32, n)
 			for j := range ids {
 				id := t.Ints[i*text+j]
-				if id < 0 || id >= int64(c.Config.VocabSize) {
-					return nil, fmt.Errorf("input \"text_ids\": sequence %d has id %d at %d, want 0 to %d", i, id, j, c.Config.VocabSize-1)
+				if vocab := c.Config.vocabSize(); id < 0 || id >= int64(vocab) {
+					return nil, fmt.Errorf("input \"text_ids\": sequence %d has id %d at %d, want 0 to %d", i, id, j, vocab-1)
 				}
 				ids[j] = int32(id)
 			}
@@ -154,6 +154,12 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 			return nil, 0, fmt.Errorf("input %q: %w", name, err)
 		}
 	}
+	if t := c.Config.Language; t != nil && !t.Masked {
+		lens = make([]int, batch)
+		for i := range lens {
+			lens[i] = t.length(ids.Ints[i*padded : (i+1)*padded])
+		}
+	}
 	if lens == nil {
 		lens = make([]int, batch)
 		for i := range lens {
@@ -164,6 +170,36 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 		return nil, 0, fmt.Errorf("input \"text_ids\" of shape %v is empty", ids.Shape)
 	}
 	return lens, padded, nil
+}
+
+// length is how many ids of a text count: those up to the pooled one.
+func (t *Tower) length(ids []int64) int {
+	at := len(ids) - 1
+	switch t.Pool {
+	case "argmax":
+		at = slices.Index(ids, slices.Max(ids))
+	case "eos":
+		if i := slices.Index(ids, int64(t.EOS)); i >= 0 {
+			at = i
+		}
+	}
+	return at + 1
+}
+
+// imageSize is the side of the model's pictures.
+func (c *Config) imageSize() int {
+	if c.Vision != nil {
+		return c.Vision.Image
+	}
+	return c.ImageSize
+}
+
+// vocabSize is how many ids there are.
+func (c *Config) vocabSize() int {
+	if c.Language != nil {
+		return c.Language.Vocab
+	}
+	return c.VocabSize
 }
 
 // Lengths returns the true length of each sequence from a mask [batch,text] of
@@ -197,6 +233,12 @@ func Lengths(mask []int64, batch, text int, padded int64) ([]int, error) {
 // it has none.
 func (c *Case) textRows(r *Run, output string, shape []int, text int) int {
 	if text == 0 || len(shape) < 3 || strings.HasPrefix(output, "image.") {
+		return -1
+	}
+	if c.Config.Language != nil {
+		if strings.HasPrefix(output, "language") {
+			return 0
+		}
 		return -1
 	}
 	image := 0

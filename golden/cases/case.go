@@ -97,6 +97,13 @@ type Config struct {
 	TextNormEps        float64 `json:"text_norm_eps"`
 	HeadNormEps        float64 `json:"head_norm_eps"`
 
+	// Families with a tower for pictures and one for texts.
+	Layout   string `json:"layout"`
+	EmbedDim int    `json:"embed_dim"`
+	Bias     bool   `json:"logit_bias"`
+	Vision   *Tower `json:"vision"`
+	Language *Tower `json:"language"`
+
 	// Task tokenizer.
 	SPM       string `json:"spm"` // file of the SentencePiece model
 	SPMPieces int    `json:"spm_pieces"`
@@ -107,6 +114,28 @@ type Config struct {
 	NewGrid   int  `json:"new_grid"`
 	ExtraRows int  `json:"extra_rows"`
 	Antialias bool `json:"antialias"`
+}
+
+// Tower holds the sizes of one of a model's two towers.
+type Tower struct {
+	Dim        int     `json:"dim"`
+	Heads      int     `json:"heads"`
+	FFN        int     `json:"ffn_dim"`
+	Layers     int     `json:"layers"`
+	Image      int     `json:"image_size"`
+	Patch      int     `json:"patch_size"`
+	Activation string  `json:"activation"`
+	Eps        float64 `json:"eps"`
+	Pool       string  `json:"pool"` // of pictures: cls, avg, map; of texts: argmax (of the ids), eos, last, cls, mean
+
+	// Of texts.
+	Vocab     int    `json:"vocab_size"`
+	Positions int    `json:"positions"`
+	Causal    bool   `json:"causal"`
+	Norms     string `json:"norms"`          // pre, post
+	Masked    bool   `json:"mask_padding"`   // nothing sees padding
+	EOS       int    `json:"eos_id"`         // where pool is eos
+	First     int    `json:"first_position"` // row of the position table
 }
 
 // Weights says where the weights of a case come from.
@@ -400,6 +429,19 @@ func (c *Config) check() error {
 		if s.v < 0 || s.v > maxSize {
 			return fmt.Errorf("%s is %d, want 0 to %d", s.name, s.v, maxSize)
 		}
+	}
+	for name, t := range map[string]*Tower{"vision": c.Vision, "language": c.Language} {
+		if t == nil {
+			continue
+		}
+		for _, v := range []int{t.Dim, t.Heads, t.FFN, t.Layers, t.Image, t.Patch, t.Vocab, t.Positions, t.EOS, t.First} {
+			if v < 0 || v > maxSize {
+				return fmt.Errorf("%s: %d, want sizes and ids of 0 to %d", name, v, maxSize)
+			}
+		}
+	}
+	if (c.Vision == nil) != (c.Language == nil) {
+		return errors.New("vision and language: only one of them is given, want both or none")
 	}
 	if c.SPM != "" {
 		if err := checkName(c.SPM); err != nil {

@@ -106,6 +106,6 @@ var faceProjections = []row{
 
 var clipLayouts = []layout{
 	{name: "clip_hf", code: Contrast, key: "vision_model.embeddings.class_embedding", rows: rows(scores, faceText, faceVision, faceProjections)},
-	{name: "clip_open_clip", code: Contrast, key: "visual.conv1.weight", rows: rows(openText("", openProjection("text_projection")), scores, openVision)},
 	{name: "clip_open_clip_text", code: Contrast, key: "text.token_embedding.weight", rows: rows(openText("text.", openProjection("text.text_projection")), scores, openVision)},
+	{name: "clip_open_clip", code: Contrast, key: "visual.conv1.weight", rows: rows(openText("", openProjection("text_projection")), scores, openVision)},
 }

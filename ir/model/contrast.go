@@ -13,7 +13,7 @@ func contrastTasks() []task {
 			name:  "encode",
 			takes: func(entry) bool { return true },
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
-				if w.tower.Pool.Norm == NormBefore {
+				if w.tower.Final != "" && w.tower.Pool.Row != PoolMean {
 					x = w.finalNorm(x)
 				}
 				return []*ir.Value{w.output(x, "encoder_out")}

@@ -85,6 +85,26 @@ type layout struct {
 // layouts are the layouts of checkpoints. Where a checkpoint has the keys of several, the first is meant.
 var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, bertLayouts, siglipLayouts, clipLayouts)
 
+// LayoutOf returns the layout of a checkpoint of a model with two towers, by the names of its tensors, without what wrapper
+// modules put before them. It is an error if no layout has one of the names as its own.
+func LayoutOf(names []string) (string, error) {
+	have := map[string]bool{}
+	for _, n := range names {
+		have[n] = true
+	}
+	var want []string
+	for _, l := range layouts {
+		switch {
+		case l.key == "":
+		case have[l.key]:
+			return l.name, nil
+		default:
+			want = append(want, fmt.Sprintf("%s (%s)", l.key, l.name))
+		}
+	}
+	return "", fmt.Errorf("no layout of checkpoints is known that has these tensors: none of %s is among the %d", strings.Join(want, ", "), len(names))
+}
+
 // layout returns the layout of the structure's checkpoint: the one it names, or its code's first.
 func (k *Keys) layout() *layout {
 	i := slices.IndexFunc(layouts, func(l layout) bool { return l.name == k.Layout || k.Layout == "" && l.code == k.Code })

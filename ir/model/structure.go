@@ -361,6 +361,9 @@ func (d *Description) completeLong() *problem {
 	if n := len(l.Modalities); n < 1 || n > maxModalities {
 		return wrong("modalities", " has %d items, want 1 to %d", n, maxModalities)
 	}
+	if l.Keys.Layout != "" {
+		l.Keys.Code = l.Keys.layout().code
+	}
 	taken := map[string]string{"pair": "an entry", "shared": "a kind of sharing"}
 	for _, t := range tasks {
 		taken[t.name] = "a task"

@@ -59,7 +59,6 @@ func (d *Description) completeTowers(claim func(name, path string) *problem) *pr
 	if l.Keys.Layout == "" {
 		return wrong("layout", " is missing; with towers it says how the checkpoint calls its tensors: %s", strings.Join(layoutNames(), ", "))
 	}
-	l.Keys.Code = l.Keys.layout().code
 	l.Similarity.Score = cmp.Or(l.Similarity.Score, Softmax)
 	return nil
 }
