@@ -13,7 +13,7 @@ var (
 func init() {
 	*OpPatches = Op{
 		Name: "patches", Hint: "p", Args: 1,
-		Doc:     "image f32[C,H,W] -> [N,C*P*P]: patches row by row, inside a patch (channel, row, column)",
+		Doc:     "image f32[C,H,W] -> [N,C*P*P]: patches row by row, inside a patch (channel, row, column); pixels after the last whole patch of a row or column are not read",
 		Attrs:   []AttrSpec{{"patch", Int, true}},
 		Batch:   PerSeq,
 		Infer:   inferPatches,
@@ -94,8 +94,8 @@ func inferPatches(c *Infer) (Type, error) {
 	if x.Type.DType != F32 || len(s) != 3 || s[0].T {
 		return Type{}, fmt.Errorf("%s is %v, want an image f32[channels,height,width]", x.Name, x.Type)
 	}
-	if p < 1 || p > MaxDim || s[1].C%p != 0 || s[2].C%p != 0 {
-		return Type{}, fmt.Errorf("patch is %d, want a divisor of the height and width of %s: %v", p, x.Name, x.Type)
+	if p < 1 || p > s[1].C || p > s[2].C {
+		return Type{}, fmt.Errorf("patch is %d, want 1 to the height and width of %s: %v", p, x.Name, x.Type)
 	}
 	// Both products are at most the image's elements, so neither overflows.
 	return Mat(C(s[1].C/p*(s[2].C/p)), s[0].C*p*p), nil
@@ -106,8 +106,8 @@ func evalPatches(c *Eval) (*Tensor, error) {
 	channels, height, width := x.Shape[0], x.Shape[1], x.Shape[2]
 	y := newTensor(height/p*(width/p), channels*p*p)
 	i := 0
-	for py := 0; py < height; py += p {
-		for px := 0; px < width; px += p {
+	for py := 0; py+p <= height; py += p {
+		for px := 0; px+p <= width; px += p {
 			for ch := range channels {
 				for r := range p {
 					i += copy(y.F[i:], x.F[(ch*height+py+r)*width+px:][:p])

@@ -13,8 +13,8 @@ var (
 func init() {
 	*OpEmbedPatches = Op{
 		Name: "embed_patches", Hint: "x", Args: 1,
-		Doc:     "image f32[C,H,W] -> [1+N,D]: patches through proj, the row cls before them, the rows of pos added",
-		Fields:  []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", false}, {"pos.w", true}},
+		Doc:     "image f32[C,H,W] -> [N,D] or, with a row cls, [1+N,D]: patches through proj, the row cls before them, the rows of pos added",
+		Fields:  []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", true}, {"pos.w", true}},
 		Attrs:   []AttrSpec{{"patch", Int, true}},
 		Batch:   PerSeq,
 		Expand:  expandEmbedPatches,
@@ -84,7 +84,9 @@ func init() {
 
 func expandEmbedPatches(b *Builder, v *Value) *Value {
 	x := b.Linear(b.Patches(v.Args[0], v.Attrs.Int("patch", 0)), v.Bundle+".proj")
-	x = b.Concat(b.Const(v.Bundle+".cls"), x)
+	if b.P.Field(v.Bundle, "cls.w") != nil {
+		x = b.Concat(b.Const(v.Bundle+".cls"), x)
+	}
 	return position(b, x, v.Bundle+".pos", Dim{})
 }
 
@@ -208,8 +210,8 @@ func own(op *Op, attrs Attrs) Attrs {
 
 // scratchPatches holds the patches.
 func scratchPatches(_ *Program, v *Value) []Scratch {
-	patch := v.Attrs.Int("patch", 1)
-	return []Scratch{{Key: "tmp", Rows: C(v.Type.Rows().C - 1), Cols: v.Args[0].Type.Shape[0].C * patch * patch}}
+	image, patch := v.Args[0].Type.Shape, v.Attrs.Int("patch", 1)
+	return []Scratch{{Key: "tmp", Rows: C(image[1].C / patch * (image[2].C / patch)), Cols: image[0].C * patch * patch}}
 }
 
 // scratchNorm holds the first argument's norm.

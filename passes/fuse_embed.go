@@ -14,7 +14,7 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
 //
-// and a lookup in tok with rows of pos added, from any row on, becomes embed. Both ops may
+// with a class row before the patches or without one, and a lookup in tok with rows of pos added, from any row on, becomes embed. Both ops may
 // lack position embeddings.
 var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
@@ -34,10 +34,14 @@ var FuseEmbed = &Pass{
 				}
 				x.fuse(v, ir.OpEmbed, bundle, attrs, tok.Args[0])
 			}
-		case ir.OpConcat:
-			patches := follow(tok.Args[1], ir.OpLinear, 0)
+		case ir.OpConcat, ir.OpLinear:
+			proj := tok
+			if tok.Op == ir.OpConcat {
+				proj = tok.Args[1]
+			}
+			patches := follow(proj, ir.OpLinear, 0)
 			image := follow(patches, ir.OpPatches, 0)
-			if bundle, ok := under(tok.Args[1].Bundle, "proj"); ok && image != nil {
+			if bundle, ok := under(proj.Bundle, "proj"); ok && image != nil {
 				x.fuse(v, ir.OpEmbedPatches, bundle, patches.Attrs, image)
 			}
 		}

@@ -2,7 +2,7 @@ package passes
 
 import "github.com/multiway-go/multiway/ir"
 
-// FuseFFN fuses a pre-norm feed-forward block with its residual into one op.
+// FuseFFN fuses a feed-forward block with its residual into one op.
 //
 //	n = layernorm x {eps=1e-05}     : f32[3,4]
 //	h = linear n, @l0.ffn.v~f.fc1   : f32[3,8]
@@ -37,12 +37,15 @@ var FuseFFN = &Pass{
 			if hidden == nil {
 				continue
 			}
-			_, attrs := unnorm(follow(hidden, ir.OpLinear, 0), "eps")
-			attrs = append(attrs, sub...)
 			if act, ok := h.Attrs.Get("act"); ok {
-				attrs = append(attrs, act)
+				sub = append(sub, act)
 			}
-			if x.fuse(v, ir.OpFFN, bundle, attrs, v.Args[1-i]) {
+			// A norm before fc1 is the block's own, unless the residual is the normed value.
+			var attrs ir.Attrs
+			if in := follow(hidden, ir.OpLinear, 0); in != v.Args[1-i] {
+				_, attrs = unnorm(in, "eps")
+			}
+			if x.fuse(v, ir.OpFFN, bundle, append(attrs, sub...), v.Args[1-i]) {
 				return
 			}
 		}

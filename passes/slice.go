@@ -223,7 +223,10 @@ func (n *narrower) row(v *ir.Value, row ir.Dim, name string) (*ir.Value, error) 
 	}
 	if name == "" {
 		suffix := "." + strconv.Itoa(row.C)
-		if row.T {
+		switch {
+		case row.T && row.C < 0:
+			suffix = ".end" + strconv.Itoa(-row.C)
+		case row.T:
 			suffix = ".T" + strconv.Itoa(row.C)
 		}
 		name = n.fresh(v.Name + suffix)

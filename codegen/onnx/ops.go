@@ -62,7 +62,13 @@ func (g *graph) same(op string, v *ir.Value, attrs ...attr) error {
 func patches(g *graph, v *ir.Value) error {
 	s, p := v.Args[0].Type.Shape, v.Attrs.Int("patch", 1)
 	c, h, w := s[0].C, s[1].C/p, s[2].C/p
-	x := g.node("Reshape", v.Name+"/split", []string{v.Args[0].Name, g.ints(0, c, h, p, w, p)})
+	x := v.Args[0].Name
+	for axis, n := range []int{2: h * p, 3: w * p} { // what no patch holds is cut off
+		if axis >= 2 && n != s[axis-1].C {
+			x = g.node("Slice", fmt.Sprint(v.Name, "/whole", axis), []string{x, g.ints(0), g.ints(n), g.ints(axis)})
+		}
+	}
+	x = g.node("Reshape", v.Name+"/split", []string{x, g.ints(0, c, h, p, w, p)})
 	x = g.node("Transpose", v.Name+"/order", []string{x}, attr{"perm", []int{0, 2, 4, 1, 3, 5}})
 	g.node("Reshape", v.Name, []string{x, g.ints(0, h*w, c*p*p)})
 	return nil

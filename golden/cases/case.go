@@ -452,7 +452,10 @@ func (c *Config) check() error {
 }
 
 // dtypes are the types that weights may have, in the order of variants.
-var dtypes = []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16}
+var dtypes = []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16, mixed}
+
+// mixed is the type of files that hold tensors of several types.
+const mixed checkpoint.DType = "mixed"
 
 func (w *Weights) check() error {
 	if w == nil {
@@ -466,7 +469,7 @@ func (w *Weights) check() error {
 			return fmt.Errorf("files: %w", err)
 		}
 		if !slices.Contains(dtypes, f.DType) {
-			return fmt.Errorf("files: %s: dtype is %s, want f32, bf16 or f16", name, file.Literal(string(f.DType)))
+			return fmt.Errorf("files: %s: dtype is %s, want f32, bf16, f16 or mixed", name, file.Literal(string(f.DType)))
 		}
 	}
 	src, err := w.seeded()
@@ -516,7 +519,7 @@ func (r *Run) check(weights bool) error {
 	}
 	switch {
 	case weights && !slices.Contains(dtypes, r.WeightsDType):
-		return fmt.Errorf("weights_dtype is %s, want f32, bf16 or f16", file.Literal(string(r.WeightsDType)))
+		return fmt.Errorf("weights_dtype is %s, want f32, bf16, f16 or mixed", file.Literal(string(r.WeightsDType)))
 	case !weights && r.WeightsDType != "":
 		return fmt.Errorf("weights_dtype is %s, but the case has no weights", file.Literal(string(r.WeightsDType)))
 	}

@@ -425,7 +425,7 @@ func TestParse(t *testing.T) {
 		{"weight file", `"model.pth"`, `"../model.pth"`, `weights: files: "../model.pth" is no plain file name`},
 		{"absolute file", `"model.pth"`, `"/etc/passwd"`, "no plain file name"},
 		{"backslash", `"model.pth"`, `"..\\model.pth"`, "no plain file name"},
-		{"weight type", `"dtype": "f32"`, `"dtype": "f64"`, `model.pth: dtype is "f64", want f32, bf16 or f16`},
+		{"weight type", `"dtype": "f32"`, `"dtype": "f64"`, `model.pth: dtype is "f64", want f32, bf16, f16 or mixed`},
 		{"generator", `splitmix64-v1`, `mt19937`, `generator is "mt19937", want "splitmix64-v1"`},
 		{"huge tensor", `"shape": [2]`, `"shape": [1000000, 1000000]`, `tensor "w"`},
 		{"seed", `"seed": 3`, `"seed": -3`, "seed"},

@@ -41,10 +41,10 @@ func bertText(prefix, types string, projection ...row) []row {
 			linear(prefix+layer+"attention.self.key", "dim dim", "{l}.attn.{m}.k"),
 			linear(prefix+layer+"attention.self.value", "dim dim", "{l}.attn.{m}.v"),
 			linear(prefix+layer+"attention.output.dense", "dim dim", "{l}.attn.{m}.out"),
-			norm(prefix+layer+"attention.output.LayerNorm", "dim", "{l}.attn.{m}.ln"),
+			norm(prefix+layer+"attention.output.LayerNorm", "dim", "{l}.attn.{m}.post"),
 			linear(prefix+layer+"intermediate.dense", "ffn dim", "{l}.ffn.{m}.fc1"),
 			linear(prefix+layer+"output.dense", "dim ffn", "{l}.ffn.{m}.fc2"),
-			norm(prefix+layer+"output.LayerNorm", "dim", "{l}.ffn.{m}.ln"),
+			norm(prefix+layer+"output.LayerNorm", "dim", "{l}.ffn.{m}.post"),
 		),
 	}}, row{rows: projection})}
 }
@@ -55,5 +55,5 @@ var bertLayouts = []layout{
 	{name: "cnclip", code: Contrast, key: "bert.encoder.layer.0.attention.self.query.weight",
 		rows: rows(openVision, bertText("bert.", "2", openProjection("text_projection")), scores)},
 	{name: "xlmr_open_clip", code: Contrast, key: "text.transformer.encoder.layer.0.attention.self.query.weight",
-		rows: rows(scores, openVision, bertText("text.transformer.", "1", matrix("text.proj.0", "hidden dim", "retrieval.{m}.fc1"), matrix("text.proj.2", "embed hidden", "retrieval.{m}.fc2")))},
+		rows: rows(scores, openVision, bertText("text.transformer.", "1", matrix("text.proj.0", "hidden dim", "retrieval.{m}.head.fc1"), matrix("text.proj.2", "embed hidden", "retrieval.{m}.head.fc2")))},
 }

@@ -66,7 +66,7 @@ func (w *writer) pool(x *ir.Value) *ir.Value {
 	case p.Direct:
 		return x
 	case p.Hidden > 0:
-		return w.linear(w.act(w.linear(x, bundle+".fc1")), bundle+".fc2")
+		return w.linear(w.act(w.linear(x, bundle+".head.fc1")), bundle+".head.fc2")
 	}
 	return w.linear(x, bundle)
 }

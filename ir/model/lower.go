@@ -351,7 +351,7 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	}
 	a := w.b.Add(x, o)
 	if l.Norms == Post {
-		a = w.norm(name(a, "n"), attn+"ln", eps)
+		a = w.norm(name(a, "n"), attn+"post", eps)
 	}
 	name(a, "a")
 	w.tap(a, fmt.Sprintf("layers.%d.attn", i))
@@ -372,7 +372,7 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	}
 	y := w.b.Add(a, h)
 	if l.Norms == Post {
-		y = w.norm(name(y, "m"), ffn+"ln", eps)
+		y = w.norm(name(y, "m"), ffn+"post", eps)
 	}
 	name(y, "y")
 	w.tap(y, fmt.Sprintf("layers.%d.ffn", i))

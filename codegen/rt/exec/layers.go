@@ -61,9 +61,9 @@ type Mask struct {
 }
 
 // Patches embeds an image of Channels planes of Height x Width pixels, which begins at
-// float At of the sequence's input, cut into squares of Patch pixels: row 0 of a
-// sequence is Cls, row 1+i patch i, plus row 0.. of the table Pos. Rows of Cls
-// and Pos have Proj.N floats. Cls -1: zero; Pos -1: no table.
+// float At of the sequence's input, cut into squares of Patch pixels; pixels after the last whole
+// square of a row or column are not read. Row 0 of a sequence is Cls, row 1+i patch i, plus row 0.. of the
+// table Pos. Rows of Cls and Pos have Proj.N floats. Cls -1: row i is patch i; Pos -1: no table.
 type Patches struct {
 	Proj     Linear
 	Cls, Pos int
@@ -71,8 +71,16 @@ type Patches struct {
 	At, Height, Width, Patch, Channels int
 }
 
-// Rows returns the number of rows of one sequence, cls row included.
-func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + 1 }
+// Rows returns the number of rows of one sequence, a class row included.
+func (p *Patches) Rows() int { return p.Height/p.Patch*(p.Width/p.Patch) + p.class() }
+
+// class is the number of rows before the patches.
+func (p *Patches) class() int {
+	if p.Cls < 0 {
+		return 0
+	}
+	return 1
+}
 
 // Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
 // plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.

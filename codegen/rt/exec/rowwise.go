@@ -362,8 +362,8 @@ func embedTask(t *rowTask, lo, hi int) {
 // sequence without its cls row; with fewer rows than the batch needs the
 // sequences go in groups.
 func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
-	rows := p.Rows()
-	n := rows - 1
+	rows, class := p.Rows(), p.class()
+	n := rows - class
 	want(dst.Rows == e.B*rows && dst.Cols == p.Proj.N && dst.LD >= ceil16(p.Proj.N) && tmp.Cols >= p.Proj.K &&
 		(e.B == 0 || tmp.Rows >= n) && p.Proj.K == p.Channels*p.Patch*p.Patch && len(e.Images) == e.B, "embed patches", dst, tmp)
 	if e.B == 0 {
@@ -378,7 +378,7 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		e.runRows(seqs*(p.Height/p.Patch), p.Width/p.Patch*p.Proj.K)
 
 		// The table is in dst already: the product adds to it in place.
-		first := dst.Row(s*rows + 1)
+		first := dst.Row(s*rows + class)
 		g := &e.gemm
 		g.a, g.lda = tmp.P, tmp.LD
 		g.c, g.ldc = first, dst.LD
@@ -393,21 +393,21 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 // positions (and before the first the cls row) to dst.
 func patchTask(t *rowTask, lo, hi int) {
 	p, tmp := t.patches, t.src
-	down, across, n := p.Height/p.Patch, p.Width/p.Patch, p.Rows()
+	down, across, n, class := p.Height/p.Patch, p.Width/p.Patch, p.Rows(), p.class()
 	for u := lo; u < hi; u++ {
 		seq, y := u/down, u%down
 		img := t.e.Images[t.i+seq][p.At:]
 		for x := range across {
-			out := floats(tmp.Row(seq*(n-1)+y*across+x), p.Proj.K)
+			out := floats(tmp.Row(seq*(n-class)+y*across+x), p.Proj.K)
 			for c := range p.Channels {
 				for py := range p.Patch {
 					in := (c*p.Height+y*p.Patch+py)*p.Width + x*p.Patch
 					copy(out[(c*p.Patch+py)*p.Patch:][:p.Patch], img[in:])
 				}
 			}
-			t.place(t.i+seq, 1+y*across+x, n)
+			t.place(t.i+seq, class+y*across+x, n)
 		}
-		if y == 0 {
+		if y == 0 && class > 0 {
 			t.place(t.i+seq, 0, n)
 		}
 	}

@@ -724,28 +724,31 @@ func TestEmbedBytes(t *testing.T) {
 func TestEmbedPatches(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ height, width, patch, channels, d, at int }{
-			{8, 8, 4, 3, 20, 0}, {12, 12, 3, 1, 48, 5}, {4, 4, 4, 2, 16, 0}, {6, 15, 3, 1, 20, 0}, {10, 4, 2, 2, 16, 7},
+			{8, 8, 4, 3, 20, 0}, {12, 12, 3, 1, 48, 5}, {4, 4, 4, 2, 16, 0}, {6, 15, 3, 1, 20, 0}, {10, 4, 2, 2, 16, 7}, {11, 7, 3, 2, 16, 3},
 		} {
 			w := newWorld(t, k, threads, 0, 0, 0, 0, 0)
 			depth := s.channels * s.patch * s.patch
 			l, m, b := w.linear(depth, s.d, true)
 			p := Patches{Proj: l, At: s.at, Height: s.height, Width: s.width, Patch: s.patch, Channels: s.channels}
-			n := p.Rows()
-			cls, places := w.vals(s.d), w.vals(n*s.d)
-			p.Cls, p.Pos = w.put(cls), w.put(places)
+			n := s.height / s.patch * (s.width / s.patch)
+			cls, places := w.vals(s.d), w.vals((1+n)*s.d)
+			atCls, atPos := w.put(cls), w.put(places)
 			for range w.B {
 				w.Images = append(w.Images, w.vals(s.at+s.channels*s.height*s.width+2))
 			}
 			across := s.width / s.patch
-			want := mat64(w.B*n, s.d)
-			for _, have := range []bool{true, false} {
-				if !have {
-					p.Cls, p.Pos = -1, -1
-					clear(cls)
-					clear(places)
+			for _, have := range []struct{ class, table bool }{{true, true}, {false, true}, {true, false}, {false, false}} {
+				p.Cls, p.Pos = -1, -1
+				if have.class {
+					p.Cls = atCls
 				}
+				if have.table {
+					p.Pos = atPos
+				}
+				rows := p.Rows()
+				want := mat64(w.B*rows, s.d)
 				for seq := range w.B {
-					pixels := mat64(n-1, depth)
+					pixels := mat64(n, depth)
 					for i := range pixels {
 						for c := range s.channels {
 							for y := range s.patch {
@@ -755,19 +758,27 @@ func TestEmbedPatches(t *testing.T) {
 							}
 						}
 					}
-					out := append([][]float64{make([]float64, s.d)}, mul64(pixels, m, b)...)
-					for j := range s.d {
-						out[0][j] = float64(cls[j])
-						for i := range n {
-							out[i][j] += float64(places[i*s.d+j])
+					out := mul64(pixels, m, b)
+					if have.class {
+						row := make([]float64, s.d)
+						for j, v := range cls {
+							row[j] = float64(v)
+						}
+						out = append([][]float64{row}, out...)
+					}
+					if have.table {
+						for i := range rows {
+							for j := range s.d {
+								out[i][j] += float64(places[i*s.d+j])
+							}
 						}
 					}
-					copy(want[seq*n:], out)
+					copy(want[seq*rows:], out)
 				}
 				for _, group := range []int{1, 2, w.B} {
-					dst, tmp := w.mat(w.B*n, s.d, false), w.mat(group*(n-1), depth, false)
+					dst, tmp := w.mat(w.B*rows, s.d, false), w.mat(group*n, depth, false)
 					w.EmbedPatches(dst, tmp, &p)
-					near(t, fmt.Sprint("embed patches ", s, group), dst, want)
+					near(t, fmt.Sprint("embed patches ", s, have, group), dst, want)
 				}
 			}
 		}
