@@ -52,15 +52,16 @@ var ladder = []rung{
 	{path: "codegen/rt/rttest", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob"},
 	{path: "codegen/rt/token"},
 	{path: "codegen/rt/pixel", imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
+	{path: "codegen/rt/memory"},
 	{path: "codegen/rt/imagefile/jpeg", imports: "codegen/rt/pixel golang.org/x/sys/..."},
-	{path: "codegen/rt/imagefile", imports: "ir/file codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
+	{path: "codegen/rt/imagefile", imports: "ir/file codegen/rt/memory codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
 	{path: "codegen/rt/imagefile/heif", imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},
 	{path: "codegen/rt/imagefile/heif/heiftest", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif asm/asmtest"},
 	{path: "codegen/rt/imagefile/heic", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	{path: "codegen/rt/imagefile/avif", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
 	{path: "codegen/rt/decode"},
 	{path: "codegen/rt/caption", imports: "codegen/rt codegen/rt/exec", tests: "codegen/rt/rttest"},
-	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
+	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel codegen/rt/imagefile", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
 	{path: "codegen/rt/engineproc", imports: "codegen/rt codegen/rt/caption codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
 	{path: "codegen/rt/cli", imports: "codegen/rt/... ir/file github.com/spf13/cobra golang.org/x/term", tests: testscript},

@@ -66,7 +66,7 @@ type App struct {
 	ids            []string // texts given as lists of token ids
 
 	decodeMemory  int64 // limit, in bytes, of pictures decoded at the same time; 0: a share of the process's memory
-	pictureMemory int64 // limit, in bytes, of one picture; 0: likewise
+	pictureMemory int64 // limit, in bytes, of one picture; 0: the default of package imagefile
 
 	named   int  // bytes of names that leaves has reported
 	unnamed bool // no further names are reported
@@ -300,7 +300,7 @@ func (a *App) keeps(out string, list bool, inputs ...string) error {
 
 // decodeOptions returns the options of decoding that the flags and the model set.
 func (a *App) decodeOptions(m *task.Model) imagefile.Options {
-	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: a.largest(), IgnoreOrientation: !a.exif}
+	o := imagefile.Options{MaxPixels: int64(m.Input().MaxPixels), MaxMemory: a.pictureMemory, IgnoreOrientation: !a.exif}
 	if a.maxPixels > 0 {
 		o.MaxPixels = a.maxPixels
 	}

@@ -58,7 +58,7 @@ func flowing(read, unpacked int64) error {
 // deflated returns an error for more deflate or fax data than maxDeflated.
 func deflated(bytes int64, o Options) error {
 	if limit := packedBase + max(maxDeflated, o.maxPixels()); bytes > limit {
-		return fmt.Errorf("the file holds %d bytes of compressed data, want at most %d: scale the picture down, save it as JPEG, or raise the limit of pixels", bytes, limit)
+		return limitf("the file holds %d bytes of compressed data, want at most %d: scale the picture down, save it as JPEG, or raise the limit of pixels", bytes, limit)
 	}
 	return nil
 }

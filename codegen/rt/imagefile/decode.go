@@ -7,7 +7,9 @@ import (
 	"image"
 	"io"
 	"os"
+	"sync"
 
+	"github.com/multiway-go/multiway/codegen/rt/memory"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir/file"
 )
@@ -29,7 +31,9 @@ type Options struct {
 	// MaxBytes is the largest file that is read, in bytes; 0: DefaultMaxBytes.
 	MaxBytes int64
 	// MaxMemory is the most bytes that decoding may take, the file and the result included. A
-	// picture that may take more, as Memory estimates, is refused. 0: no limit.
+	// picture that may take more, as Memory estimates, is refused. 0: three quarters of the memory
+	// that the process can use. A quarter is left for everything else, because the system kills a
+	// process that exceeds its memory without a message.
 	MaxMemory int64
 	// IgnoreOrientation leaves pictures as they are stored. Otherwise they are turned and
 	// mirrored upright as their EXIF, or else their XMP, says. TIFF and HEIC are always turned,
@@ -50,6 +54,26 @@ func (o Options) maxBytes() int64 {
 	}
 	return DefaultMaxBytes
 }
+
+func (o Options) maxMemory() int64 {
+	if o.MaxMemory > 0 {
+		return o.MaxMemory
+	}
+	return defaultMaxMemory()
+}
+
+var defaultMaxMemory = sync.OnceValue(func() int64 { return memory.Hard() / 4 * 3 })
+
+// ErrLimit is found by errors.Is in the errors for pictures and files that are too large.
+var ErrLimit = errors.New("over the limit")
+
+// limitError is ErrLimit in words of its own.
+type limitError struct{ error }
+
+func limitf(format string, args ...any) error { return limitError{fmt.Errorf(format, args...)} }
+
+func (limitError) Is(target error) bool { return target == ErrLimit }
+func (e limitError) Unwrap() error      { return errors.Unwrap(e.error) }
 
 // ErrMaxPixels is the cause of an error for a picture larger than Options.MaxPixels.
 var ErrMaxPixels = errors.New("scale it down or raise the limit")
@@ -137,7 +161,7 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 func (f *format) turns(o Options) bool { return f.turned || f.about != nil && !o.IgnoreOrientation }
 
 func tooManyBytes(o Options) error {
-	return fmt.Errorf("the file is larger than %d bytes, Options.MaxBytes: scale the picture down", o.maxBytes())
+	return limitf("the file is larger than %d bytes, Options.MaxBytes: scale the picture down", o.maxBytes())
 }
 
 func checkSize(size image.Point, o Options) error {
@@ -145,18 +169,18 @@ func checkSize(size image.Point, o Options) error {
 	case size.X <= 0 || size.Y <= 0:
 		return fmt.Errorf("the picture is %d x %d pixels, want at least 1 x 1", size.X, size.Y)
 	case size.X > pixel.MaxSide || size.Y > pixel.MaxSide:
-		return fmt.Errorf("the picture is %d x %d pixels, want at most %d on a side: scale it down", size.X, size.Y, pixel.MaxSide)
+		return limitf("the picture is %d x %d pixels, want at most %d on a side: scale it down", size.X, size.Y, pixel.MaxSide)
 	case int64(size.X)*int64(size.Y) > limit:
-		return fmt.Errorf("the picture is %d x %d pixels, the limit is %d pixels: %w", size.X, size.Y, limit, ErrMaxPixels)
+		return limitf("the picture is %d x %d pixels, the limit is %d pixels: %w", size.X, size.Y, limit, ErrMaxPixels)
 	}
 	return nil
 }
 
 // checkMemory returns an error if takes is more than Options.MaxMemory.
 func checkMemory(takes int64, o Options) error {
-	if o.MaxMemory > 0 && takes > o.MaxMemory {
-		return fmt.Errorf("decoding may take %d MiB, more than the limit of %d MiB for this process: scale the picture down, or raise that limit",
-			takes>>20, o.MaxMemory>>20)
+	if limit := o.maxMemory(); takes > limit {
+		return limitf("decoding may take %d MiB, more than the limit of %d MiB for this process: scale the picture down, or raise that limit",
+			takes>>20, limit>>20)
 	}
 	return nil
 }

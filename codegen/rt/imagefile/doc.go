@@ -35,7 +35,7 @@
 // The documentation of packages imagefile/heic and imagefile/avif says how to link them;
 // without them the error for such a file names them.
 //
-// The package stands beside codegen/rt and imports packages file, pixel and jpeg and decoders
+// The package stands beside codegen/rt and imports packages file, memory, pixel and jpeg and decoders
 // of the standard library and golang.org/x/image. Only it and the packages below it know image
 // file formats. It does not write pictures.
 package imagefile

@@ -27,6 +27,7 @@ type format struct {
 	turned bool                                    // the orientation is part of the format: it is applied whatever Options say
 }
 
+// formats are constants: a program that does not decode is linked without the decoders.
 var formats = []format{
 	{
 		name: "png", title: "PNG",
@@ -55,7 +56,7 @@ var formats = []format{
 		check:      checkWebP,
 		config:     configWebP,
 		decode:     decodeWebP,
-		memory:     perPixel(16),
+		memory:     func([]byte, image.Config) int64 { return 16 },
 		tables:     160 << 20,
 		about:      aboutWebP,
 	},
@@ -66,7 +67,7 @@ var formats = []format{
 		check:      checkGIF,
 		config:     configGIF,
 		decode:     decodeGIF,
-		memory:     perPixel(1),
+		memory:     func([]byte, image.Config) int64 { return 1 },
 	},
 	{
 		name: "bmp", title: "BMP",
@@ -74,7 +75,7 @@ var formats = []format{
 		extensions: []string{".bmp", ".dib"},
 		config:     configBMP,
 		decode:     decodeBMP,
-		memory:     perPixel(4),
+		memory:     func([]byte, image.Config) int64 { return 4 },
 	},
 	{
 		name: "tiff", title: "TIFF",
@@ -83,14 +84,10 @@ var formats = []format{
 		check:      checkTIFF,
 		config:     configTIFF,
 		decode:     decodeTIFF,
-		memory:     perPixel(24),
+		memory:     func([]byte, image.Config) int64 { return 24 },
 		about:      aboutTIFF,
 		turned:     true,
 	},
-}
-
-func perPixel(n int64) func([]byte, image.Config) int64 {
-	return func([]byte, image.Config) int64 { return n }
 }
 
 // extra returns an upper bound of the bytes that decode takes besides the pixels, for a file of

@@ -1,7 +1,7 @@
-package cli
+// Package memory says how much memory this process can use. It does not measure what the process uses.
+package memory
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,62 +11,17 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// decodeShare is the divisor of the process's memory that gives the limit of the pictures decoded at
-// the same time: a quarter.
-const decodeShare = 4
-
-// room returns the memory limit of the pictures that a stream decodes at the same time.
-func (a *App) room() *room { return newRoom(cmp.Or(a.decodeMemory, memoryLimit()/decodeShare)) }
-
-// largest returns the most bytes that decoding one picture may take. It leaves a quarter for
-// everything else, because the system kills a process that exceeds its memory without a message.
-func (a *App) largest() int64 { return cmp.Or(a.pictureMemory, hardLimit()/4*3) }
 
 // unknownMemory is the memory size, in bytes, assumed where the system does not report it.
 const unknownMemory = 8 << 30
 
-// room bounds the amount of a resource that goroutines hold at a time. If nothing is held, any
-// amount is granted.
-type room struct {
-	mu          sync.Mutex
-	less        sync.Cond
-	limit, used int64
-}
+// Limit returns the bytes that this process may use: the smaller of Hard and GOMEMLIMIT.
+func Limit() int64 { return min(Hard(), debug.SetMemoryLimit(-1)) }
 
-func newRoom(limit int64) *room {
-	r := &room{limit: limit}
-	r.less.L = &r.mu
-	return r
-}
-
-// take waits until n fits, and takes it.
-func (r *room) take(n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.used > 0 && n > r.limit-r.used {
-		r.less.Wait()
-	}
-	r.used += n
-}
-
-// give returns n to the room.
-func (r *room) give(n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.used -= n
-	r.less.Broadcast()
-}
-
-// memoryLimit returns the bytes that this process may use: the smaller of hardLimit and
-// GOMEMLIMIT.
-func memoryLimit() int64 { return min(hardLimit(), debug.SetMemoryLimit(-1)) }
-
-// hardLimit returns the bytes that this process can use: the least of the machine's memory, the
+// Hard returns the bytes that this process can use: the least of the machine's memory, the
 // limits of its control groups and the rest of its address space.
-func hardLimit() int64 {
+func Hard() int64 {
 	proc := os.DirFS("/proc")
 	limit := min(physicalMemory(proc), groupMemory(proc, os.DirFS("/")), addressSpace(proc))
 	if limit == math.MaxInt64 {

@@ -1,16 +1,8 @@
-package cli
+package memory
 
 import (
-	"bytes"
-	"fmt"
-	"image/png"
 	"math"
-	"os"
-	"path/filepath"
 	"runtime/debug"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 )
@@ -49,7 +41,7 @@ func TestGroupMemory(t *testing.T) {
 	}
 }
 
-func TestMemoryLimit(t *testing.T) {
+func TestLimit(t *testing.T) {
 	if got := physicalMemory(fstest.MapFS{"meminfo": {Data: []byte("MemTotal:       24684092 kB\nMemFree: 1 kB\n")}}); got != 24684092<<10 {
 		t.Errorf("physical memory is %d", got)
 	}
@@ -70,97 +62,13 @@ func TestMemoryLimit(t *testing.T) {
 			t.Errorf("of %q and %q: %d bytes of addresses, want %d", test.limits, test.status, got, test.want)
 		}
 	}
-	before := memoryLimit()
+	before := Limit()
 	if before < 1<<20 {
 		t.Errorf("this process may use %d bytes", before)
 	}
 	old := debug.SetMemoryLimit(before / 2)
 	defer debug.SetMemoryLimit(old)
-	if got := memoryLimit(); got != before/2 {
+	if got := Limit(); got != before/2 {
 		t.Errorf("with GOMEMLIMIT %d: %d bytes", before/2, got)
 	}
-}
-
-// Goroutines never take more than there is room for, but for one alone.
-func TestRoom(t *testing.T) {
-	const limit = 10
-	r := newRoom(limit)
-	var mu sync.Mutex
-	var used, alone int64
-	holders := 0
-	var wg sync.WaitGroup
-	for i := range 200 {
-		n := int64(i % 14) // up to more than there is
-		wg.Go(func() {
-			r.take(n)
-			mu.Lock()
-			used += n
-			holders++
-			if used > limit {
-				if n <= limit || used != n {
-					t.Errorf("%d are taken of %d by %d", used, limit, holders)
-				}
-				alone++
-			}
-			mu.Unlock()
-			mu.Lock()
-			used -= n
-			holders--
-			mu.Unlock()
-			r.give(n)
-		})
-	}
-	wg.Wait()
-	if r.used != 0 || alone == 0 {
-		t.Errorf("%d are left, %d were let through alone", r.used, alone)
-	}
-}
-
-// A picture that takes more memory than there is is refused in words, by every command.
-func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
-	dir := t.TempDir()
-	for name, size := range map[string]int{"small": 10, "large": 100} {
-		var b bytes.Buffer
-		if err := png.Encode(&b, plain(green, size, size)); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	colours, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
-	for _, c := range []struct {
-		b          Binary
-		args, more []string
-	}{
-		{colours, []string{"embed"}, nil}, {colours, []string{"classify"}, nil}, {colours, []string{"match"}, []string{"green"}},
-		{colours, []string{"search", "--image"}, []string{"green"}}, {pairs, []string{"answer"}, []string{"green?"}},
-	} {
-		for name, status := range map[string]int{"small": 0, "large": 1} {
-			args := slices.Concat(c.args, []string{filepath.Join(dir, name+".png")}, c.more)
-			got := runApp(&App{Binary: c.b, pictureMemory: 20_000}, "", args...)
-			if got.status != status || strings.Contains(got.errs, "100 x 100 pixels: decoding may take ") != (status == 1) {
-				t.Errorf("%v: status %d, want %d:\n%s", args, got.status, status, got.errs)
-			}
-		}
-	}
-}
-
-// A list of pictures is read whatever room there is.
-func TestDecodeInLittleRoom(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 20 {
-		var b bytes.Buffer
-		if err := png.Encode(&b, plain(green, 60, 40)); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.png", i)), b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := runApp(&App{Binary: colourBinary(t), decodeMemory: 1}, "", "search", "green", "--folder", dir, "-k", "20")
-	if got.status != 0 {
-		t.Fatal(got.errs)
-	}
-	follows(t, "results", got.out, []string{"00.png", "10.png", "19.png"})
 }
