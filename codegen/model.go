@@ -35,8 +35,8 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	f.Line().Comment("//go:embed check.json")
 	f.Var().Id("vectors").Index().Byte()
-	f.Line().Comment("This package was written for the fourth contract between generated code and the runtime.")
-	f.Const().Id("_").Op("=").Qual(rtPath, "Contract4")
+	f.Line().Comment("This package was written for the fifth contract between generated code and the runtime.")
+	f.Const().Id("_").Op("=").Qual(rtPath, "Contract5")
 
 	var funcs []jen.Code
 	vocab := 0
@@ -50,7 +50,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	pkg := []field{
 		{"Name", g.opt.Package},
-		{"Contract", jen.Qual(rtPath, "Contract4")},
+		{"Contract", jen.Qual(rtPath, "Contract5")},
 		{"Layout", sum(layout)},
 		{"Hash", sum(g.opt.Hash)},
 		{"Computes", sum(computes(g.p, &g.opt))},
@@ -186,9 +186,9 @@ func float32lit(v float32) float64 {
 func (g *generator) constructors(f *jen.File) {
 	opts := jen.Id("opts").Op("...").Qual(rtPath, "Option")
 	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
-	f.Comment(lines("Model is the model with its weights open. It is safe for concurrent use, and what its methods return is\nthe caller's."))
+	f.Comment(lines("Model is the model with its weights open. It is safe for concurrent use, and what its methods return is\nthe caller's.\n\nA call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is\ndone. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.\ntask.Each calls such a method on a sequence of any length."))
 	f.Type().Id("Model").Struct(jen.Id("m").Op("*").Qual(taskPath, "Model"))
-	f.Comment(lines("Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.\nVectors that its methods return are valid until its next call."))
+	f.Comment(lines("Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.\nIts methods are those of Model, and vectors that they return are valid until its next call."))
 	f.Type().Id("Session").Struct(jen.Id("s").Op("*").Qual(taskPath, "Session"))
 
 	where := map[Placement]string{
@@ -220,9 +220,9 @@ func (g *generator) constructors(f *jen.File) {
 	pass("Fingerprint names what the model computes: vectors that are stored can be compared with new ones for\nas long as it is the same.", "m", "Model", "Fingerprint", jen.String())
 	pass("Info describes the open model.", "m", "Model", "Info", jen.Qual(rtPath, "Info"))
 	pass("Verify reads all weights and compares them with the hash in their file.", "m", "Model", "Verify", jen.Error())
-	f.Comment(lines("Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the\nsession, or vectors that it returns."))
-	methodOn(f, "m", "Model", "Do").Params(jen.Id("do").Func().Params(session.Clone()).Error()).Error().Block(
-		jen.Return(inner.Clone().Dot("Do").Call(jen.Func().Params(jen.Id("s").Op("*").Qual(taskPath, "Session")).Error().Block(
+	f.Comment(lines("Do calls do with one of the model's own sessions, and waits for one if all are busy, until ctx is\ndone. do must not keep the session, or vectors that it returns."))
+	methodOn(f, "m", "Model", "Do").Params(ctxParam, jen.Id("do").Func().Params(session.Clone()).Error()).Error().Block(
+		jen.Return(inner.Clone().Dot("Do").Call(ctx, jen.Func().Params(jen.Id("s").Op("*").Qual(taskPath, "Session")).Error().Block(
 			jen.Return(jen.Id("do").Call(jen.Op("&").Id("Session").Values(jen.Id("s")))),
 		))),
 	)
@@ -241,9 +241,9 @@ func (g *generator) constructors(f *jen.File) {
 func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
 	name := goName(fn.Name, true)
 	f.Comment(lines(fmt.Sprintf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))))
-	methodOn(f, "s", "Session", name).Params(jen.Id("batch").Index().Qual(rtPath, "Seq")).
+	methodOn(f, "s", "Session", name).Params(ctxParam, jen.Id("batch").Index().Qual(rtPath, "Seq")).
 		Params(jen.Op("*").Qual(rtPath, "Result"), jen.Error()).Block(
-		jen.Return(jen.Id("s").Dot("s").Dot("Run").Call(jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
+		jen.Return(jen.Id("s").Dot("s").Dot("Tensors").Call(ctx, jen.Op("&").Id(g.funcName(fn)), jen.Id("batch"))),
 	)
 }
 

@@ -108,7 +108,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 		}
 	}
 	g := &generator{p: p, opt: opt, files: map[string][]byte{}, weights: map[string]*ir.Weight{}, blockings: map[int]string{}}
-	taken := []string{"rt", "exec", "blob", "task", "caption", "token", "pixel", "image", "kernels", "slices", "_", "main", "init",
+	taken := []string{"rt", "exec", "blob", "task", "caption", "token", "pixel", "context", "kernels", "slices", "_", "main", "init",
 		"Model", "Session", "New", "Open", "input", "weights", "vocab", "vectors", "wrap", "compiled", "Package", "math", "string", "error", "float32", "int32"}
 	for _, t := range tasks {
 		taken = append(append(taken, t.idents...), t.labels, listName(t.labels))

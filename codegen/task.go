@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -92,40 +91,86 @@ func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 // listName is the variable of a list of labels that is returned by a function of that name.
 func listName(function string) string { return strings.ToLower(function) }
 
+// input is what a typed method takes: its parameters for one input, what they are as an element of a list, and a list's name.
+type input struct {
+	params []jen.Code
+	typ    jen.Code
+	value  jen.Code // of typ, made of the parameters, where the list says typ; nil: the parameter itself
+	list   string
+}
+
 var (
-	picture  = jen.Qual("image", "Image")
-	pictures = jen.Index().Add(picture)
-	vector   = jen.Index().Float32()
-	vectors  = jen.Index().Index().Float32()
+	picture = jen.Qual(taskPath, "Picture")
+	vector  = jen.Index().Float32()
+	ofImage = input{params: []jen.Code{jen.Id("pic").Add(picture)}, typ: picture, value: jen.Id("pic"), list: "pics"}
+	ofText  = input{params: []jen.Code{jen.Id("text").String()}, typ: jen.String(), value: jen.Id("text"), list: "texts"}
+	ofPair  = pairOf("text", "pairs")
+	labels  = jen.Index().Qual(taskPath, "Label")
+
+	ofQuestion = pairOf("question", "questions")
 )
+
+// pairOf is a picture and a text of a name.
+func pairOf(text, list string) input {
+	return input{params: []jen.Code{jen.Id("pic").Add(picture), jen.Id(text).String()}, typ: jen.Qual(taskPath, "Pair"),
+		value: jen.Values(fields(field{"Picture", jen.Id("pic")}, field{"Text", jen.Id(text)})...), list: list}
+}
+
+// method is a typed method of Model and Session, in a form for one input and one for several, whose name ends in the plural.
+type method struct {
+	one, many string
+	doc       string // of one, behind its name
+	all       string // of many, behind its name
+	of        input
+	options   jen.Code // type of a further parameter o; nil: none
+	result    jen.Code
+	call      call     // what many returns
+	names     jen.Code // labels: what call returns are logits, whose classes have these names; nil: it returns results
+}
+
+// call is the expression of a call with a list of inputs, of a receiver, m or s.
+type call func(recv string, list jen.Code) jen.Code
 
 // methodOn begins a method of Session or Model.
 func methodOn(f *jen.File, recv, typ, name string) *jen.Statement {
 	return f.Func().Params(jen.Id(recv).Op("*").Id(typ)).Id(name)
 }
 
-// rowMethods writes the methods name and many, for one and for several inputs, of a function of pictures or of texts: on a
-// Session they return memory that the next call reuses, on a Model memory of the caller's own. what is what they return.
-func (g *generator) rowMethods(f *jen.File, fn *ir.Func, name, many, what string) {
-	run, one, typ, noun := "Images", "img", picture, "picture"
-	if fn.Params[0].Type.DType == ir.I32 {
-		run, one, typ, noun = "Texts", "text", jen.String(), "text"
+var (
+	ctx      = jen.Id("ctx")
+	ctxParam = jen.Id("ctx").Qual("context", "Context")
+)
+
+// write writes the method's four forms.
+func (m method) write(f *jen.File) {
+	var param, arg []jen.Code
+	if m.options != nil {
+		param, arg = []jen.Code{jen.Id("o").Add(m.options)}, []jen.Code{jen.Id("o")}
 	}
-	several := jen.Id(one + "s").Index().Add(typ)
-	f.Commentf("%s returns %s of a %s, %d values, valid until the session's next call.", name, what, noun, fn.Results[0].Type.Cols())
-	methodOn(f, "s", "Session", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
-		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("s").Dot("s").Dot(run).Call(g.ref(fn), jen.Id(one)))),
-	)
-	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s, in one packed batch; where only some have\nnone, the error is a *rt.BatchError and their rows are nil.", many, what, noun)))
-	methodOn(f, "s", "Session", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("s").Dot("s").Dot(run).Call(g.ref(fn), jen.Id(one+"s").Op("..."))),
-	)
-	f.Commentf("%s returns %s of a %s.", name, what, noun)
-	methodOn(f, "m", "Model", name).Params(jen.Id(one).Add(typ)).Params(vector, jen.Error()).Block(
-		jen.Return(jen.Qual(taskPath, "One").Call(jen.Id("m").Dot(many).Call(jen.Index().Add(typ).Values(jen.Id(one))))),
-	)
-	f.Comment(lines(fmt.Sprintf("%s returns %s of each %s; where only some have none, the error is a\n*rt.BatchError and their rows are nil.", many, what, noun)))
-	methodOn(f, "m", "Model", many).Params(several).Params(vectors, jen.Error()).Block(
-		jen.Return(jen.Id("m").Dot("m").Dot(run).Call(g.ref(fn), jen.Id(one+"s"))),
-	)
+	for _, on := range []struct{ recv, typ string }{{"m", "Model"}, {"s", "Session"}} {
+		list := jen.Index().Add(m.of.typ)
+		f.Comment(lines(m.one + " " + m.doc))
+		methodOn(f, on.recv, on.typ, m.one).Params(slices.Concat([]jen.Code{ctxParam}, m.of.params, param)...).Params(m.result, jen.Error()).Block(
+			jen.Return(jen.Qual(taskPath, "One").Call(jen.Id(on.recv).Dot(m.many).Call(
+				slices.Concat([]jen.Code{ctx, list.Clone().Values(m.of.value)}, arg)...))),
+		)
+		f.Comment(lines(m.many + " " + m.all))
+		call := m.call(on.recv, jen.Id(m.of.list))
+		body := []jen.Code{jen.Return(call)}
+		if m.names != nil {
+			body = []jen.Code{
+				jen.List(jen.Id("logits"), jen.Err()).Op(":=").Add(call),
+				jen.Return(jen.Qual(taskPath, "Tops").Call(jen.Id("logits"), m.names), jen.Err()),
+			}
+		}
+		methodOn(f, on.recv, on.typ, m.many).Params(slices.Concat([]jen.Code{ctxParam, jen.Id(m.of.list).Add(list)}, param)...).
+			Params(jen.Index().Add(m.result), jen.Error()).Block(body...)
+	}
+}
+
+// beneath is a call of the model or session beneath, where the list of inputs stands behind arg.
+func beneath(name string, arg jen.Code, options ...jen.Code) call {
+	return func(recv string, list jen.Code) jen.Code {
+		return jen.Id(recv).Dot(recv).Dot(name).Call(slices.Concat([]jen.Code{ctx, arg, list}, options)...)
+	}
 }

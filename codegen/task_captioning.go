@@ -38,15 +38,16 @@ func (g *generator) caption(f *jen.File, t Task) {
 	}
 	f.Comment("captions are the rules of the model's captions.")
 	f.Var().Id("captions").Op("=").Qual(taskPath, "Captions").Values(d)
-	img := jen.Id("img").Qual("image", "Image")
-	for _, r := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
-		f.Comment("Caption says what is in a picture, taking the likeliest word each time.")
-		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("Caption").Params(img.Clone()).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
-			jen.Return(jen.Id(r.recv).Dot(r.recv).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Qual(taskPath, "CaptionOptions").Values())),
-		)
-		f.Comment("CaptionWith is Caption with options, such as beams.")
-		f.Func().Params(jen.Id(r.recv).Op("*").Id(r.typ)).Id("CaptionWith").Params(img.Clone(), jen.Id("o").Qual(taskPath, "CaptionOptions")).Params(jen.Qual(taskPath, "Caption"), jen.Error()).Block(
-			jen.Return(jen.Id(r.recv).Dot(r.recv).Dot("Caption").Call(jen.Op("&").Id("captions"), jen.Id("img"), jen.Id("o"))),
-		)
+	options := jen.Qual(taskPath, "CaptionOptions")
+	m := method{
+		one: "Caption", many: "Captions", of: ofImage, result: jen.Qual(taskPath, "Caption"),
+		doc: "says in words what is in a picture, taking the likeliest word each time.",
+		all: "is Caption for several pictures.",
 	}
+	m.call = beneath("Captions", jen.Op("&").Id("captions"), options.Clone().Values())
+	m.write(f)
+	m.one, m.many, m.options = "CaptionWith", "CaptionsWith", options
+	m.doc, m.all = "is Caption with options, such as beams.", "is Captions with options, such as beams."
+	m.call = beneath("Captions", jen.Op("&").Id("captions"), jen.Id("o"))
+	m.write(f)
 }

@@ -18,14 +18,14 @@ var nlvr2 = taskAPI{name: "nlvr2", idents: []string{"reasoning"}, write: func(g 
 		jen.Id("Second"): g.ref(second),
 		jen.Id("Head"):   g.ref(head),
 	})
-	params := []jen.Code{jen.List(jen.Id("a"), jen.Id("b")).Add(picture), jen.Id("statement").String()}
-	args := []jen.Code{jen.Op("&").Id("reasoning"), jen.Id("a"), jen.Id("b"), jen.Id("statement")}
-	for _, on := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
-		f.Comment("Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.")
-		methodOn(f, on.recv, on.typ, "Reason").Params(params...).Params(jen.Float32(), jen.Error()).Block(
-			jen.List(jen.Id("logits"), jen.Err()).Op(":=").Id(on.recv).Dot(on.recv).Dot("ReasonLogits").Call(args...),
-			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Lit(0), jen.Err())),
-			jen.Return(jen.Qual(taskPath, "Prob").Call(jen.Id("logits"), jen.Lit(1)), jen.Nil()),
-		)
+	statement := input{
+		params: []jen.Code{jen.List(jen.Id("a"), jen.Id("b")).Add(picture), jen.Id("statement").String()}, typ: jen.Qual(taskPath, "Statement"),
+		value: jen.Values(fields(field{"A", jen.Id("a")}, field{"B", jen.Id("b")}, field{"Text", jen.Id("statement")})...), list: "statements",
 	}
+	method{
+		one: "TruthProbability", many: "TruthProbabilities", of: statement, result: jen.Float32(),
+		doc:  "returns the probability that a statement is true of the pictures a and b, from 0 to 1.",
+		all:  "is TruthProbability for several statements, each with its pictures.",
+		call: beneath("Truths", jen.Op("&").Id("reasoning")),
+	}.write(f)
 }}

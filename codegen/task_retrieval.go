@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/dave/jennifer/jen"
 
@@ -29,10 +30,21 @@ var retrievalVL = taskAPI{name: "retrieval_vl", write: func(g *generator, f *jen
 
 // embedMethods writes the methods that embed pictures and texts.
 func (g *generator) embedMethods(f *jen.File, t Task, branch, what string) {
-	for _, m := range []struct{ kind, one, many string }{{"image", "EmbedImage", "EmbedImages"}, {"text", "EmbedText", "EmbedTexts"}} {
-		if fn := g.find(t.Name, m.kind); fn != nil {
-			g.rowMethods(f, fn, m.one+branch, m.many+branch, what)
-		}
+	if fn := g.find(t.Name, "image"); fn != nil {
+		method{
+			one: "EmbedImage" + branch, many: "EmbedImages" + branch, of: ofImage, result: vector,
+			doc:  fmt.Sprintf("returns %s of a picture, %d values.", what, fn.Results[0].Type.Cols()),
+			all:  "is EmbedImage" + branch + " for several pictures.",
+			call: beneath("Images", g.ref(fn)),
+		}.write(f)
+	}
+	if fn := g.find(t.Name, "text"); fn != nil {
+		method{
+			one: "EmbedText" + branch, many: "EmbedTexts" + branch, of: ofText, result: vector,
+			doc:  fmt.Sprintf("returns %s of a text, %d values.", what, fn.Results[0].Type.Cols()),
+			all:  "is EmbedText" + branch + " for several texts.",
+			call: beneath("Texts", g.ref(fn)),
+		}.write(f)
 	}
 }
 
@@ -55,10 +67,10 @@ func (g *generator) similarity(f *jen.File, image, text *ir.Func) {
 		jen.Id("Image"): g.ref(image),
 		jen.Id("Text"):  g.ref(text),
 	})
-	for _, on := range []struct{ recv, typ string }{{"s", "Session"}, {"m", "Model"}} {
-		f.Comment("Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.")
-		methodOn(f, on.recv, on.typ, "Similarity").Params(jen.Id("img").Add(picture), jen.Id("text").String()).Params(jen.Float32(), jen.Error()).Block(
-			jen.Return(jen.Id(on.recv).Dot(on.recv).Dot("Similarity").Call(jen.Op("&").Id("embedders"), jen.Id("img"), jen.Id("text"))),
-		)
-	}
+	method{
+		one: "Similarity", many: "Similarities", of: ofPair, result: jen.Float32(),
+		doc:  "returns the cosine of a picture's embedding and a text's, from -1 to 1.",
+		all:  "is Similarity for several pictures, each with its text.",
+		call: beneath("Similarities", jen.Op("&").Id("embedders")),
+	}.write(f)
 }

@@ -24,12 +24,12 @@ const _ = rt.Contract1
 
 var Package = rt.Package{Contract: rt.Contract1}
 
-var newer = []rt.Package{{Contract: rt.Contract2}, {Contract: rt.Contract3}}
+var newer = []rt.Package{{Contract: rt.Contract2}, {Contract: rt.Contract3}, {Contract: rt.Contract4}}
 `), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("go", "build", file).CombinedOutput()
-	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 5 {
-		t.Errorf("%d errors say what to do, want 5: %v\n%s", n, err, out)
+	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 6 {
+		t.Errorf("%d errors say what to do, want 6: %v\n%s", n, err, out)
 	}
 }

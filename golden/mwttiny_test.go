@@ -1,7 +1,6 @@
 package golden_test
 
 import (
-	"image"
 	"math"
 	"path/filepath"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/mwttiny"
 )
 
@@ -72,33 +72,33 @@ func TestMwtExperts(t *testing.T) {
 }
 
 func TestMwtAnswers(t *testing.T) {
-	a, b, c := picture(30, 20, 1), picture(24, 24, 2), picture(9, 70, 3)
-	imgs, questions := []image.Image{a, b, c, a}, []string{"a star", "", "how many", "a red bicycle"}
+	a, b, c := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2)), task.Image(picture(9, 70, 3))
+	questions := []task.Pair{{Picture: a, Text: "a star"}, {Picture: b, Text: ""}, {Picture: c, Text: "how many"}, {Picture: a, Text: "a red bicycle"}}
 	atLevels(t, func(t *testing.T, level string) {
 		m := openMwt(t, level)
 		s := m.NewSession()
-		owned, err := m.AnswerLogitsOf(imgs, questions)
+		owned, err := m.LogitsOfQuestions(t.Context(), questions)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range imgs {
-			alone, err := s.AnswerLogits(imgs[i], questions[i])
+		for i, q := range questions {
+			alone, err := s.LogitsOfQuestion(t.Context(), q.Picture, q.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(alone, owned[i]) {
 				t.Errorf("pair %d has other logits alone than in a batch", i)
 			}
-			all, err := m.Answer(imgs[i], questions[i], 0)
+			all, err := m.AnswerQuestion(t.Context(), q.Picture, q.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			best, err := s.Answer(imgs[i], questions[i], 1)
+			best, err := s.AnswerQuestion(t.Context(), q.Picture, q.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(all[:1], best); d != "" || len(all) != len(mwttiny.Answers()) {
-				t.Errorf("pair %d, of %d answers (-first of all +best)\n%s", i, len(all), d)
+			if d := cmp.Diff(all, best); d != "" || len(all) != len(mwttiny.Answers()) {
+				t.Errorf("pair %d, of %d answers (-model +session)\n%s", i, len(all), d)
 			}
 			top := slices.Index(owned[i], slices.Max(owned[i]))
 			if best[0].Index != top || best[0].Name != mwttiny.Answers()[top] {
@@ -109,15 +109,15 @@ func TestMwtAnswers(t *testing.T) {
 			t.Error("two questions about one picture have the same logits")
 		}
 
-		p, err := s.Reason(a, b, "a star")
+		p, err := s.TruthProbability(t.Context(), a, b, "a star")
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := m.Reason(a, b, "a star")
+		q, err := m.TruthProbability(t.Context(), a, b, "a star")
 		if err != nil {
 			t.Fatal(err)
 		}
-		swapped, err := m.Reason(b, a, "a star")
+		swapped, err := m.TruthProbability(t.Context(), b, a, "a star")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,25 +127,25 @@ func TestMwtAnswers(t *testing.T) {
 	})
 }
 
-// Reason is the head on the features of both pictures: worked out step by step.
+// TruthProbability is the head on the features of both pictures: worked out step by step.
 func TestMwtReason(t *testing.T) {
 	m := openMwt(t, "generic")
 	s := m.NewSession()
-	a, b := picture(30, 20, 1), picture(24, 24, 2)
-	got, err := m.Reason(a, b, "a star")
+	a, b := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2))
+	got, err := m.TruthProbability(t.Context(), a, b, "a star")
 	if err != nil {
 		t.Fatal(err)
 	}
 	features := m.Task().Func("pair_nlvr2")
 	var both []float32
-	for _, img := range []image.Image{a, b} {
-		rows, err := s.Task().Pairs(features, []image.Image{img}, []string{"a star"})
+	for _, pic := range []task.Picture{a, b} {
+		rows, err := s.Task().Pairs(t.Context(), features, []task.Pair{{Picture: pic, Text: "a star"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		both = append(both, rows[0]...)
 	}
-	r, err := s.ReasonHead([]rt.Seq{{Image: both}})
+	r, err := s.ReasonHead(t.Context(), []rt.Seq{{Image: both}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,12 +157,12 @@ func TestMwtReason(t *testing.T) {
 }
 
 func TestMwtAllocatesNothing(t *testing.T) {
-	a, b := picture(40, 30, 1), picture(9, 50, 2)
+	a, b, ctx := task.Image(picture(40, 30, 1)), task.Image(picture(9, 50, 2)), t.Context()
 	atLevels(t, func(t *testing.T, level string) {
 		s := openMwt(t, level).NewSession()
 		for name, call := range map[string]func() error{
-			"AnswerLogits": func() error { _, err := s.AnswerLogits(a, "a red bicycle"); return err },
-			"Reason":       func() error { _, err := s.Reason(a, b, "blue birds"); return err },
+			"LogitsOfQuestion": func() error { _, err := s.LogitsOfQuestion(ctx, a, "a red bicycle"); return err },
+			"TruthProbability": func() error { _, err := s.TruthProbability(ctx, a, b, "blue birds"); return err },
 		} {
 			if err := call(); err != nil { // buffers grow
 				t.Fatalf("%s: %v", name, err)
@@ -181,22 +181,21 @@ func TestMwtAllocatesNothing(t *testing.T) {
 func TestMwtHostileInput(t *testing.T) {
 	m := openMwt(t, "generic")
 	s := m.NewSession()
-	img := picture(20, 20, 1)
+	img := task.Image(picture(20, 20, 1))
 	for _, row := range []struct {
 		name string
 		call func() error
 		want string
 	}{
-		{"no picture", func() error { _, err := s.Answer(nil, "why", 1); return err }, "input 0: picture: it is nil"},
-		{"pictures and questions", func() error { _, err := m.AnswerLogitsOf([]image.Image{img}, nil); return err }, "1 pictures and 0 texts"},
-		{"the second picture", func() error { _, err := s.Reason(img, nil, "a"); return err }, "input 1: picture: it is nil"},
-		{"features of one picture", func() error { _, err := s.ReasonHead([]rt.Seq{{Image: make([]float32, 48)}}); return err }, "48 values, want 96"},
+		{"no picture", func() error { _, err := s.AnswerQuestion(t.Context(), task.Picture{}, "why"); return err }, "input 0: picture: it is nil"},
+		{"the second picture", func() error { _, err := s.TruthProbability(t.Context(), img, task.Image(nil), "a"); return err }, "input 0: picture B: it is nil"},
+		{"features of one picture", func() error { _, err := s.ReasonHead(t.Context(), []rt.Seq{{Image: make([]float32, 48)}}); return err }, "48 values, want 96"},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got error %v, want one with %q", row.name, err, row.want)
 		}
 	}
-	if _, err := s.Answer(img, "a star", 0); err != nil {
+	if _, err := s.AnswerQuestion(t.Context(), img, "a star"); err != nil {
 		t.Error(err)
 	}
 }

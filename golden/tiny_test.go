@@ -203,16 +203,17 @@ func TestTinyMixturesAllocateNothing(t *testing.T) {
 }
 
 func TestTinyAllocatesNothing(t *testing.T) {
-	img, imgs := picture(40, 30, 1), []image.Image{picture(9, 50, 2), picture(24, 24, 3), picture(100, 7, 4)}
+	img, imgs := task.Image(picture(40, 30, 1)), []task.Picture{task.Image(picture(9, 50, 2)), task.Image(picture(24, 24, 3)), task.Image(picture(100, 7, 4))}
+	ctx := t.Context()
 	texts := []string{"", "a red bicycle", "blue birds over a long, long river", "x"}
 	atLevels(t, func(t *testing.T, level string) {
 		s := openTiny(t, level).NewSession()
 		for name, call := range map[string]func() error{
-			"EmbedImage":  func() error { _, err := s.EmbedImage(img); return err },
-			"EmbedImages": func() error { _, err := s.EmbedImages(imgs); return err },
-			"EmbedText":   func() error { _, err := s.EmbedText(texts[2]); return err },
-			"EmbedTexts":  func() error { _, err := s.EmbedTexts(texts); return err },
-			"Logits":      func() error { _, err := s.Logits(img); return err },
+			"EmbedImage":    func() error { _, err := s.EmbedImage(ctx, img); return err },
+			"EmbedImages":   func() error { _, err := s.EmbedImages(ctx, imgs); return err },
+			"EmbedText":     func() error { _, err := s.EmbedText(ctx, texts[2]); return err },
+			"EmbedTexts":    func() error { _, err := s.EmbedTexts(ctx, texts); return err },
+			"LogitsOfImage": func() error { _, err := s.LogitsOfImage(ctx, img); return err },
 		} {
 			if err := call(); err != nil { // buffers grow
 				t.Fatalf("%s: %v", name, err)
@@ -231,12 +232,12 @@ func TestTinyAllocatesNothing(t *testing.T) {
 // One session serves one goroutine; a second one is told so and disturbs nothing.
 func TestTinyBusySession(t *testing.T) {
 	m := openTiny(t, "generic")
-	s, img := m.NewSession(), picture(24, 24, 9)
+	s, img := m.NewSession(), task.Image(picture(24, 24, 9))
 	texts := make([]string, 3000)
 	for i := range texts {
 		texts[i] = fmt.Sprintf("text number %d", i)
 	}
-	want, err := m.EmbedTexts(texts)
+	want, err := m.EmbedTexts(t.Context(), texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestTinyBusySession(t *testing.T) {
 		go func() {
 			defer close(done)
 			close(started)
-			r, err := s.EmbedTexts(texts)
+			r, err := s.EmbedTexts(t.Context(), texts)
 			failed = err
 			for _, x := range r {
 				got = append(got, slices.Clone(x))
@@ -256,7 +257,7 @@ func TestTinyBusySession(t *testing.T) {
 		<-started
 		busy, disturbed := 0, false
 		for range 1000 {
-			if _, err := s.Logits(img); errors.Is(err, rt.ErrBusy) {
+			if _, err := s.LogitsOfImage(t.Context(), img); errors.Is(err, rt.ErrBusy) {
 				busy++
 			} else if err != nil {
 				t.Fatal(err)
@@ -287,10 +288,10 @@ func TestTinyConcurrentModel(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
 		m := openTiny(t, level)
 		const n = 6
-		var imgs []image.Image
+		var imgs []task.Picture
 		var texts []string
 		for i := range n {
-			imgs = append(imgs, picture(20+i, 30-i, uint64(i)))
+			imgs = append(imgs, task.Image(picture(20+i, 30-i, uint64(i))))
 			texts = append(texts, strings.Repeat("more ", i)+"words")
 		}
 		s := m.NewSession()
@@ -310,9 +311,9 @@ func TestTinyConcurrentModel(t *testing.T) {
 		var want []answers
 		for i := range n {
 			a, err := ask(i,
-				func(i int) ([]float32, error) { return s.EmbedImage(imgs[i]) },
-				func(i int) ([]float32, error) { return s.EmbedText(texts[i]) },
-				func(i int) ([]float32, error) { return s.Logits(imgs[i]) })
+				func(i int) ([]float32, error) { return s.EmbedImage(t.Context(), imgs[i]) },
+				func(i int) ([]float32, error) { return s.EmbedText(t.Context(), texts[i]) },
+				func(i int) ([]float32, error) { return s.LogitsOfImage(t.Context(), imgs[i]) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -324,9 +325,9 @@ func TestTinyConcurrentModel(t *testing.T) {
 				for k := range 10 {
 					i := (g + k) % n
 					got, err := ask(i,
-						func(i int) ([]float32, error) { return m.EmbedImage(imgs[i]) },
-						func(i int) ([]float32, error) { return m.EmbedText(texts[i]) },
-						func(i int) ([]float32, error) { return m.Logits(imgs[i]) })
+						func(i int) ([]float32, error) { return m.EmbedImage(t.Context(), imgs[i]) },
+						func(i int) ([]float32, error) { return m.EmbedText(t.Context(), texts[i]) },
+						func(i int) ([]float32, error) { return m.LogitsOfImage(t.Context(), imgs[i]) })
 					if err != nil {
 						t.Error(err)
 						return
@@ -346,7 +347,7 @@ func TestTinyConcurrentModel(t *testing.T) {
 // other weights fails them.
 func TestTinyCheck(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		results, err := openTiny(t, level).Task().Check()
+		results, err := openTiny(t, level).Task().Check(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,12 +364,12 @@ func TestTinyCheck(t *testing.T) {
 
 func TestTinyAnswers(t *testing.T) {
 	m := openTiny(t, "generic")
-	img := picture(64, 48, 7)
-	v, err := m.EmbedImage(img)
+	img := task.Image(picture(64, 48, 7))
+	v, err := m.EmbedImage(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := m.EmbedText("a star")
+	w, err := m.EmbedText(t.Context(), "a star")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,16 +382,16 @@ func TestTinyAnswers(t *testing.T) {
 			t.Errorf("the %s's embedding has %d values with squares of sum %v, want 24 and 1", name, len(x), sum)
 		}
 	}
-	top, err := m.Classify(img, 3)
+	top, err := m.ClassifyImage(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := m.NewSession().Classify(img, 0)
+	all, err := m.NewSession().ClassifyImage(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(all[:3], top); d != "" || len(all) != len(beit3tiny.Labels()) {
-		t.Errorf("of %d classes (-first three of all +top three)\n%s", len(all), d)
+	if d := cmp.Diff(all, top); d != "" || len(all) != len(beit3tiny.Labels()) {
+		t.Errorf("of %d classes (-session +model)\n%s", len(all), d)
 	}
 	sum := float32(0)
 	for i, l := range all {
@@ -410,16 +411,16 @@ func TestTinyAnswers(t *testing.T) {
 // Whatever comes in, an answer or an error comes out.
 func TestTinyHostileInput(t *testing.T) {
 	s := openTiny(t, "generic").NewSession()
-	long, err := s.EmbedText(strings.Repeat("long ", 100000))
+	long, err := s.EmbedText(t.Context(), strings.Repeat("long ", 100000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	long = slices.Clone(long)
-	if cut, err := s.EmbedText(strings.Repeat("long ", 1000)); err != nil || !slices.Equal(long, cut) {
+	if cut, err := s.EmbedText(t.Context(), strings.Repeat("long ", 1000)); err != nil || !slices.Equal(long, cut) {
 		t.Errorf("texts that are equal up to the limit differ after it (%v)", err)
 	}
 	for _, text := range []string{"", "\x00", "\xff\xfe broken \xc3", "\u202e\u0301", strings.Repeat("\U0001f9d1\u200d", 500)} {
-		if v, err := s.EmbedText(text); err != nil || len(v) != 24 || v[0] != v[0] {
+		if v, err := s.EmbedText(t.Context(), text); err != nil || len(v) != 24 || v[0] != v[0] {
 			t.Errorf("text %.20q: %v, %v", text, v, err)
 		}
 	}
@@ -429,13 +430,19 @@ func TestTinyHostileInput(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"no picture", func() error { _, err := s.EmbedImage(nil); return err }, "input 0: picture: it is nil"},
-		{"an empty picture", func() error { _, err := s.EmbedImage(image.NewRGBA(image.Rect(0, 0, 0, 9))); return err }, "input 0: picture: "},
-		{"an id outside", func() error { _, err := s.Language([]rt.Seq{{IDs: []int32{0, 141}}}); return err }, "id 141 at 1 is outside the vocabulary of 141"},
-		{"no ids", func() error { _, err := s.Language([]rt.Seq{{}}); return err }, "the text is empty"},
-		{"too many ids", func() error { _, err := s.Language([]rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},
-		{"half a picture", func() error { _, err := s.Vision([]rt.Seq{{Image: make([]float32, 7)}}); return err }, "7 values, want 1728"},
-		{"a picture for a text function", func() error { _, err := s.Task().Images(f[3], picture(8, 8, 1)); return err }, "takes none"},
+		{"no picture", func() error { _, err := s.EmbedImage(t.Context(), task.Picture{}); return err }, "input 0: picture: it is nil"},
+		{"an empty picture", func() error {
+			_, err := s.EmbedImage(t.Context(), task.Image(image.NewRGBA(image.Rect(0, 0, 0, 9))))
+			return err
+		}, "input 0: picture: "},
+		{"an id outside", func() error { _, err := s.Language(t.Context(), []rt.Seq{{IDs: []int32{0, 141}}}); return err }, "id 141 at 1 is outside the vocabulary of 141"},
+		{"no ids", func() error { _, err := s.Language(t.Context(), []rt.Seq{{}}); return err }, "the text is empty"},
+		{"too many ids", func() error { _, err := s.Language(t.Context(), []rt.Seq{{IDs: make([]int32, 13)}}); return err }, "13 ids, the limit is 12"},
+		{"half a picture", func() error { _, err := s.Vision(t.Context(), []rt.Seq{{Image: make([]float32, 7)}}); return err }, "7 values, want 1728"},
+		{"a picture for a text function", func() error {
+			_, err := s.Task().Images(t.Context(), f[3], []task.Picture{task.Image(picture(8, 8, 1))})
+			return err
+		}, "takes none"},
 		{"a foreign function", func() error { _, err := s.Task().Run(&exec.Func{Name: "other"}, nil); return err }, "another package"},
 		{"an unknown level", func() error { _, err := beit3tiny.New(rt.WithLevel("avx9")); return err }, `unknown level "avx9"`},
 	} {
@@ -443,7 +450,7 @@ func TestTinyHostileInput(t *testing.T) {
 			t.Errorf("%s: got error %v, want one with %q", row.name, err, row.want)
 		}
 	}
-	if _, err := s.EmbedText("still works"); err != nil {
+	if _, err := s.EmbedText(t.Context(), "still works"); err != nil {
 		t.Error(err)
 	}
 }
@@ -484,7 +491,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	if err := m.Verify(); err != nil {
 		t.Error(err)
 	}
-	mapped, err := m.EmbedText("the same")
+	mapped, err := m.EmbedText(t.Context(), "the same")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,7 +499,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	if !within(inside.Task().Blob().Data(0), beit3tiny.Package().Blob) {
 		t.Error("embedded weights are copied before they are used")
 	}
-	embedded, err := inside.EmbedText("the same")
+	embedded, err := inside.EmbedText(t.Context(), "the same")
 	if err != nil || !slices.Equal(mapped, embedded) {
 		t.Errorf("mapped and embedded weights give different bits (%v)", err)
 	}
@@ -522,7 +529,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	if err := m.Verify(); err == nil || !strings.Contains(err.Error(), "weights.bin") {
 		t.Errorf("Verify of spoiled weights: %v", err)
 	}
-	results, err := m.Task().Check()
+	results, err := m.Task().Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package golden_test
 
 import (
-	"image"
 	"math"
 	"slices"
 	"testing"
@@ -66,7 +65,7 @@ func TestVLMoBatches(t *testing.T) {
 }
 
 func TestVLMoTasks(t *testing.T) {
-	a, b := picture(30, 20, 1), picture(24, 24, 2)
+	a, b := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2))
 	const text = "a red car"
 	m := openVLMo(t, "generic")
 	s := m.NewSession()
@@ -74,15 +73,15 @@ func TestVLMoTasks(t *testing.T) {
 		t.Errorf("the tokenizer is a %T", m.Task().Tokens())
 	}
 
-	p, err := m.MatchProbability(a, text)
+	p, err := m.MatchProbability(t.Context(), a, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := s.MatchProbability(a, text)
+	q, err := s.MatchProbability(t.Context(), a, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := m.Task().Pairs(m.Task().Func("pair_itm"), []image.Image{a}, []string{text})
+	rows, err := m.Task().Pairs(t.Context(), m.Task().Func("pair_itm"), []task.Pair{{Picture: a, Text: text}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,22 +89,22 @@ func TestVLMoTasks(t *testing.T) {
 		t.Errorf("MatchProbability is %v by the model, %v in a session, want %v", p, q, want)
 	}
 
-	answers, err := m.Answer(a, text, 2)
+	answers, err := m.AnswerQuestion(t.Context(), a, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(answers) != 2 || answers[0].Prob < answers[1].Prob || answers[0].Name != vlmotiny.Answers()[answers[0].Index] {
+	if len(answers) != len(vlmotiny.Answers()) || answers[0].Prob < answers[1].Prob || answers[0].Name != vlmotiny.Answers()[answers[0].Index] {
 		t.Errorf("answers are %+v", answers)
 	}
 
 	// The second picture is of another type, so exchanged pictures are not exchanged features.
-	p, err = m.Reason(a, b, text)
+	p, err = m.TruthProbability(t.Context(), a, b, text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var both []float32
 	for i, f := range []string{"pair_nlvr2", "pair_nlvr2_second"} {
-		rows, err := m.Task().Pairs(m.Task().Func(f), []image.Image{a, b}[i:i+1], []string{text})
+		rows, err := m.Task().Pairs(t.Context(), m.Task().Func(f), []task.Pair{{Picture: []task.Picture{a, b}[i], Text: text}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,13 +115,13 @@ func TestVLMoTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := task.Prob(r.Out(0, 0), 1); p != want {
-		t.Errorf("Reason is %v, want %v", p, want)
+		t.Errorf("TruthProbability is %v, want %v", p, want)
 	}
-	first, err := m.Task().Pairs(m.Task().Func("pair_nlvr2"), []image.Image{a}, []string{text})
+	first, err := m.Task().Pairs(t.Context(), m.Task().Func("pair_nlvr2"), []task.Pair{{Picture: a, Text: text}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := m.Task().Pairs(m.Task().Func("pair_nlvr2_second"), []image.Image{a}, []string{text})
+	second, err := m.Task().Pairs(t.Context(), m.Task().Func("pair_nlvr2_second"), []task.Pair{{Picture: a, Text: text}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +129,7 @@ func TestVLMoTasks(t *testing.T) {
 		t.Error("a picture has the same features as first and as second")
 	}
 
-	v, err := m.EmbedText(text)
+	v, err := m.EmbedText(t.Context(), text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	compare "cmp"
 	"encoding/json"
 	"fmt"
-	"image"
 	"io"
 	"math"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/cli"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/generated/emoji"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -147,25 +147,25 @@ func TestAnswers(t *testing.T) {
 				step = 8 // plain Go is slow
 			}
 			var rows []int
-			var imgs []image.Image
+			var imgs []task.Picture
 			var names []string
 			for i := 0; i < len(want.Images); i += step {
 				img, err := h.cut(number[want.Images[i].Hex])
 				if err != nil {
 					t.Fatal(err)
 				}
-				rows, imgs, names = append(rows, i), append(imgs, img), append(names, want.Images[i].Name)
+				rows, imgs, names = append(rows, i), append(imgs, task.Image(img)), append(names, want.Images[i].Name)
 			}
-			got, err := m.EmbedImages(imgs)
+			got, err := m.EmbedImages(t.Context(), imgs)
 			if err != nil {
 				t.Fatal(err)
 			}
 			near(t, "image_embeddings", got, tensor("image_embeddings"), rows)
-			if got, err = m.LogitsOf(imgs); err != nil {
+			if got, err = m.LogitsOfImages(t.Context(), imgs); err != nil {
 				t.Fatal(err)
 			}
 			near(t, "class_logits", got, tensor("class_logits"), rows)
-			if got, err = m.EmbedTexts(names); err != nil {
+			if got, err = m.EmbedTexts(t.Context(), names); err != nil {
 				t.Fatal(err)
 			}
 			near(t, "text_embeddings", got, tensor("text_embeddings"), rows)
@@ -174,14 +174,14 @@ func TestAnswers(t *testing.T) {
 			for i, q := range want.Queries {
 				queries, rows = append(queries, q.Text), append(rows, i)
 			}
-			if got, err = m.EmbedTexts(queries); err != nil {
+			if got, err = m.EmbedTexts(t.Context(), queries); err != nil {
 				t.Fatal(err)
 			}
 			near(t, "query_embeddings", got, tensor("query_embeddings"), rows)
 
 			for i := 0; i < len(imgs); i += 8 {
 				w := want.Images[i*step]
-				top, err := m.Classify(imgs[i], 5)
+				top, err := m.ClassifyImage(t.Context(), imgs[i])
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -332,7 +332,7 @@ func evalAll(t *testing.T, captions bool) {
 			return err
 		}
 		for _, q := range want.Queries {
-			x, err := m.Texts(m.Func("language_retrieval"), []string{q.Text})
+			x, err := m.Texts(t.Context(), m.Func("language_retrieval"), []string{q.Text})
 			if err != nil {
 				return err
 			}
@@ -399,26 +399,27 @@ func TestSimilarity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := m.EmbedImage(img)
+	pic, ctx := task.Image(img), t.Context()
+	image, err := m.EmbedImage(ctx, pic)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := m.EmbedText("red apple")
+	text, err := m.EmbedText(ctx, "red apple")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := m.NewSession()
 	defer s.Close()
 	for name, match := range map[string]func() (float32, error){
-		"model":   func() (float32, error) { return m.Similarity(img, "red apple") },
-		"session": func() (float32, error) { return s.Similarity(img, "red apple") },
+		"model":   func() (float32, error) { return m.Similarity(ctx, pic, "red apple") },
+		"session": func() (float32, error) { return s.Similarity(ctx, pic, "red apple") },
 	} {
 		got, err := match()
 		if want := dot(image, text); err != nil || math.Abs(float64(got)-want) > 1e-6 {
 			t.Errorf("%s: Similarity is %v, %v, want %v", name, got, err, want)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { s.Similarity(img, "red apple") }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { s.Similarity(ctx, pic, "red apple") }); n != 0 {
 		t.Errorf("a session's Similarity allocates %v times", n)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"image"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -53,8 +52,8 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 			return nil, err
 		}
 		part := h.Items[from:min(from+batch, len(h.Items))]
-		var imgs []image.Image
-		var kinds, names, wantKind, wantName []string
+		var kinds, names []task.Pair
+		var wantKind, wantName []string
 		for i := range part {
 			img, err := h.cut(from + i)
 			if err != nil {
@@ -62,7 +61,7 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 			}
 			var said told
 			if captions {
-				c, err := m.Caption(m.Input().Captions, img, task.CaptionOptions{})
+				c, err := task.One(m.Captions(ctx, m.Input().Captions, []task.Picture{task.Image(img)}, task.CaptionOptions{}))
 				if err != nil {
 					return nil, err
 				}
@@ -78,18 +77,18 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 					name = h.Items[draw.IntN(len(h.Items))].Name
 				}
 			}
-			imgs = append(imgs, img)
-			kinds, wantKind = append(kinds, groupQuestion), append(wantKind, strings.ReplaceAll(part[i].Group, "-", " "))
-			names, wantName = append(names, "is this "+name+"?"), append(wantName, yes)
+			kinds, wantKind = append(kinds, task.Pair{Picture: task.Image(img), Text: groupQuestion}), append(wantKind, strings.ReplaceAll(part[i].Group, "-", " "))
+			names, wantName = append(names, task.Pair{Picture: task.Image(img), Text: "is this " + name + "?"}), append(wantName, yes)
 		}
 		for _, ask := range []struct {
-			questions, want []string
-			set             func(t *told, right bool)
+			questions []task.Pair
+			want      []string
+			set       func(t *told, right bool)
 		}{
 			{kinds, wantKind, func(t *told, right bool) { t.group = right }},
 			{names, wantName, func(t *told, right bool) { t.name = right }},
 		} {
-			logits, err := m.Pairs(m.Package().Find("vqa", "pair"), imgs, ask.questions)
+			logits, err := m.Pairs(ctx, m.Package().Find("vqa", "pair"), ask.questions)
 			if err != nil {
 				return nil, err
 			}

@@ -168,7 +168,7 @@ func TestCaptionWrites(t *testing.T) {
 		t.Errorf("%d lines, want two judges", len(r.Results))
 	}
 	text := files(t, dir)["model.go"]
-	for _, want := range []string{"func (m *Model) Caption(img image.Image) (task.Caption, error)", "func (s *Session) CaptionWith("} {
+	for _, want := range []string{"func (m *Model) Caption(ctx context.Context, pic task.Picture) (task.Caption, error)", "func (s *Session) CaptionsWith("} {
 		if !strings.Contains(text, want) {
 			t.Errorf("model.go lacks %s", want)
 		}

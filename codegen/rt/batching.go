@@ -22,7 +22,7 @@ import (
 //
 // An input that is not valid fails its own call, before the queue. A call whose context ends leaves the queue at once;
 // if it has begun, it goes on to its result. Close of the model waits for what runs; what is queued gets [ErrClosed].
-// The inputs of up to 128 calls a session are prepared while others run, and wait in memory.
+// At most 128 calls a session are queued; more of them wait until there is room.
 func WithBatching() Option {
 	return func(c *config) error { c.batching = true; return nil }
 }
@@ -121,7 +121,7 @@ func (q *queue) remove(from, to int) {
 func (m *Model) DoPacked(ctx context.Context, f *exec.Func, n int, do func(*Session) error) error {
 	b := m.batching
 	if b == nil || n*max(1, f.Fixed) > b.rows {
-		return m.Do(do)
+		return m.Do(ctx, do)
 	}
 	select {
 	case b.room <- struct{}{}:

@@ -445,7 +445,7 @@ func TestBatchingLoad(t *testing.T) {
 				}
 				err := m.DoPacked(ctx, x.f, len(x.batch), do)
 				if rng.IntN(8) == 0 {
-					err = errors.Join(err, m.Do(do))
+					err = errors.Join(err, m.Do(t.Context(), do))
 				}
 				if err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)

@@ -32,7 +32,7 @@ var ErrLimit = errors.New("over the limit")
 // status of 400, where all other errors are of 500. [ErrLimit] is among what it wraps if the input is too large.
 type InputError struct {
 	Index int    // of the input in the call's batch
-	Field string // what is wrong in it: "image", "ids" or "state" of a Seq, "picture" or "text" of a task
+	Field string // what is wrong in it: "image", "ids" or "state" of a Seq, "picture", "picture A" or "picture B" of a task
 	Err   error
 }
 

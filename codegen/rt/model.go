@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -106,10 +107,15 @@ func (m *Model) check() error {
 }
 
 // Do calls f with a session of the model's own and is safe for concurrent use: at
-// most as many calls run at a time as keep the cores busy, others wait. f must not
-// keep the session or results that live in it.
-func (m *Model) Do(f func(*Session) error) error {
-	s := <-m.sessions
+// most as many calls run at a time as keep the cores busy, others wait, until ctx is
+// done. f must not keep the session or results that live in it.
+func (m *Model) Do(ctx context.Context, f func(*Session) error) error {
+	var s *Session
+	select {
+	case s = <-m.sessions:
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", m.pkg.Name, ctx.Err())
+	}
 	if err := m.check(); err != nil {
 		m.sessions <- s
 		return fmt.Errorf("%s: %w", m.pkg.Name, err)

@@ -15,10 +15,10 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Contract4 is named by every generated package written for this contract between
+// Contract5 is named by every generated package written for this contract between
 // generated code and rt. rt keeps it for as long as it honours the contract; a
 // package for another contract does not compile.
-const Contract4 = 4
+const Contract5 = 5
 
 // Packages written for contracts before name these: the compiler's first errors then
 // say what to do.
@@ -26,6 +26,7 @@ const (
 	Contract1 = older
 	Contract2 = older
 	Contract3 = older
+	Contract4 = older
 	Exec      = older
 	Kernels   = older
 
@@ -35,7 +36,7 @@ const (
 // Package is what the compiler emitted. It is immutable.
 type Package struct {
 	Name     string
-	Contract int      // Contract4
+	Contract int      // Contract5
 	Layout   [32]byte // blob.LayoutHash of the weight file it was generated with
 	Hash     [32]byte // blob.Blob.Hash of the only weight file it takes; zero: any of its layout
 	Computes [32]byte // hash of what it computes, the weights' values left out; see Model.Fingerprint
@@ -123,8 +124,8 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 			return nil, err
 		}
 	}
-	if p.Contract != Contract4 {
-		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract4)
+	if p.Contract != Contract5 {
+		return nil, fmt.Errorf("generated for contract %d, this runtime has %d; generate the package again", p.Contract, Contract5)
 	}
 	if bigEndian {
 		return nil, fmt.Errorf("%s is big-endian, and weights are used as they lie in their little-endian file; run the model on a little-endian system", runtime.GOARCH)

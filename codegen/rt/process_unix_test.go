@@ -120,7 +120,7 @@ func TestOpenReadsNoWeights(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	p := &rt.Package{Name: "large", Contract: rt.Contract4, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: 1, Text: 1, Vocab: 1}
+	p := &rt.Package{Name: "large", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: 1, Text: 1, Vocab: 1}
 	faults := func() int64 { u := usage(t); return int64(u.Minflt) + int64(u.Majflt) }
 	before := faults()
 	m, err := p.Open(path)

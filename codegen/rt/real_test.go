@@ -107,7 +107,7 @@ func (l *layers) model(t testing.TB, steps string, opts ...rt.Option) *rt.Model 
 	}
 	vision, language := []exec.Section{{C: l.fixed}}, []exec.Section{{T: true}}
 	p := &rt.Package{
-		Name: "layers", Contract: rt.Contract4, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: l.rows, Text: l.text, Vocab: 2,
+		Name: "layers", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Kernels: kernels.F32, Rows: l.rows, Text: l.text, Vocab: 2,
 		Funcs: []*exec.Func{
 			{Name: "vision", Fixed: l.fixed, Arena: size, Run: run(vision), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: vision}}},
 			{Name: "language", Text: true, Arena: size, Run: run(language), Outputs: []exec.Output{{Name: "x", LD: ld, Cols: l.d, Sections: language}}},

@@ -72,7 +72,7 @@ var tinyTensors = []blob.Tensor{{Name: "@all", DType: blob.F32, Shape: []int{tin
 
 func tinyPackage() *Package {
 	return &Package{
-		Name: "tiny", Contract: Contract4, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
+		Name: "tiny", Contract: Contract5, Layout: blob.LayoutHash(tinyTensors), Rows: tinyRows, Text: tinyText, Vocab: tinyVocab,
 		Kernels: []*kernel.Table{kerneltest.Naive("generic", 6, 16)},
 		Funcs: []*exec.Func{
 			{Name: "pair", Image: tinyImage, Text: true, Fixed: tinyFixed, Arena: 24800, Run: tinyPairRun, Outputs: []exec.Output{
@@ -319,7 +319,7 @@ func TestDo(t *testing.T) {
 	m := tinyModel(t, WithThreads(1))
 	f, batch := m.Func("pair"), tinyBatch(true, 3)
 	var want []float32
-	if err := m.Do(func(s *Session) error {
+	if err := m.Do(t.Context(), func(s *Session) error {
 		r, err := s.Run(f, batch)
 		want = slices.Clone(r.Out(0, 0))
 		return err
@@ -330,7 +330,7 @@ func TestDo(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				err := m.Do(func(s *Session) error {
+				err := m.Do(t.Context(), func(s *Session) error {
 					r, err := s.Run(f, batch)
 					if err == nil && !slices.Equal(r.Out(0, 0), want) {
 						t.Error("another result")
@@ -345,14 +345,14 @@ func TestDo(t *testing.T) {
 	}
 	wg.Wait()
 	sick := errors.New("mine")
-	if err := m.Do(func(*Session) error { return sick }); err != sick {
+	if err := m.Do(t.Context(), func(*Session) error { return sick }); err != sick {
 		t.Errorf("got %v, want the function's error", err)
 	}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range runtime.GOMAXPROCS(0) + 1 {
-		if err := m.Do(func(*Session) error { return sick }); !errors.Is(err, ErrClosed) {
+		if err := m.Do(t.Context(), func(*Session) error { return sick }); !errors.Is(err, ErrClosed) {
 			t.Errorf("on a closed model: %v", err)
 		}
 	}
@@ -523,7 +523,7 @@ func TestAskedBesideClose(t *testing.T) {
 				return err
 			},
 			func() error {
-				return m.Do(func(s *Session) error { _, err := s.Run(m.Func("language"), tinyBatch(false, 2)); return err })
+				return m.Do(t.Context(), func(s *Session) error { _, err := s.Run(m.Func("language"), tinyBatch(false, 2)); return err })
 			},
 			m.Close, m.Close,
 		} {

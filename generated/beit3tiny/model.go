@@ -16,8 +16,8 @@
 package beit3tiny
 
 import (
+	"context"
 	_ "embed"
-	"image"
 	"math"
 	"slices"
 
@@ -39,13 +39,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fourth contract between generated code and the runtime.
-const _ = rt.Contract4
+// This package was written for the fifth contract between generated code and the runtime.
+const _ = rt.Contract5
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "beit3tiny",
-	Contract: rt.Contract4,
+	Contract: rt.Contract5,
 	Layout:   blob.Sum("1a0959b3f341c5a7988e06e033c5b9355e1bae3d47bc486ee81f447aa68c495d"),
 	Hash:     blob.Sum("c286e7e877c372e4d05c9da396bd68d5d1195efa215ce3b90b7e82f4ce46af42"),
 	Computes: blob.Sum("634ec3d490ba5e9039a793a851a09679a4d8fe65379075d8fdb71c8b01c360d0"),
@@ -113,12 +113,16 @@ var input = task.Input{
 
 // Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
 // the caller's.
+//
+// A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
+// task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
 
 // Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
-// Vectors that its methods return are valid until its next call.
+// Its methods are those of Model, and vectors that they return are valid until its next call.
 type Session struct {
 	s *task.Session
 }
@@ -166,10 +170,10 @@ func (m *Model) Verify() error {
 	return m.m.Verify()
 }
 
-// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
-// session, or vectors that it returns.
-func (m *Model) Do(do func(*Session) error) error {
-	return m.m.Do(func(s *task.Session) error {
+// Do calls do with one of the model's own sessions, and waits for one if all are busy, until ctx is
+// done. do must not keep the session, or vectors that it returns.
+func (m *Model) Do(ctx context.Context, do func(*Session) error) error {
+	return m.m.Do(ctx, func(s *task.Session) error {
 		return do(&Session{s})
 	})
 }
@@ -197,48 +201,44 @@ func (s *Session) Task() *task.Session {
 // Dim is how many values an embedding has.
 const Dim = 24
 
-// EmbedImage returns the unit embedding of a picture, 24 values, valid until the session's next call.
-func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.s.Images(&fnVisionRetrieval, img))
+// EmbedImage returns the unit embedding of a picture, 24 values.
+func (m *Model) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(m.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.s.Images(&fnVisionRetrieval, imgs...)
+// EmbedImages is EmbedImage for several pictures.
+func (m *Model) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return m.m.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedImage returns the unit embedding of a picture.
-func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(m.EmbedImages([]image.Image{img}))
+// EmbedImage returns the unit embedding of a picture, 24 values.
+func (s *Session) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(s.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionRetrieval, imgs)
+// EmbedImages is EmbedImage for several pictures.
+func (s *Session) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return s.s.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedText returns the unit embedding of a text, 24 values, valid until the session's next call.
-func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.s.Texts(&fnLanguageRetrieval, text))
+// EmbedText returns the unit embedding of a text, 24 values.
+func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(m.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.s.Texts(&fnLanguageRetrieval, texts...)
+// EmbedTexts is EmbedText for several texts.
+func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return m.m.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
-// EmbedText returns the unit embedding of a text.
-func (m *Model) EmbedText(text string) ([]float32, error) {
-	return task.One(m.EmbedTexts([]string{text}))
+// EmbedText returns the unit embedding of a text, 24 values.
+func (s *Session) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(s.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.m.Texts(&fnLanguageRetrieval, texts)
+// EmbedTexts is EmbedText for several texts.
+func (s *Session) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return s.s.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
 var embedders = task.Embedders{
@@ -247,40 +247,28 @@ var embedders = task.Embedders{
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (s *Session) Similarity(img image.Image, text string) (float32, error) {
-	return s.s.Similarity(&embedders, img, text)
+func (m *Model) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(m.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (m *Model) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return m.m.Similarities(ctx, &embedders, pairs)
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (m *Model) Similarity(img image.Image, text string) (float32, error) {
-	return m.m.Similarity(&embedders, img, text)
+func (s *Session) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(s.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (s *Session) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return s.s.Similarities(ctx, &embedders, pairs)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
 func (m *Model) LogitScale() float64 {
 	return math.Exp(float64(m.m.Scalar("retrieval.logit_scale")))
-}
-
-// Logits returns the class logits of a picture, 5 values, valid until the session's next call.
-func (s *Session) Logits(img image.Image) ([]float32, error) {
-	return task.One(s.s.Images(&fnVisionClassification, img))
-}
-
-// LogitsOf returns the class logits of each picture, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return s.s.Images(&fnVisionClassification, imgs...)
-}
-
-// Logits returns the class logits of a picture.
-func (m *Model) Logits(img image.Image) ([]float32, error) {
-	return task.One(m.LogitsOf([]image.Image{img}))
-}
-
-// LogitsOf returns the class logits of each picture; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionClassification, imgs)
 }
 
 // Labels returns the class names, in the order of the logits.
@@ -296,59 +284,83 @@ var labels = []string{
 	"heart",
 }
 
-// Classify returns the k most probable classes of a picture, best first; k <= 0 means all.
-func (s *Session) Classify(img image.Image, k int) ([]task.Label, error) {
-	logits, err := s.Logits(img)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, labels, k), nil
+// ClassifyImage returns all classes of a picture, the most probable first.
+func (m *Model) ClassifyImage(ctx context.Context, pic task.Picture) ([]task.Label, error) {
+	return task.One(m.ClassifyImages(ctx, []task.Picture{pic}))
 }
 
-// Classify returns the k most probable classes of a picture, best first; k <= 0 means all.
-func (m *Model) Classify(img image.Image, k int) ([]task.Label, error) {
-	logits, err := m.Logits(img)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, labels, k), nil
+// ClassifyImages is ClassifyImage for several pictures.
+func (m *Model) ClassifyImages(ctx context.Context, pics []task.Picture) ([][]task.Label, error) {
+	logits, err := m.m.Images(ctx, &fnVisionClassification, pics)
+	return task.Tops(logits, labels), err
+}
+
+// ClassifyImage returns all classes of a picture, the most probable first.
+func (s *Session) ClassifyImage(ctx context.Context, pic task.Picture) ([]task.Label, error) {
+	return task.One(s.ClassifyImages(ctx, []task.Picture{pic}))
+}
+
+// ClassifyImages is ClassifyImage for several pictures.
+func (s *Session) ClassifyImages(ctx context.Context, pics []task.Picture) ([][]task.Label, error) {
+	logits, err := s.s.Images(ctx, &fnVisionClassification, pics)
+	return task.Tops(logits, labels), err
+}
+
+// LogitsOfImage returns the 5 class logits of a picture.
+func (m *Model) LogitsOfImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(m.LogitsOfImages(ctx, []task.Picture{pic}))
+}
+
+// LogitsOfImages is LogitsOfImage for several pictures.
+func (m *Model) LogitsOfImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return m.m.Images(ctx, &fnVisionClassification, pics)
+}
+
+// LogitsOfImage returns the 5 class logits of a picture.
+func (s *Session) LogitsOfImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(s.LogitsOfImages(ctx, []task.Picture{pic}))
+}
+
+// LogitsOfImages is LogitsOfImage for several pictures.
+func (s *Session) LogitsOfImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return s.s.Images(ctx, &fnVisionClassification, pics)
 }
 
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,24].
-func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVision, batch)
+func (s *Session) Vision(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVision, batch)
 }
 
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,24].
-func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVisionRetrieval, batch)
+func (s *Session) VisionRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVisionRetrieval, batch)
 }
 
 // VisionClassification runs function vision_classification on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5].
-func (s *Session) VisionClassification(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVisionClassification, batch)
+func (s *Session) VisionClassification(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVisionClassification, batch)
 }
 
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,24].
-func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguage, batch)
+func (s *Session) Language(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguage, batch)
 }
 
 // LanguageRetrieval runs function language_retrieval on a batch of sequences. The result's outputs are, in order:
 // language_cls f32[1,24].
-func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguageRetrieval, batch)
+func (s *Session) LanguageRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguageRetrieval, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,24].
-func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPair, batch)
+func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPair, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain = true

@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain

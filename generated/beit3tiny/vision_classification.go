@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_aeb559d2c3a5_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain

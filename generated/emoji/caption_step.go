@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain

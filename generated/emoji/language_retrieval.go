@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain

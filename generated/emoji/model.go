@@ -16,8 +16,8 @@
 package emoji
 
 import (
+	"context"
 	_ "embed"
-	"image"
 	"math"
 	"slices"
 
@@ -40,13 +40,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fourth contract between generated code and the runtime.
-const _ = rt.Contract4
+// This package was written for the fifth contract between generated code and the runtime.
+const _ = rt.Contract5
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "emoji",
-	Contract: rt.Contract4,
+	Contract: rt.Contract5,
 	Layout:   blob.Sum("1320765385a34f73766f920cd0e4c1b93ba5ee970683f99fece40fe65d905fad"),
 	Hash:     blob.Sum("84c7eb9fe2d77082c246d17f7dd244616fc9c8174e8b9f66a7125c21c2684358"),
 	Computes: blob.Sum("524d0405ac93a7deaa532607b1e31979d32f9e0790f69e581e4f468a7447e836"),
@@ -121,12 +121,16 @@ var input = task.Input{
 
 // Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
 // the caller's.
+//
+// A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
+// task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
 
 // Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
-// Vectors that its methods return are valid until its next call.
+// Its methods are those of Model, and vectors that they return are valid until its next call.
 type Session struct {
 	s *task.Session
 }
@@ -174,10 +178,10 @@ func (m *Model) Verify() error {
 	return m.m.Verify()
 }
 
-// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
-// session, or vectors that it returns.
-func (m *Model) Do(do func(*Session) error) error {
-	return m.m.Do(func(s *task.Session) error {
+// Do calls do with one of the model's own sessions, and waits for one if all are busy, until ctx is
+// done. do must not keep the session, or vectors that it returns.
+func (m *Model) Do(ctx context.Context, do func(*Session) error) error {
+	return m.m.Do(ctx, func(s *task.Session) error {
 		return do(&Session{s})
 	})
 }
@@ -205,48 +209,44 @@ func (s *Session) Task() *task.Session {
 // Dim is how many values an embedding has.
 const Dim = 128
 
-// EmbedImage returns the unit embedding of a picture, 128 values, valid until the session's next call.
-func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.s.Images(&fnVisionRetrieval, img))
+// EmbedImage returns the unit embedding of a picture, 128 values.
+func (m *Model) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(m.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.s.Images(&fnVisionRetrieval, imgs...)
+// EmbedImages is EmbedImage for several pictures.
+func (m *Model) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return m.m.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedImage returns the unit embedding of a picture.
-func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(m.EmbedImages([]image.Image{img}))
+// EmbedImage returns the unit embedding of a picture, 128 values.
+func (s *Session) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(s.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionRetrieval, imgs)
+// EmbedImages is EmbedImage for several pictures.
+func (s *Session) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return s.s.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedText returns the unit embedding of a text, 128 values, valid until the session's next call.
-func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.s.Texts(&fnLanguageRetrieval, text))
+// EmbedText returns the unit embedding of a text, 128 values.
+func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(m.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.s.Texts(&fnLanguageRetrieval, texts...)
+// EmbedTexts is EmbedText for several texts.
+func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return m.m.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
-// EmbedText returns the unit embedding of a text.
-func (m *Model) EmbedText(text string) ([]float32, error) {
-	return task.One(m.EmbedTexts([]string{text}))
+// EmbedText returns the unit embedding of a text, 128 values.
+func (s *Session) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(s.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.m.Texts(&fnLanguageRetrieval, texts)
+// EmbedTexts is EmbedText for several texts.
+func (s *Session) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return s.s.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
 var embedders = task.Embedders{
@@ -255,40 +255,28 @@ var embedders = task.Embedders{
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (s *Session) Similarity(img image.Image, text string) (float32, error) {
-	return s.s.Similarity(&embedders, img, text)
+func (m *Model) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(m.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (m *Model) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return m.m.Similarities(ctx, &embedders, pairs)
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (m *Model) Similarity(img image.Image, text string) (float32, error) {
-	return m.m.Similarity(&embedders, img, text)
+func (s *Session) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(s.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (s *Session) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return s.s.Similarities(ctx, &embedders, pairs)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
 func (m *Model) LogitScale() float64 {
 	return math.Exp(float64(m.m.Scalar("retrieval.logit_scale")))
-}
-
-// Logits returns the class logits of a picture, 98 values, valid until the session's next call.
-func (s *Session) Logits(img image.Image) ([]float32, error) {
-	return task.One(s.s.Images(&fnVisionClassification, img))
-}
-
-// LogitsOf returns the class logits of each picture, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return s.s.Images(&fnVisionClassification, imgs...)
-}
-
-// Logits returns the class logits of a picture.
-func (m *Model) Logits(img image.Image) ([]float32, error) {
-	return task.One(m.LogitsOf([]image.Image{img}))
-}
-
-// LogitsOf returns the class logits of each picture; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) LogitsOf(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionClassification, imgs)
 }
 
 // Labels returns the class names, in the order of the logits.
@@ -397,22 +385,46 @@ var labels = []string{
 	"zodiac",
 }
 
-// Classify returns the k most probable classes of a picture, best first; k <= 0 means all.
-func (s *Session) Classify(img image.Image, k int) ([]task.Label, error) {
-	logits, err := s.Logits(img)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, labels, k), nil
+// ClassifyImage returns all classes of a picture, the most probable first.
+func (m *Model) ClassifyImage(ctx context.Context, pic task.Picture) ([]task.Label, error) {
+	return task.One(m.ClassifyImages(ctx, []task.Picture{pic}))
 }
 
-// Classify returns the k most probable classes of a picture, best first; k <= 0 means all.
-func (m *Model) Classify(img image.Image, k int) ([]task.Label, error) {
-	logits, err := m.Logits(img)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, labels, k), nil
+// ClassifyImages is ClassifyImage for several pictures.
+func (m *Model) ClassifyImages(ctx context.Context, pics []task.Picture) ([][]task.Label, error) {
+	logits, err := m.m.Images(ctx, &fnVisionClassification, pics)
+	return task.Tops(logits, labels), err
+}
+
+// ClassifyImage returns all classes of a picture, the most probable first.
+func (s *Session) ClassifyImage(ctx context.Context, pic task.Picture) ([]task.Label, error) {
+	return task.One(s.ClassifyImages(ctx, []task.Picture{pic}))
+}
+
+// ClassifyImages is ClassifyImage for several pictures.
+func (s *Session) ClassifyImages(ctx context.Context, pics []task.Picture) ([][]task.Label, error) {
+	logits, err := s.s.Images(ctx, &fnVisionClassification, pics)
+	return task.Tops(logits, labels), err
+}
+
+// LogitsOfImage returns the 98 class logits of a picture.
+func (m *Model) LogitsOfImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(m.LogitsOfImages(ctx, []task.Picture{pic}))
+}
+
+// LogitsOfImages is LogitsOfImage for several pictures.
+func (m *Model) LogitsOfImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return m.m.Images(ctx, &fnVisionClassification, pics)
+}
+
+// LogitsOfImage returns the 98 class logits of a picture.
+func (s *Session) LogitsOfImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(s.LogitsOfImages(ctx, []task.Picture{pic}))
+}
+
+// LogitsOfImages is LogitsOfImage for several pictures.
+func (s *Session) LogitsOfImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return s.s.Images(ctx, &fnVisionClassification, pics)
 }
 
 // Answers returns the answers to choose from, in the order of the logits.
@@ -532,42 +544,46 @@ var answers = []string{
 	"zodiac",
 }
 
-// AnswerLogits returns the logits of the 109 answers to a question about a picture, valid until the session's next call.
-func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(s.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (m *Model) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(m.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
-func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.s.Pairs(&fnPairVQA, imgs, questions)
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (m *Model) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := m.m.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := s.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (s *Session) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(s.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogits returns the logits of the 109 answers to a question about a picture.
-func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(m.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (s *Session) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := s.s.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture.
-func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.m.Pairs(&fnPairVQA, imgs, questions)
+// LogitsOfQuestion returns the logits of the 109 answers to a question about a picture.
+func (m *Model) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(m.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := m.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (m *Model) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return m.m.Pairs(ctx, &fnPairVQA, questions)
+}
+
+// LogitsOfQuestion returns the logits of the 109 answers to a question about a picture.
+func (s *Session) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(s.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
+}
+
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (s *Session) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return s.s.Pairs(ctx, &fnPairVQA, questions)
 }
 
 // captions are the rules of the model's captions.
@@ -590,61 +606,81 @@ var captions = task.Captions{
 	Step:   &fnCaptionStep,
 }
 
-// Caption says what is in a picture, taking the likeliest word each time.
-func (s *Session) Caption(img image.Image) (task.Caption, error) {
-	return s.s.Caption(&captions, img, task.CaptionOptions{})
+// Caption says in words what is in a picture, taking the likeliest word each time.
+func (m *Model) Caption(ctx context.Context, pic task.Picture) (task.Caption, error) {
+	return task.One(m.Captions(ctx, []task.Picture{pic}))
+}
+
+// Captions is Caption for several pictures.
+func (m *Model) Captions(ctx context.Context, pics []task.Picture) ([]task.Caption, error) {
+	return m.m.Captions(ctx, &captions, pics, task.CaptionOptions{})
+}
+
+// Caption says in words what is in a picture, taking the likeliest word each time.
+func (s *Session) Caption(ctx context.Context, pic task.Picture) (task.Caption, error) {
+	return task.One(s.Captions(ctx, []task.Picture{pic}))
+}
+
+// Captions is Caption for several pictures.
+func (s *Session) Captions(ctx context.Context, pics []task.Picture) ([]task.Caption, error) {
+	return s.s.Captions(ctx, &captions, pics, task.CaptionOptions{})
 }
 
 // CaptionWith is Caption with options, such as beams.
-func (s *Session) CaptionWith(img image.Image, o task.CaptionOptions) (task.Caption, error) {
-	return s.s.Caption(&captions, img, o)
+func (m *Model) CaptionWith(ctx context.Context, pic task.Picture, o task.CaptionOptions) (task.Caption, error) {
+	return task.One(m.CaptionsWith(ctx, []task.Picture{pic}, o))
 }
 
-// Caption says what is in a picture, taking the likeliest word each time.
-func (m *Model) Caption(img image.Image) (task.Caption, error) {
-	return m.m.Caption(&captions, img, task.CaptionOptions{})
+// CaptionsWith is Captions with options, such as beams.
+func (m *Model) CaptionsWith(ctx context.Context, pics []task.Picture, o task.CaptionOptions) ([]task.Caption, error) {
+	return m.m.Captions(ctx, &captions, pics, o)
 }
 
 // CaptionWith is Caption with options, such as beams.
-func (m *Model) CaptionWith(img image.Image, o task.CaptionOptions) (task.Caption, error) {
-	return m.m.Caption(&captions, img, o)
+func (s *Session) CaptionWith(ctx context.Context, pic task.Picture, o task.CaptionOptions) (task.Caption, error) {
+	return task.One(s.CaptionsWith(ctx, []task.Picture{pic}, o))
+}
+
+// CaptionsWith is Captions with options, such as beams.
+func (s *Session) CaptionsWith(ctx context.Context, pics []task.Picture, o task.CaptionOptions) ([]task.Caption, error) {
+	return s.s.Captions(ctx, &captions, pics, o)
 }
 
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,128].
-func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVisionRetrieval, batch)
+func (s *Session) VisionRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVisionRetrieval, batch)
 }
 
 // VisionClassification runs function vision_classification on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,98].
-func (s *Session) VisionClassification(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVisionClassification, batch)
+func (s *Session) VisionClassification(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVisionClassification, batch)
 }
 
 // LanguageRetrieval runs function language_retrieval on a batch of sequences. The result's outputs are, in order:
 // language_cls f32[1,128].
-func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguageRetrieval, batch)
+func (s *Session) LanguageRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguageRetrieval, batch)
 }
 
 // PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,109], pooled f32[1,128].
-func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairVQA, batch)
+func (s *Session) PairVQA(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairVQA, batch)
 }
 
 // CaptionImage runs function caption_image on a batch of sequences. The result's outputs are, in order:
 // none, but its state.
-func (s *Session) CaptionImage(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnCaptionImage, batch)
+func (s *Session) CaptionImage(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnCaptionImage, batch)
 }
 
 // CaptionStep runs function caption_step on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2010].
-func (s *Session) CaptionStep(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnCaptionStep, batch)
+func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnCaptionStep, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain = true

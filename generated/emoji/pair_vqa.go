@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain

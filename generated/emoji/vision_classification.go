@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain

@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_40e2f24532ba_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain

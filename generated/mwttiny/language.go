@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain

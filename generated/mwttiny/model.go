@@ -16,8 +16,8 @@
 package mwttiny
 
 import (
+	"context"
 	_ "embed"
-	"image"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -38,13 +38,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fourth contract between generated code and the runtime.
-const _ = rt.Contract4
+// This package was written for the fifth contract between generated code and the runtime.
+const _ = rt.Contract5
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "mwttiny",
-	Contract: rt.Contract4,
+	Contract: rt.Contract5,
 	Layout:   blob.Sum("0dcc1b0b0f6a68ba9bc768f4adfa0ea464753a6443279d007cf24437e0df0a3a"),
 	Hash:     blob.Sum("d207eb2d6bdadad213759a29da34d3a2a9965db792d64a868b414fc65691c77a"),
 	Computes: blob.Sum("8c1d09f973640224f2f6cd95ee0786f9fd417bd1e94d938ad3a34d1579c56d41"),
@@ -122,12 +122,16 @@ var input = task.Input{
 
 // Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
 // the caller's.
+//
+// A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
+// task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
 
 // Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
-// Vectors that its methods return are valid until its next call.
+// Its methods are those of Model, and vectors that they return are valid until its next call.
 type Session struct {
 	s *task.Session
 }
@@ -175,10 +179,10 @@ func (m *Model) Verify() error {
 	return m.m.Verify()
 }
 
-// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
-// session, or vectors that it returns.
-func (m *Model) Do(do func(*Session) error) error {
-	return m.m.Do(func(s *task.Session) error {
+// Do calls do with one of the model's own sessions, and waits for one if all are busy, until ctx is
+// done. do must not keep the session, or vectors that it returns.
+func (m *Model) Do(ctx context.Context, do func(*Session) error) error {
+	return m.m.Do(ctx, func(s *task.Session) error {
 		return do(&Session{s})
 	})
 }
@@ -216,42 +220,46 @@ var answers = []string{
 	"red",
 }
 
-// AnswerLogits returns the logits of the 5 answers to a question about a picture, valid until the session's next call.
-func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(s.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (m *Model) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(m.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
-func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.s.Pairs(&fnPairVQA, imgs, questions)
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (m *Model) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := m.m.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := s.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (s *Session) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(s.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogits returns the logits of the 5 answers to a question about a picture.
-func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(m.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (s *Session) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := s.s.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture.
-func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.m.Pairs(&fnPairVQA, imgs, questions)
+// LogitsOfQuestion returns the logits of the 5 answers to a question about a picture.
+func (m *Model) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(m.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := m.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (m *Model) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return m.m.Pairs(ctx, &fnPairVQA, questions)
+}
+
+// LogitsOfQuestion returns the logits of the 5 answers to a question about a picture.
+func (s *Session) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(s.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
+}
+
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (s *Session) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return s.s.Pairs(ctx, &fnPairVQA, questions)
 }
 
 var reasoning = task.Reasoning{
@@ -260,59 +268,61 @@ var reasoning = task.Reasoning{
 	Second: &fnPairNLVR2,
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
-func (s *Session) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := s.s.ReasonLogits(&reasoning, a, b, statement)
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+// TruthProbability returns the probability that a statement is true of the pictures a and b, from 0 to 1.
+func (m *Model) TruthProbability(ctx context.Context, a, b task.Picture, statement string) (float32, error) {
+	return task.One(m.TruthProbabilities(ctx, []task.Statement{{A: a, B: b, Text: statement}}))
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
-func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := m.m.ReasonLogits(&reasoning, a, b, statement)
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+// TruthProbabilities is TruthProbability for several statements, each with its pictures.
+func (m *Model) TruthProbabilities(ctx context.Context, statements []task.Statement) ([]float32, error) {
+	return m.m.Truths(ctx, &reasoning, statements)
+}
+
+// TruthProbability returns the probability that a statement is true of the pictures a and b, from 0 to 1.
+func (s *Session) TruthProbability(ctx context.Context, a, b task.Picture, statement string) (float32, error) {
+	return task.One(s.TruthProbabilities(ctx, []task.Statement{{A: a, B: b, Text: statement}}))
+}
+
+// TruthProbabilities is TruthProbability for several statements, each with its pictures.
+func (s *Session) TruthProbabilities(ctx context.Context, statements []task.Statement) ([]float32, error) {
+	return s.s.Truths(ctx, &reasoning, statements)
 }
 
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,24].
-func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVision, batch)
+func (s *Session) Vision(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVision, batch)
 }
 
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,24].
-func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguage, batch)
+func (s *Session) Language(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguage, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,24].
-func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPair, batch)
+func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPair, batch)
 }
 
 // PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5], pooled f32[1,24].
-func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairVQA, batch)
+func (s *Session) PairVQA(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairVQA, batch)
 }
 
 // PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,48].
-func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairNLVR2, batch)
+func (s *Session) PairNLVR2(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairNLVR2, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
-func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnReasonHead, batch)
+func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnReasonHead, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain = true

@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain

@@ -46,4 +46,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_7e910a511c9f_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain

@@ -20,8 +20,8 @@
 package vlmotiny
 
 import (
+	"context"
 	_ "embed"
-	"image"
 	"math"
 	"slices"
 
@@ -43,13 +43,13 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fourth contract between generated code and the runtime.
-const _ = rt.Contract4
+// This package was written for the fifth contract between generated code and the runtime.
+const _ = rt.Contract5
 
 // compiled describes the compiled model.
 var compiled = rt.Package{
 	Name:     "vlmotiny",
-	Contract: rt.Contract4,
+	Contract: rt.Contract5,
 	Layout:   blob.Sum("0a4304c6c5096c0b08f672a613e876c567687a4daa31844f77574d3813b9d49c"),
 	Hash:     blob.Sum("4c5d412a2b2717e22dda82e9c0395295c38a9574ce4072670ab341e6500d2a3b"),
 	Computes: blob.Sum("954d34c55a6517582a2e3a0ccb0d3bbe33202150e98b0ee708077a0f41952650"),
@@ -121,12 +121,16 @@ var input = task.Input{
 
 // Model is the model with its weights open. It is safe for concurrent use, and what its methods return is
 // the caller's.
+//
+// A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
+// task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
 
 // Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.
-// Vectors that its methods return are valid until its next call.
+// Its methods are those of Model, and vectors that they return are valid until its next call.
 type Session struct {
 	s *task.Session
 }
@@ -174,10 +178,10 @@ func (m *Model) Verify() error {
 	return m.m.Verify()
 }
 
-// Do calls do with one of the model's own sessions, and waits for one if all are busy. do must not keep the
-// session, or vectors that it returns.
-func (m *Model) Do(do func(*Session) error) error {
-	return m.m.Do(func(s *task.Session) error {
+// Do calls do with one of the model's own sessions, and waits for one if all are busy, until ctx is
+// done. do must not keep the session, or vectors that it returns.
+func (m *Model) Do(ctx context.Context, do func(*Session) error) error {
+	return m.m.Do(ctx, func(s *task.Session) error {
 		return do(&Session{s})
 	})
 }
@@ -205,48 +209,44 @@ func (s *Session) Task() *task.Session {
 // Dim is how many values an embedding has.
 const Dim = 20
 
-// EmbedImage returns the unit embedding of a picture, 20 values, valid until the session's next call.
-func (s *Session) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(s.s.Images(&fnVisionRetrieval, img))
+// EmbedImage returns the unit embedding of a picture, 20 values.
+func (m *Model) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(m.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return s.s.Images(&fnVisionRetrieval, imgs...)
+// EmbedImages is EmbedImage for several pictures.
+func (m *Model) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return m.m.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedImage returns the unit embedding of a picture.
-func (m *Model) EmbedImage(img image.Image) ([]float32, error) {
-	return task.One(m.EmbedImages([]image.Image{img}))
+// EmbedImage returns the unit embedding of a picture, 20 values.
+func (s *Session) EmbedImage(ctx context.Context, pic task.Picture) ([]float32, error) {
+	return task.One(s.EmbedImages(ctx, []task.Picture{pic}))
 }
 
-// EmbedImages returns the unit embedding of each picture; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedImages(imgs []image.Image) ([][]float32, error) {
-	return m.m.Images(&fnVisionRetrieval, imgs)
+// EmbedImages is EmbedImage for several pictures.
+func (s *Session) EmbedImages(ctx context.Context, pics []task.Picture) ([][]float32, error) {
+	return s.s.Images(ctx, &fnVisionRetrieval, pics)
 }
 
-// EmbedText returns the unit embedding of a text, 20 values, valid until the session's next call.
-func (s *Session) EmbedText(text string) ([]float32, error) {
-	return task.One(s.s.Texts(&fnLanguageRetrieval, text))
+// EmbedText returns the unit embedding of a text, 20 values.
+func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(m.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text, in one packed batch; where only some have
-// none, the error is a *rt.BatchError and their rows are nil.
-func (s *Session) EmbedTexts(texts []string) ([][]float32, error) {
-	return s.s.Texts(&fnLanguageRetrieval, texts...)
+// EmbedTexts is EmbedText for several texts.
+func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return m.m.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
-// EmbedText returns the unit embedding of a text.
-func (m *Model) EmbedText(text string) ([]float32, error) {
-	return task.One(m.EmbedTexts([]string{text}))
+// EmbedText returns the unit embedding of a text, 20 values.
+func (s *Session) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return task.One(s.EmbedTexts(ctx, []string{text}))
 }
 
-// EmbedTexts returns the unit embedding of each text; where only some have none, the error is a
-// *rt.BatchError and their rows are nil.
-func (m *Model) EmbedTexts(texts []string) ([][]float32, error) {
-	return m.m.Texts(&fnLanguageRetrieval, texts)
+// EmbedTexts is EmbedText for several texts.
+func (s *Session) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return s.s.Texts(ctx, &fnLanguageRetrieval, texts)
 }
 
 var embedders = task.Embedders{
@@ -255,13 +255,23 @@ var embedders = task.Embedders{
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (s *Session) Similarity(img image.Image, text string) (float32, error) {
-	return s.s.Similarity(&embedders, img, text)
+func (m *Model) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(m.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (m *Model) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return m.m.Similarities(ctx, &embedders, pairs)
 }
 
 // Similarity returns the cosine of a picture's embedding and a text's, from -1 to 1.
-func (m *Model) Similarity(img image.Image, text string) (float32, error) {
-	return m.m.Similarity(&embedders, img, text)
+func (s *Session) Similarity(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(s.Similarities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// Similarities is Similarity for several pictures, each with its text.
+func (s *Session) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return s.s.Similarities(ctx, &embedders, pairs)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
@@ -270,21 +280,23 @@ func (m *Model) LogitScale() float64 {
 }
 
 // MatchProbability returns the probability that a text describes a picture, from 0 to 1.
-func (s *Session) MatchProbability(img image.Image, text string) (float32, error) {
-	logits, err := task.One(s.s.Pairs(&fnPairITM, []image.Image{img}, []string{text}))
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+func (m *Model) MatchProbability(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(m.MatchProbabilities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// MatchProbabilities is MatchProbability for several pictures, each with its text.
+func (m *Model) MatchProbabilities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return m.m.Probabilities(ctx, &fnPairITM, pairs)
 }
 
 // MatchProbability returns the probability that a text describes a picture, from 0 to 1.
-func (m *Model) MatchProbability(img image.Image, text string) (float32, error) {
-	logits, err := task.One(m.m.Pairs(&fnPairITM, []image.Image{img}, []string{text}))
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+func (s *Session) MatchProbability(ctx context.Context, pic task.Picture, text string) (float32, error) {
+	return task.One(s.MatchProbabilities(ctx, []task.Pair{{Picture: pic, Text: text}}))
+}
+
+// MatchProbabilities is MatchProbability for several pictures, each with its text.
+func (s *Session) MatchProbabilities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
+	return s.s.Probabilities(ctx, &fnPairITM, pairs)
 }
 
 // Answers returns the answers to choose from, in the order of the logits.
@@ -300,42 +312,46 @@ var answers = []string{
 	"outside",
 }
 
-// AnswerLogits returns the logits of the 5 answers to a question about a picture, valid until the session's next call.
-func (s *Session) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(s.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (m *Model) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(m.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture, valid until the session's next call.
-func (s *Session) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return s.s.Pairs(&fnPairVQA, imgs, questions)
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (m *Model) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := m.m.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (s *Session) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := s.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// AnswerQuestion returns all answers to a question about a picture, the most probable first.
+func (s *Session) AnswerQuestion(ctx context.Context, pic task.Picture, question string) ([]task.Label, error) {
+	return task.One(s.AnswerQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// AnswerLogits returns the logits of the 5 answers to a question about a picture.
-func (m *Model) AnswerLogits(img image.Image, question string) ([]float32, error) {
-	return task.One(m.AnswerLogitsOf([]image.Image{img}, []string{question}))
+// AnswerQuestions is AnswerQuestion for several pictures, each with its question.
+func (s *Session) AnswerQuestions(ctx context.Context, questions []task.Pair) ([][]task.Label, error) {
+	logits, err := s.s.Pairs(ctx, &fnPairVQA, questions)
+	return task.Tops(logits, answers), err
 }
 
-// AnswerLogitsOf returns the logits for each question and its picture.
-func (m *Model) AnswerLogitsOf(imgs []image.Image, questions []string) ([][]float32, error) {
-	return m.m.Pairs(&fnPairVQA, imgs, questions)
+// LogitsOfQuestion returns the logits of the 5 answers to a question about a picture.
+func (m *Model) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(m.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
 }
 
-// Answer returns the k most probable answers to a question about a picture, best first; k <= 0 means all.
-func (m *Model) Answer(img image.Image, question string, k int) ([]task.Label, error) {
-	logits, err := m.AnswerLogits(img, question)
-	if err != nil {
-		return nil, err
-	}
-	return task.Top(logits, answers, k), nil
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (m *Model) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return m.m.Pairs(ctx, &fnPairVQA, questions)
+}
+
+// LogitsOfQuestion returns the logits of the 5 answers to a question about a picture.
+func (s *Session) LogitsOfQuestion(ctx context.Context, pic task.Picture, question string) ([]float32, error) {
+	return task.One(s.LogitsOfQuestions(ctx, []task.Pair{{Picture: pic, Text: question}}))
+}
+
+// LogitsOfQuestions is LogitsOfQuestion for several pictures, each with its question.
+func (s *Session) LogitsOfQuestions(ctx context.Context, questions []task.Pair) ([][]float32, error) {
+	return s.s.Pairs(ctx, &fnPairVQA, questions)
 }
 
 var reasoning = task.Reasoning{
@@ -344,83 +360,85 @@ var reasoning = task.Reasoning{
 	Second: &fnPairNLVR2Second,
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
-func (s *Session) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := s.s.ReasonLogits(&reasoning, a, b, statement)
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+// TruthProbability returns the probability that a statement is true of the pictures a and b, from 0 to 1.
+func (m *Model) TruthProbability(ctx context.Context, a, b task.Picture, statement string) (float32, error) {
+	return task.One(m.TruthProbabilities(ctx, []task.Statement{{A: a, B: b, Text: statement}}))
 }
 
-// Reason returns the probability that a statement is true of the pictures a and b, from 0 to 1.
-func (m *Model) Reason(a, b image.Image, statement string) (float32, error) {
-	logits, err := m.m.ReasonLogits(&reasoning, a, b, statement)
-	if err != nil {
-		return 0, err
-	}
-	return task.Prob(logits, 1), nil
+// TruthProbabilities is TruthProbability for several statements, each with its pictures.
+func (m *Model) TruthProbabilities(ctx context.Context, statements []task.Statement) ([]float32, error) {
+	return m.m.Truths(ctx, &reasoning, statements)
+}
+
+// TruthProbability returns the probability that a statement is true of the pictures a and b, from 0 to 1.
+func (s *Session) TruthProbability(ctx context.Context, a, b task.Picture, statement string) (float32, error) {
+	return task.One(s.TruthProbabilities(ctx, []task.Statement{{A: a, B: b, Text: statement}}))
+}
+
+// TruthProbabilities is TruthProbability for several statements, each with its pictures.
+func (s *Session) TruthProbabilities(ctx context.Context, statements []task.Statement) ([]float32, error) {
+	return s.s.Truths(ctx, &reasoning, statements)
 }
 
 // Language runs function language on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[T,20].
-func (s *Session) Language(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguage, batch)
+func (s *Session) Language(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguage, batch)
 }
 
 // LanguageRetrieval runs function language_retrieval on a batch of sequences. The result's outputs are, in order:
 // language_cls f32[1,20].
-func (s *Session) LanguageRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnLanguageRetrieval, batch)
+func (s *Session) LanguageRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnLanguageRetrieval, batch)
 }
 
 // Vision runs function vision on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10,20].
-func (s *Session) Vision(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVision, batch)
+func (s *Session) Vision(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVision, batch)
 }
 
 // VisionRetrieval runs function vision_retrieval on a batch of sequences. The result's outputs are, in order:
 // vision_cls f32[1,20].
-func (s *Session) VisionRetrieval(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnVisionRetrieval, batch)
+func (s *Session) VisionRetrieval(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnVisionRetrieval, batch)
 }
 
 // Pair runs function pair on a batch of sequences. The result's outputs are, in order:
 // encoder_out f32[10+T,20], cls_feats f32[1,20].
-func (s *Session) Pair(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPair, batch)
+func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPair, batch)
 }
 
 // PairITM runs function pair_itm on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
-func (s *Session) PairITM(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairITM, batch)
+func (s *Session) PairITM(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairITM, batch)
 }
 
 // PairVQA runs function pair_vqa on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,5].
-func (s *Session) PairVQA(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairVQA, batch)
+func (s *Session) PairVQA(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairVQA, batch)
 }
 
 // PairNLVR2 runs function pair_nlvr2 on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
-func (s *Session) PairNLVR2(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairNLVR2, batch)
+func (s *Session) PairNLVR2(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairNLVR2, batch)
 }
 
 // PairNLVR2Second runs function pair_nlvr2_second on a batch of sequences. The result's outputs are, in order:
 // features f32[1,20].
-func (s *Session) PairNLVR2Second(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnPairNLVR2Second, batch)
+func (s *Session) PairNLVR2Second(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnPairNLVR2Second, batch)
 }
 
 // ReasonHead runs function reason_head on a batch of sequences. The result's outputs are, in order:
 // logits f32[1,2].
-func (s *Session) ReasonHead(batch []rt.Seq) (*rt.Result, error) {
-	return s.s.Run(&fnReasonHead, batch)
+func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, error) {
+	return s.s.Tensors(ctx, &fnReasonHead, batch)
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain = true

@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain

@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain

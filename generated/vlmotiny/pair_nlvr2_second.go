@@ -108,4 +108,4 @@ var fnPairNLVR2Second = exec.Func{
 	Run:   runPairNLVR2Second,
 }
 
-const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain

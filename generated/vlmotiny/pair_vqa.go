@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_1ab0c08a41f2_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ answer2label.txt of the original code.`,
 		Example: strings.ReplaceAll(`  NAME answer kitchen.jpg "What is on the table?"
   NAME answer --top 1 --json kitchen.jpg "Is it day?" "How many chairs are there?"`, "NAME", a.Name),
 		Args: a.needs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if top < 0 {
 				return Usagef("--top is %d, want a number of answers, 0 for all", top)
 			}
@@ -40,7 +41,7 @@ answer2label.txt of the original code.`,
 			if err != nil {
 				return err
 			}
-			return a.answer(args[0], questions, top, labels, strict)
+			return a.answer(c.Context(), args[0], questions, top, labels, strict)
 		},
 	}
 	a.idsFlag(c)
@@ -51,7 +52,7 @@ answer2label.txt of the original code.`,
 	return c
 }
 
-func (a *App) answer(picture string, questions []string, top int, labels string, strict bool) error {
+func (a *App) answer(ctx context.Context, picture string, questions []string, top int, labels string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -71,10 +72,7 @@ func (a *App) answer(picture string, questions []string, top int, labels string,
 		return err
 	}
 	defer a.warnCut(m, cut, len(questions))
-	for len(imgs) < len(questions) {
-		imgs = append(imgs, imgs[0])
-	}
-	rows, failed := m.Pairs(f, imgs, questions)
+	rows, failed := m.Pairs(ctx, f, pairs(imgs[0], questions))
 	if _, err := lost(failed); err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func newColours(funcs []*exec.Func) (*rt.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rt.Package{Name: "colours", Contract: rt.Contract4, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
+	return &rt.Package{Name: "colours", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
 		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(weights)}, nil
 }
 

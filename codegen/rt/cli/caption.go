@@ -87,7 +87,7 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 			bar.Add(1)
 			continue
 		}
-		c, err := s.Caption(rules, img, o)
+		c, err := task.One(s.Captions(ctx, rules, []task.Picture{task.Image(img)}, o))
 		if errors.Is(err, rt.ErrNotFinite) && t.done > 0 {
 			a.leaves(bar, it.name, err)
 			t.failed++

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 
@@ -20,7 +21,7 @@ vectors that the compiler put into the binary, at every level of this CPU or onl
 --level, and prints the largest error of each output. It fails if an error exceeds its
 bound.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.check() },
+		RunE: func(c *cobra.Command, _ []string) error { return a.check(c.Context()) },
 	}
 }
 
@@ -32,7 +33,7 @@ type checked struct {
 	Checks []task.Checked `json:"checks"`
 }
 
-func (a *App) check() error {
+func (a *App) check(ctx context.Context) error {
 	levels := kernel.Levels()
 	if a.level != "" {
 		levels = []string{a.level}
@@ -41,7 +42,7 @@ func (a *App) check() error {
 	var weights int64
 	bad := 0
 	for i, level := range levels {
-		c, size, err := a.checkLevel(level, i == 0)
+		c, size, err := a.checkLevel(ctx, level, i == 0)
 		if err != nil {
 			return fmt.Errorf("level %s: %w", level, err)
 		}
@@ -62,7 +63,7 @@ func (a *App) check() error {
 	return nil
 }
 
-func (a *App) checkLevel(level string, verify bool) (*checked, int64, error) {
+func (a *App) checkLevel(ctx context.Context, level string, verify bool) (*checked, int64, error) {
 	m, err := a.Open(rt.WithLevel(level))
 	if err != nil {
 		return nil, 0, err
@@ -80,7 +81,7 @@ func (a *App) checkLevel(level string, verify bool) (*checked, int64, error) {
 			c.Kernel = k.Kernel
 		}
 	}
-	if c.Checks, err = m.Check(); err != nil {
+	if c.Checks, err = m.Check(ctx); err != nil {
 		return nil, 0, err
 	}
 	if len(c.Checks) == 0 {

@@ -68,8 +68,8 @@ func TestOutputsThatAreNoNumbers(t *testing.T) {
 		{"a match", all, []string{"match", apple, "long red", "green"}, []string{"0.0499  green"}, []string{"1 of 2 items have no result, the first of them item 0"}},
 		{"a picture's match", all, []string{"match", white, "red"}, nil, []string{"vision_retrieval"}},
 		{"an answer", pairs, []string{"answer", "--top", "1", apple, "long?", "red?"}, []string{"red?", "red"}, []string{"1 of 2 items"}},
-		{"a statement", pairs, []string{"reason", apple, apple, "long red", "both are red"}, []string{"both are red", "true"}, []string{"long red: 2 of 2 items have no result"}},
-		{"statements", pairs, []string{"reason", apple, apple, "long red", "both are red", "long blue"}, []string{"both are red", "true"}, []string{"long red: 2 of 2 items", "long blue: 2 of 2 items"}},
+		{"a statement", pairs, []string{"reason", apple, apple, "long red", "both are red"}, []string{"both are red", "true"}, []string{"long red: colours: pair_nlvr2: output features"}},
+		{"statements", pairs, []string{"reason", apple, apple, "long red", "both are red", "long blue"}, []string{"both are red", "true"}, []string{"long red: colours: pair_nlvr2:", "long blue: colours: pair_nlvr2:"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := run(c.b, "", c.args...)

@@ -300,6 +300,15 @@ func (a *App) given(args []string) ([]string, error) {
 	return texts, nil
 }
 
+// pairs are one picture and each of the texts.
+func pairs(img image.Image, texts []string) []task.Pair {
+	var all []task.Pair
+	for _, t := range texts {
+		all = append(all, task.Pair{Picture: task.Image(img), Text: t})
+	}
+	return all
+}
+
 // readPictures reads picture files.
 func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
 	var imgs []image.Image

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"math"
@@ -39,12 +40,12 @@ func (a *App) fitCommand(what string) *cobra.Command {
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: a.needs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			texts, err := a.given(slices.Concat(args[1:], a.ids))
 			if err != nil {
 				return err
 			}
-			return a.match(args[0], texts, strict)
+			return a.match(c.Context(), args[0], texts, strict)
 		},
 	}
 	a.idsFlag(c)
@@ -52,7 +53,7 @@ func (a *App) fitCommand(what string) *cobra.Command {
 	return c
 }
 
-func (a *App) match(picture string, texts []string, strict bool) error {
+func (a *App) match(ctx context.Context, picture string, texts []string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 		return err
 	}
 	defer a.warnCut(m, cut, len(texts))
-	scores, kind, failed := a.scores(m, imgs[0], texts)
+	scores, kind, failed := a.scores(ctx, m, imgs[0], texts)
 	if scores == nil {
 		return failed
 	}
@@ -106,33 +107,22 @@ func (a *App) match(picture string, texts []string, strict bool) error {
 
 // scores returns the score of each text for the picture, and the kind of the scores: prob or
 // cosine. A text without a result (see rt.BatchError) has the score NaN.
-func (a *App) scores(m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
-	nan := float32(math.NaN())
+func (a *App) scores(ctx context.Context, m *task.Model, img image.Image, texts []string) (scores []float32, kind string, err error) {
 	if f := m.Package().Find(matching, "pair"); f != nil {
-		rows, failed := m.Pairs(f, slices.Repeat([]image.Image{img}, len(texts)), texts)
-		if _, err := lost(failed); err != nil {
-			return nil, "", err
-		}
-		for _, logits := range rows {
-			score := nan
-			if logits != nil {
-				score = task.Prob(logits, 1)
-			}
-			scores = append(scores, score)
-		}
-		return scores, "prob", failed
+		scores, err := m.Probabilities(ctx, f, pairs(img, texts))
+		return scores, "prob", err
 	}
-	v, err := task.One(m.Images(m.Package().Find(retrieval, "image"), []image.Image{img}))
+	v, err := task.One(m.Images(ctx, m.Package().Find(retrieval, "image"), []task.Picture{task.Image(img)}))
 	if err != nil {
 		return nil, "", err
 	}
-	rows, failed := m.Texts(m.Package().Find(retrieval, "text"), texts)
+	rows, failed := m.Texts(ctx, m.Package().Find(retrieval, "text"), texts)
 	if _, err := lost(failed); err != nil {
 		return nil, "", err
 	}
 	for _, t := range rows {
 		if t == nil {
-			scores = append(scores, nan)
+			scores = append(scores, float32(math.NaN()))
 			continue
 		}
 		scores = append(scores, task.Dot(t, v))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir/file"
 )
@@ -30,12 +30,12 @@ input, one a line.`,
 		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
 		Args: a.needs(3),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			statements, err := a.given(slices.Concat(args[2:], a.ids))
 			if err != nil {
 				return err
 			}
-			return a.reason(args[0], args[1], statements, strict)
+			return a.reason(c.Context(), args[0], args[1], statements, strict)
 		},
 	}
 	a.idsFlag(c)
@@ -43,7 +43,7 @@ input, one a line.`,
 	return c
 }
 
-func (a *App) reason(first, other string, statements []string, strict bool) error {
+func (a *App) reason(ctx context.Context, first, other string, statements []string, strict bool) error {
 	m, err := a.Open()
 	if err != nil {
 		return err
@@ -60,17 +60,22 @@ func (a *App) reason(first, other string, statements []string, strict bool) erro
 		return err
 	}
 	defer a.warnCut(m, cut, len(statements))
-	var failed error
+	var about []task.Statement
 	for _, s := range statements {
-		logits, err := m.ReasonLogits(r, imgs[0], imgs[1], s)
-		if errors.Is(err, rt.ErrNotFinite) {
+		about = append(about, task.Statement{A: task.Image(imgs[0]), B: task.Image(imgs[1]), Text: s})
+	}
+	truths, err := m.Truths(ctx, r, about)
+	errs, err := lost(err)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for i, s := range statements {
+		if err := at(errs, i); err != nil {
 			failed = errors.Join(failed, errors.New(place(s, err)))
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		p := task.Prob(logits, 1)
+		p := truths[i]
 		if a.json {
 			err = a.Print(struct {
 				Images    [2]string `json:"images"`

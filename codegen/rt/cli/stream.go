@@ -163,12 +163,12 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 			cut++
 		}
 		if s.batch = append(s.batch, r); len(s.batch) == size {
-			if err := s.flush(&t, bar, do); err != nil {
+			if err := s.flush(ctx, &t, bar, do); err != nil {
 				return t, err
 			}
 		}
 	}
-	if err := s.flush(&t, bar, do); err != nil {
+	if err := s.flush(ctx, &t, bar, do); err != nil {
 		return t, err
 	}
 	bar.Done()
@@ -275,7 +275,7 @@ func (s *stream) prepare(it item) ready {
 }
 
 // flush computes the batch, passes its outputs to do, updates the tally and empties the batch.
-func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32) error) error {
+func (s *stream) flush(ctx context.Context, t *tally, bar *Progress, do func(it *item, out []float32) error) error {
 	if len(s.batch) == 0 {
 		return nil
 	}
@@ -292,7 +292,7 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 		s.rows = append(s.rows, out...)
 		s.ends = append(s.ends, len(s.rows))
 	}
-	err := s.m.Do(func(c *task.Session) error {
+	err := s.m.Do(ctx, func(c *task.Session) error {
 		if len(s.seqs) > 0 {
 			r, err := c.Run(s.images, s.seqs)
 			if s.lostPictures, err = lost(err); err != nil {
@@ -303,7 +303,7 @@ func (s *stream) flush(t *tally, bar *Progress, do func(it *item, out []float32)
 			}
 		}
 		if len(s.words) > 0 {
-			rows, err := c.Texts(s.texts, s.words...)
+			rows, err := c.Texts(ctx, s.texts, s.words)
 			if s.lostWords, err = lost(err); err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, By
 //	pair    the sum of the picture, the sum of the ids
 func Package() *rt.Package {
 	return &rt.Package{
-		Name: "fake", Contract: rt.Contract4, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
+		Name: "fake", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
 		Kernels: []*kernel.Table{Kernels()},
 		Funcs: []*exec.Func{
 			function("image", true, false, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),

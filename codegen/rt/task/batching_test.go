@@ -31,7 +31,7 @@ func BenchmarkConcurrentTexts(b *testing.B) {
 				for range callers {
 					all.Go(func() {
 						for left.Add(-1) >= 0 {
-							if _, err := m.EmbedText("red apple"); err != nil {
+							if _, err := m.EmbedText(b.Context(), "red apple"); err != nil {
 								b.Error(err)
 							}
 						}

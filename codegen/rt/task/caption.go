@@ -1,8 +1,8 @@
 package task
 
 import (
+	"context"
 	"fmt"
-	"image"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
@@ -59,55 +59,73 @@ func (c *Captions) options(o CaptionOptions) (caption.Options, error) {
 	return d, nil
 }
 
-// Caption writes a caption of a picture by the functions of c.
-func (s *Session) Caption(c *Captions, img image.Image, o CaptionOptions) (Caption, error) {
+// Captions is Model.Captions in this session. What it returns is the caller's.
+func (s *Session) Captions(ctx context.Context, c *Captions, pics []Picture, o CaptionOptions) ([]Caption, error) {
 	d, err := c.options(o)
 	if err != nil {
-		return Caption{}, err
+		return nil, err
 	}
 	words, ok := s.m.tokens.(speller)
 	if !ok {
-		return Caption{}, fmt.Errorf("%s: this package was built without a tokenizer that spells: add `tokenizer:` to the description", c.Step.Name)
+		return nil, fmt.Errorf("%s: this package was built without a tokenizer that spells: add `tokenizer:` to the description", c.Step.Name)
 	}
-	if err := s.enter(c.Image); err != nil {
-		return Caption{}, err
+	if err := s.enter(c.Image.Name, len(pics)); err != nil {
+		return nil, err
 	}
-	defer s.busy.Store(false)
-	switch lost, err := s.prepare(c.Image, []image.Image{img}, nil); {
-	case err != nil:
-		return Caption{}, err
-	case lost != nil:
-		return Caption{}, lost[0]
+	defer s.leave()
+	s.pictures(pics)
+	all := make([]Caption, len(pics))
+	for i := range pics {
+		if err := s.prepare(ctx, c.Image, takesPicture, i, i+1); err != nil {
+			return nil, err
+		}
+		if s.lost(i) {
+			continue
+		}
+		var got caption.Caption
+		write := func(r *rt.Session) (err error) {
+			got, err = s.write(r, c, d, words.Mask())
+			return err
+		}
+		var err error
+		if s.Session != nil {
+			err = write(s.Session)
+		} else {
+			err = s.m.Model.Do(ctx, write)
+		}
+		if err == nil {
+			all[i] = Caption{Text: words.Decode(got.IDs), IDs: got.IDs, Score: got.Score}
+		} else if some := partial(err); some != nil {
+			s.fail(i, some.Unwrap()[0])
+		} else {
+			return nil, err
+		}
 	}
+	return all, s.outcome(nil)
+}
+
+// write writes the caption of the picture that is prepared.
+func (s *Session) write(session *rt.Session, c *Captions, o caption.Options, mask int32) (got caption.Caption, err error) {
 	if s.runner == nil || s.runner.Beams() < max(1, o.Beams) {
-		if s.runner, err = caption.On(s.Session, c.Step, words.Mask(), max(1, o.Beams)); err != nil {
-			return Caption{}, err
+		if s.runner, err = caption.On(session, c.Step, mask, max(1, o.Beams)); err != nil {
+			return got, err
 		}
 	}
 	r := s.runner
-	r.Use(s.Session)
+	r.Use(session)
 	if err := r.Begin(c.Image, s.seqs[0].Image); err != nil {
-		return Caption{}, err
+		return got, err
 	}
-	var got caption.Caption
 	if o.Beams > 0 {
-		got, err = caption.Beam(r, d)
-	} else {
-		got, err = caption.Greedy(r, d)
+		return caption.Beam(r, o)
 	}
-	if err != nil {
-		return Caption{}, err
-	}
-	return Caption{Text: words.Decode(got.IDs), IDs: got.IDs, Score: got.Score}, nil
+	return caption.Greedy(r, o)
 }
 
-// Caption is Session.Caption in one of the model's sessions.
-func (m *Model) Caption(c *Captions, img image.Image, o CaptionOptions) (got Caption, err error) {
-	err = m.Do(func(s *Session) error {
-		got, err = s.Caption(c, img, o)
-		return err
-	})
-	return got, err
+// Captions writes a caption of each picture by the functions of c. The call ends between pictures with ctx's error when
+// ctx is done. Where only some pictures have none, the error is a *rt.BatchError.
+func (m *Model) Captions(ctx context.Context, c *Captions, pics []Picture, o CaptionOptions) ([]Caption, error) {
+	return shared(m, func(s *Session) ([]Caption, error) { return s.Captions(ctx, c, pics, o) })
 }
 
 // SampleCaption returns the logits of every step of a package's sample caption: the

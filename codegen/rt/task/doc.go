@@ -1,10 +1,12 @@
 // Package task is the human side of a compiled package: pictures and texts go in,
 // embeddings, labels and captions come out. Generated packages wrap it in typed methods.
 //
-// An [Input] says how pictures and texts become the tensors and ids that a compiled
-// function takes. A [Session] is an rt.Session with the buffers for that work; a
-// [Model] hands sessions to concurrent callers. [Top] turns logits into labels,
-// [Session.Caption] steps into a caption, by the rules of [Captions].
+// A [Picture] is read and decoded when a call needs it, a [Pair] is a picture with a text about
+// it. A [Model] serves concurrent callers, [Each] calls a method of it on a sequence of any
+// length. A [Session] is an rt.Session with the buffers for that work, for one goroutine. An
+// [Input] says how pictures and texts become the tensors and ids that a compiled function takes.
+// [Top] turns logits into labels, [TopK] finds the nearest of vectors.
 //
-// It imports rt, rt/caption, rt/token and rt/pixel, and opens no files: see rt/imagefile.
+// It imports rt, rt/caption, rt/token, rt/pixel and rt/imagefile, whose decoders are linked only
+// where [File], [Bytes] or [Reader] is called.
 package task

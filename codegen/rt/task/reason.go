@@ -2,7 +2,7 @@ package task
 
 import (
 	"context"
-	"image"
+	"math"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -14,44 +14,86 @@ import (
 // Head logits of the features side by side. First and Second may be one function.
 type Reasoning struct{ First, Second, Head *exec.Func }
 
-// ReasonLogits returns the logits of a text about the pictures a and b. They are valid until
-// the session's next call.
-func (s *Session) ReasonLogits(r *Reasoning, a, b image.Image, text string) ([]float32, error) {
-	if err := s.enter(r.First); err != nil {
+// Statement is a text about two pictures, which is true of them or is not.
+type Statement struct {
+	A, B Picture
+	Text string
+}
+
+// Truths is Model.Truths in this session.
+func (s *Session) Truths(ctx context.Context, r *Reasoning, statements []Statement) ([]float32, error) {
+	n := len(statements)
+	if err := s.enter(r.First.Name, n); err != nil {
 		return nil, err
 	}
-	defer s.busy.Store(false)
-	s.features = s.features[:0]
-	imgs, texts := [2]image.Image{a, b}, [2]string{text, text}
-	if r.First == r.Second {
-		rows, err := s.run(r.First, imgs[:], texts[:])
-		if err != nil {
+	defer s.leave()
+	s.pairs = s.pairs[:n]
+	half := r.Head.Image / 2
+	s.features = slices.Grow(s.features[:0], 2*half*n)[:2*half*n]
+	for k, pass := range []struct {
+		f    *exec.Func
+		what takes
+	}{{r.First, takes{"picture A", "text"}}, {r.Second, takes{"picture B", "text"}}} {
+		for i := range statements {
+			p := statements[i].A
+			if k == 1 {
+				p = statements[i].B
+			}
+			s.pairs[i] = Pair{p, statements[i].Text}
+		}
+		if err := s.run(ctx, pass.f, pass.what); err != nil {
 			return nil, err
 		}
-		s.features = append(append(s.features, rows[0]...), rows[1]...)
-	} else {
-		for i, f := range [2]*exec.Func{r.First, r.Second} {
-			row, err := One(s.run(f, imgs[i:i+1], texts[:1]))
-			if err != nil {
-				return nil, err
-			}
-			s.features = append(s.features, row...)
+		for i := range statements {
+			copy(s.features[(2*i+k)*half:][:half], s.row(i))
 		}
 	}
-	s.seqs = append(s.seqs[:0], rt.Seq{Image: s.features})
-	out, err := s.Run(r.Head, s.seqs)
+	s.seqs, s.which, s.values = s.seqs[:0], s.which[:0], s.values[:0]
+	for i := range statements {
+		if !s.lost(i) {
+			s.seqs, s.which = append(s.seqs, rt.Seq{Image: s.features[2*i*half:][:2*half]}), append(s.which, i)
+		}
+	}
+	return s.probabilities(s.compute(ctx, r.Head))
+}
+
+// Truths returns the probability that each statement is true, from 0 to 1. Where only some statements have none, the error is
+// a *rt.BatchError, and their probabilities are NaN.
+func (m *Model) Truths(ctx context.Context, r *Reasoning, statements []Statement) ([]float32, error) {
+	return shared(m, func(s *Session) ([]float32, error) { return cloned(s.Truths(ctx, r, statements)) })
+}
+
+// Probabilities is Model.Probabilities in this session.
+func (s *Session) Probabilities(ctx context.Context, f *exec.Func, pairs []Pair) ([]float32, error) {
+	if err := s.enter(f.Name, len(pairs)); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	s.pairs = append(s.pairs, pairs...)
+	return s.probabilities(s.run(ctx, f, takesBoth))
+}
+
+// Probabilities returns the softmax probability of class 1 by a function of pairs that has two classes, such as whether the text
+// describes the picture. Where only some pairs have none, the error is a *rt.BatchError, and their probabilities are NaN.
+func (m *Model) Probabilities(ctx context.Context, f *exec.Func, pairs []Pair) ([]float32, error) {
+	return shared(m, func(s *Session) ([]float32, error) { return cloned(s.Probabilities(ctx, f, pairs)) })
+}
+
+// probabilities returns the probability of class 1 of all inputs after a pass, of logits, that ended with err.
+func (s *Session) probabilities(err error) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out.Out(0, 0), nil
+	s.scores = s.scores[:0]
+	for i := range s.pairs {
+		p := float32(math.NaN())
+		if row := s.row(i); row != nil {
+			p = Prob(row, 1)
+		}
+		s.scores = append(s.scores, p)
+	}
+	return s.scores, s.outcome(nil)
 }
 
-// ReasonLogits returns the logits of a text about the pictures a and b, in memory the caller owns.
-func (m *Model) ReasonLogits(r *Reasoning, a, b image.Image, text string) (logits []float32, err error) {
-	err = m.doPacked(context.Background(), r.First, 2, func(s *Session) error {
-		l, err := s.ReasonLogits(r, a, b, text)
-		logits = slices.Clone(l)
-		return err
-	})
-	return logits, err
-}
+// cloned copies what a session owns.
+func cloned(values []float32, err error) ([]float32, error) { return slices.Clone(values), err }

@@ -58,19 +58,19 @@ func open(t testing.TB, edit func(*Input)) *Model {
 }
 
 // grey is a picture whose 12 values are all level/255.
-func grey(level uint8) image.Image {
+func grey(level uint8) Picture {
 	img := image.NewGray(image.Rect(0, 0, 2, 2))
 	for i := range img.Pix {
 		img.Pix[i] = level
 	}
-	return img
+	return Image(img)
 }
 
 func TestSession(t *testing.T) {
 	m := open(t, nil)
 	s := m.NewSession()
 	for range 2 { // buffers are used again
-		rows, err := s.Images(m.Func("image"), grey(255), grey(0), grey(51))
+		rows, err := s.Images(t.Context(), m.Func("image"), []Picture{grey(255), grey(0), grey(51)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,21 +80,21 @@ func TestSession(t *testing.T) {
 				t.Errorf("picture %d: got %v, want %v", i, got, want[i])
 			}
 		}
-		rows, err = s.Texts(m.Func("text"), "", "ab", "abcdefghij")
+		rows, err = s.Texts(t.Context(), m.Func("text"), []string{"", "ab", "abcdefghij"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff([][]float32{{0, 1}, {3, 3}, {1 + 2 + 3 + 4, rttest.Text}}, rows); d != "" {
 			t.Errorf("texts; the last is cut (-want +got)\n%s", d)
 		}
-		rows, err = s.Pairs(m.Func("pair"), []image.Image{grey(255), grey(0), grey(0)}, []string{"c", "zz", "abcdefghij"})
+		rows, err = s.Pairs(t.Context(), m.Func("pair"), []Pair{{grey(255), "c"}, {grey(0), "zz"}, {grey(0), "abcdefghij"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff([][]float32{{12, 3}, {0, 52}, {0, 1 + 2 + 3 + 4}}, rows); d != "" {
 			t.Errorf("pairs; the last text is cut (-want +got)\n%s", d)
 		}
-		if rows, err = s.Images(m.Func("image")); err != nil || len(rows) != 0 {
+		if rows, err = s.Images(t.Context(), m.Func("image"), nil); err != nil || len(rows) != 0 {
 			t.Errorf("no pictures: %v, %v", rows, err)
 		}
 	}
@@ -105,11 +105,11 @@ func TestSession(t *testing.T) {
 func TestBatchError(t *testing.T) {
 	m := open(t, nil)
 	const poison = "\xc2" // rttest.Poison as letters has it
-	texts := make([]string, 3*chunk)
+	texts := make([]string, 3*batch)
 	for i := range texts {
 		texts[i] = "ab"
 	}
-	bad := []int{0, chunk - 1, chunk, 3*chunk - 1}
+	bad := []int{0, batch - 1, batch, 3*batch - 1}
 	for _, i := range bad {
 		texts[i] = poison
 	}
@@ -134,11 +134,11 @@ func TestBatchError(t *testing.T) {
 			}
 		}
 	}
-	rows, err := m.Texts(m.Func("text"), texts)
+	rows, err := m.Texts(t.Context(), m.Func("text"), texts)
 	check("model", rows, err)
-	rows, err = m.NewSession().Texts(m.Func("text"), texts...)
+	rows, err = m.NewSession().Texts(t.Context(), m.Func("text"), texts)
 	check("session", rows, err)
-	if row, err := One(m.Texts(m.Func("text"), []string{poison})); !errors.Is(err, rt.ErrNotFinite) || row != nil {
+	if row, err := One(m.Texts(t.Context(), m.Func("text"), []string{poison})); !errors.Is(err, rt.ErrNotFinite) || row != nil {
 		t.Errorf("one text: %v, %v", row, err)
 	}
 }
@@ -151,24 +151,27 @@ func TestSessionErrors(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{"a nil picture", func() error { _, err := s.Images(s.m.Func("image"), grey(1), nil); return err }, "image: input 1: picture: it is nil"},
+		{"a nil picture", func() error {
+			_, err := s.Images(t.Context(), s.m.Func("image"), []Picture{grey(1), Image(nil)})
+			return err
+		}, "image: input 1: picture: it is nil"},
 		{"an empty picture", func() error {
-			_, err := s.Images(s.m.Func("image"), image.NewGray(image.Rect(3, 3, 3, 3)))
+			_, err := s.Images(t.Context(), s.m.Func("image"), []Picture{Image(image.NewGray(image.Rect(3, 3, 3, 3)))})
 			return err
 		}, "image: input 0: picture: "},
-		{"unlike numbers", func() error { _, err := s.Pairs(s.m.Func("pair"), nil, []string{"a"}); return err }, "0 pictures and 1 texts"},
-		{"pictures for a function of texts", func() error { _, err := s.Images(s.m.Func("text"), grey(1)); return err }, "image: it is there, this function takes none"},
-		{"texts for a function of pictures", func() error { _, err := s.Texts(s.m.Func("image"), "a"); return err }, "want 12"},
-		{"ids outside", func() error { _, err := s.Texts(s.m.Func("text"), "\xff"); return err }, "outside the vocabulary"},
-		{"no preprocessing", func() error { _, err := bare.Images(bare.m.Func("image"), grey(1)); return err }, "takes no pictures"},
-		{"no tokenizer", func() error { _, err := bare.Texts(bare.m.Func("text"), "a"); return err }, "without a tokenizer: add `tokenizer:`"},
+		{"no picture", func() error { _, err := s.Pairs(t.Context(), s.m.Func("pair"), []Pair{{Text: "a"}}); return err }, "pair: input 0: picture: it is nil"},
+		{"pictures for a function of texts", func() error { _, err := s.Images(t.Context(), s.m.Func("text"), []Picture{grey(1)}); return err }, "image: it is there, this function takes none"},
+		{"texts for a function of pictures", func() error { _, err := s.Texts(t.Context(), s.m.Func("image"), []string{"a"}); return err }, "want 12"},
+		{"ids outside", func() error { _, err := s.Texts(t.Context(), s.m.Func("text"), []string{"\xff"}); return err }, "outside the vocabulary"},
+		{"no preprocessing", func() error { _, err := bare.Images(t.Context(), bare.m.Func("image"), []Picture{grey(1)}); return err }, "takes no pictures"},
+		{"no tokenizer", func() error { _, err := bare.Texts(t.Context(), bare.m.Func("text"), []string{"a"}); return err }, "without a tokenizer: add `tokenizer:`"},
 	} {
 		if err := row.call(); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got error %v, want one with %q", row.name, err, row.want)
 		}
 	}
 	// An error leaves the session usable.
-	if _, err := s.Texts(s.m.Func("text"), "a"); err != nil {
+	if _, err := s.Texts(t.Context(), s.m.Func("text"), []string{"a"}); err != nil {
 		t.Error(err)
 	}
 	// A model that cannot load its tokenizer gives back what it owns.
@@ -204,22 +207,22 @@ func TestSessionBusy(t *testing.T) {
 	try := func() {
 		tried++
 		for _, err := range []error{
-			first(s.Texts(m.Func("text"), "zzzz")), first(s.Images(m.Func("image"), grey(9))),
-			first(s.Pairs(m.Func("pair"), []image.Image{grey(9)}, []string{"z"})),
+			first(s.Texts(t.Context(), m.Func("text"), []string{"zzzz"})), first(s.Images(t.Context(), m.Func("image"), []Picture{grey(9)})),
+			first(s.Pairs(t.Context(), m.Func("pair"), []Pair{{grey(9), "z"}})),
 		} {
 			if !errors.Is(err, rt.ErrBusy) {
 				t.Errorf("got error %v, want ErrBusy", err)
 			}
 		}
 	}
-	rows, err := s.Pairs(m.Func("pair"), []image.Image{grey(255), slow{grey(255), try}}, []string{"a", "b"})
+	rows, err := s.Pairs(t.Context(), m.Func("pair"), []Pair{{grey(255), "a"}, {Image(slow{grey(255).img, try}), "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([][]float32{{12, 1}, {12, 2}}, rows); d != "" || tried == 0 {
 		t.Errorf("%d tries beside it (-want +got)\n%s", tried, d)
 	}
-	if _, err := s.Texts(m.Func("text"), "a"); err != nil {
+	if _, err := s.Texts(t.Context(), m.Func("text"), []string{"a"}); err != nil {
 		t.Errorf("after the call: %v", err)
 	}
 }
@@ -228,24 +231,24 @@ func first[T any](_ T, err error) error { return err }
 
 func TestModel(t *testing.T) {
 	m := open(t, nil)
-	const n = 3*chunk + 5
-	var imgs []image.Image
+	const n = 3*batch + 5
+	var imgs []Picture
 	var texts []string
 	var wantImages, wantTexts [][]float32
 	for i := range n {
 		imgs = append(imgs, grey(uint8(i%2*255)))
 		texts = append(texts, strings.Repeat("a", i%5))
-		wantImages = append(wantImages, []float32{float32(i % 2 * 12), float32(i % chunk % rttest.Rows)})
+		wantImages = append(wantImages, []float32{float32(i % 2 * 12), float32(i % batch % rttest.Rows)})
 		wantTexts = append(wantTexts, []float32{float32(min(i%5, rttest.Text-1)), float32(min(1+i%5, rttest.Text))})
 	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			got, err := m.Images(m.Func("image"), imgs)
+			got, err := m.Images(t.Context(), m.Func("image"), imgs)
 			if d := cmp.Diff(wantImages, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got)\n%s", err, d)
 			}
-			got, err = m.Texts(m.Func("text"), texts)
+			got, err = m.Texts(t.Context(), m.Func("text"), texts)
 			if d := cmp.Diff(wantTexts, got); err != nil || d != "" {
 				t.Errorf("%v (-want +got)\n%s", err, d)
 			}
@@ -254,14 +257,14 @@ func TestModel(t *testing.T) {
 	wg.Wait()
 
 	// Pictures that are no input carry their errors, the others have the results they have without them.
-	imgs[chunk+1], imgs[3] = nil, image.NewGray(image.Rect(3, 3, 3, 3))
-	got, err := m.Images(m.Func("image"), imgs)
+	imgs[batch+1], imgs[3] = Picture{}, Image(image.NewGray(image.Rect(3, 3, 3, 3)))
+	got, err := m.Images(t.Context(), m.Func("image"), imgs)
 	var some *rt.BatchError
 	if !errors.As(err, &some) || len(some.Unwrap()) != 2 || len(got) != n {
 		t.Fatalf("%d rows, error %v", len(got), err)
 	}
 	for i, row := range got {
-		bad := i == 3 || i == chunk+1
+		bad := i == 3 || i == batch+1
 		var in *rt.InputError
 		switch {
 		case bad != (row == nil) || bad != (some.Errs[i] != nil):
@@ -272,10 +275,10 @@ func TestModel(t *testing.T) {
 			t.Errorf("picture %d: %v, want %v", i, row, wantImages[i])
 		}
 	}
-	if row, err := One(m.Texts(m.Func("text"), []string{"b"})); err != nil || !slices.Equal(row, []float32{2, 2}) {
+	if row, err := One(m.Texts(t.Context(), m.Func("text"), []string{"b"})); err != nil || !slices.Equal(row, []float32{2, 2}) {
 		t.Errorf("One: %v, %v", row, err)
 	}
-	if _, err := One(m.Images(m.Func("image"), []image.Image{nil})); err == nil {
+	if _, err := One(m.Images(t.Context(), m.Func("image"), []Picture{{}})); err == nil {
 		t.Error("One hides an error")
 	}
 	if got := m.Scalar("scale"); got != rttest.Scale {
@@ -295,7 +298,7 @@ func vectorOf(t *testing.T, m *Model, name string) Vector {
 	if f.Text {
 		text = v.Text
 	}
-	err := m.Model.Do(func(s *rt.Session) error {
+	err := m.Model.Do(t.Context(), func(s *rt.Session) error {
 		r, err := s.Run(f, []rt.Seq{Sample(name, f.Image, text, rttest.Vocab)})
 		if err == nil {
 			v.Values = slices.Clone(r.Out(0, 0))
@@ -317,7 +320,7 @@ func TestCheck(t *testing.T) {
 			if s, ok := vs.(string); ok {
 				in.Vectors = []byte(s)
 			}
-		}).Check()
+		}).Check(t.Context())
 	}
 	got, err := check([]Vector{image, pair})
 	if err != nil {
@@ -400,23 +403,23 @@ func TestBatching(t *testing.T) {
 	for range 16 {
 		all.Go(func() {
 			for range 10 {
-				if rows, err := m.Texts(text, []string{"ab", "c"}); err != nil || rows[0][0] != 3 || rows[1][0] != 3 {
+				if rows, err := m.Texts(t.Context(), text, []string{"ab", "c"}); err != nil || rows[0][0] != 3 || rows[1][0] != 3 {
 					t.Errorf("texts: %v, %v", rows, err)
 				}
-				if rows, err := m.Pairs(pair, []image.Image{grey(255), grey(0)}, []string{"a", "b"}); err != nil || rows[0][0] != 12 || rows[1][1] != 2 {
+				if rows, err := m.Pairs(t.Context(), pair, []Pair{{grey(255), "a"}, {grey(0), "b"}}); err != nil || rows[0][0] != 12 || rows[1][1] != 2 {
 					t.Errorf("pairs: %v, %v", rows, err)
 				}
-				if cosine, err := m.Similarity(&Embedders{m.Func("pair"), text}, grey(255), "b"); err == nil {
+				if cosine, err := m.Similarities(t.Context(), &Embedders{m.Func("pair"), text}, []Pair{{grey(255), "b"}}); err == nil {
 					t.Errorf("a picture without a text: %v", cosine)
 				}
 				var bad *rt.InputError
-				if _, err := m.Texts(text, []string{"a", "\xff"}); !errors.As(err, &bad) || bad.Index != 1 {
+				if _, err := m.Texts(t.Context(), text, []string{"a", "\xff"}); !errors.As(err, &bad) || bad.Index != 1 {
 					t.Errorf("ids outside: %v", err)
 				}
-				if rows, err := m.Texts(text, []string{"a", "\xc2"}); !errors.Is(err, rt.ErrNotFinite) || rows[0][0] != 1 || rows[1] != nil {
+				if rows, err := m.Texts(t.Context(), text, []string{"a", "\xc2"}); !errors.Is(err, rt.ErrNotFinite) || rows[0][0] != 1 || rows[1] != nil {
 					t.Errorf("not finite: %v, %v", rows, err)
 				}
-				if rows, err := m.Texts(text, slices.Repeat([]string{"ab"}, 300)); err != nil || len(rows) != 300 || rows[299][0] != 3 {
+				if rows, err := m.Texts(t.Context(), text, slices.Repeat([]string{"ab"}, 300)); err != nil || len(rows) != 300 || rows[299][0] != 3 {
 					t.Errorf("many texts: %d, %v", len(rows), err)
 				}
 			}

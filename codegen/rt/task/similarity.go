@@ -2,7 +2,8 @@ package task
 
 import (
 	"context"
-	"image"
+	"math"
+	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
@@ -11,29 +12,37 @@ import (
 // of length 1.
 type Embedders struct{ Image, Text *exec.Func }
 
-// Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.
-func (s *Session) Similarity(e *Embedders, img image.Image, text string) (float32, error) {
-	if err := s.enter(e.Image); err != nil {
-		return 0, err
+// Similarities is Model.Similarities in this session.
+func (s *Session) Similarities(ctx context.Context, e *Embedders, pairs []Pair) ([]float32, error) {
+	if err := s.enter(e.Image.Name, len(pairs)); err != nil {
+		return nil, err
 	}
-	defer s.busy.Store(false)
-	image, err := One(s.run(e.Image, []image.Image{img}, nil))
-	if err != nil {
-		return 0, err
+	defer s.leave()
+	s.pairs = append(s.pairs, pairs...)
+	if err := s.run(ctx, e.Image, takesPicture); err != nil {
+		return nil, err
 	}
-	s.features = append(s.features[:0], image...)
-	words, err := One(s.run(e.Text, nil, []string{text}))
-	if err != nil {
-		return 0, err
+	dim := e.Image.Outputs[0].Cols
+	s.features = slices.Grow(s.features[:0], dim*len(pairs))[:dim*len(pairs)]
+	for i := range pairs {
+		copy(s.features[dim*i:], s.row(i))
 	}
-	return Dot(words, s.features), nil
+	if err := s.run(ctx, e.Text, takesText); err != nil {
+		return nil, err
+	}
+	s.scores = s.scores[:0]
+	for i := range pairs {
+		cosine := float32(math.NaN())
+		if row := s.row(i); row != nil {
+			cosine = Dot(row, s.features[dim*i:][:dim])
+		}
+		s.scores = append(s.scores, cosine)
+	}
+	return s.scores, s.outcome(nil)
 }
 
-// Similarity returns the cosine of a picture's and a text's embeddings, from -1 to 1.
-func (m *Model) Similarity(e *Embedders, img image.Image, text string) (cosine float32, err error) {
-	err = m.doPacked(context.Background(), e.Image, 1, func(s *Session) error {
-		cosine, err = s.Similarity(e, img, text)
-		return err
-	})
-	return cosine, err
+// Similarities returns the cosine of the embeddings of each pair's picture and text, from -1 to 1. Where only some pairs have
+// none, the error is a *rt.BatchError, and their cosines are NaN.
+func (m *Model) Similarities(ctx context.Context, e *Embedders, pairs []Pair) ([]float32, error) {
+	return shared(m, func(s *Session) ([]float32, error) { return cloned(s.Similarities(ctx, e, pairs)) })
 }

@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -35,7 +36,7 @@ const (
 type loaded struct {
 	name   string
 	open   func(opts ...rt.Option) (*task.Model, error)
-	images []image.Image
+	images []task.Picture
 	texts  []string
 	want   [2][][]float32 // of each picture, of each text
 	shared atomic.Pointer[task.Model]
@@ -54,7 +55,7 @@ func newLoaded(t *testing.T, name string, open func(opts ...rt.Option) (*task.Mo
 			img.Pix[i] = uint8(rng.Uint32())
 		}
 		img.Set(0, 0, color.White)
-		l.images = append(l.images, img)
+		l.images = append(l.images, task.Image(img))
 		var text []string
 		for range rng.IntN(7) {
 			text = append(text, words[rng.IntN(len(words))])
@@ -68,8 +69,12 @@ func newLoaded(t *testing.T, name string, open func(opts ...rt.Option) (*task.Mo
 	defer m.Close()
 	for i := range inputs {
 		for k, one := range []func() ([]float32, error){
-			func() ([]float32, error) { return task.One(m.Images(m.Func("vision_retrieval"), l.images[i:i+1])) },
-			func() ([]float32, error) { return task.One(m.Texts(m.Func("language_retrieval"), l.texts[i:i+1])) },
+			func() ([]float32, error) {
+				return task.One(m.Images(t.Context(), m.Func("vision_retrieval"), l.images[i:i+1]))
+			},
+			func() ([]float32, error) {
+				return task.One(m.Texts(t.Context(), m.Func("language_retrieval"), l.texts[i:i+1]))
+			},
 		} {
 			v, err := one()
 			if err != nil {
@@ -109,9 +114,9 @@ type viaModel struct {
 
 func (v viaModel) embed(kind, from, to int) ([][]float32, error) {
 	if kind == 0 {
-		return v.m.Images(v.m.Func("vision_retrieval"), v.images[from:to])
+		return v.m.Images(context.Background(), v.m.Func("vision_retrieval"), v.images[from:to])
 	}
-	return v.m.Texts(v.m.Func("language_retrieval"), v.texts[from:to])
+	return v.m.Texts(context.Background(), v.m.Func("language_retrieval"), v.texts[from:to])
 }
 
 type viaSession struct {
@@ -121,9 +126,9 @@ type viaSession struct {
 
 func (v viaSession) embed(kind, from, to int) ([][]float32, error) {
 	if kind == 0 {
-		return v.s.Images(v.s.Model().Func("vision_retrieval"), v.images[from:to]...)
+		return v.s.Images(context.Background(), v.s.Model().Func("vision_retrieval"), v.images[from:to])
 	}
-	return v.s.Texts(v.s.Model().Func("language_retrieval"), v.texts[from:to]...)
+	return v.s.Texts(context.Background(), v.s.Model().Func("language_retrieval"), v.texts[from:to])
 }
 
 // call embeds some inputs and compares each vector with the one of its input alone.

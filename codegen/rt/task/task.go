@@ -1,18 +1,13 @@
 package task
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"image"
-	"math"
+	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -31,155 +26,26 @@ type Input struct {
 	Vectors    []byte                          // golden vectors as JSON, see Vector
 }
 
-// Session runs functions on pictures and texts. It serves one goroutine at a time, a
-// second one gets rt.ErrBusy; once its buffers have grown to the largest call, a call
-// allocates nothing.
-type Session struct {
-	*rt.Session
-	m *Model
-	*buffers
-}
-
-type buffers struct {
-	busy    atomic.Bool // a call is filling or reading them
-	scratch pixel.Scratch
-	pixels  []float32
-	ids     []int32
-	seqs    []rt.Seq
-	rows    [][]float32
-
-	features []float32 // of several runs, for a head
-	runner   *caption.Runner
-}
-
-// Images returns output 0 of a function of pictures for each of them, computed as one batch. Where only some have no result,
-// as those that cannot be read or whose outputs are not finite, the error is a *rt.BatchError, and their rows are nil. The
-// list and what it holds are valid until the session's next call.
-func (s *Session) Images(f *exec.Func, imgs ...image.Image) ([][]float32, error) {
-	return s.call(f, imgs, nil)
-}
-
-// Texts is Images for a function of texts. A text longer than MaxText ids is cut, an empty one is its start and end ids.
-func (s *Session) Texts(f *exec.Func, texts ...string) ([][]float32, error) {
-	return s.call(f, nil, texts)
-}
-
-// call is run for a call that needs the buffers for itself alone.
-func (s *Session) call(f *exec.Func, imgs []image.Image, texts []string) ([][]float32, error) {
-	if err := s.enter(f); err != nil {
-		return nil, err
-	}
-	defer s.busy.Store(false)
-	return s.run(f, imgs, texts)
-}
-
-// enter takes the buffers for a call.
-func (s *Session) enter(f *exec.Func) error {
-	if !s.busy.CompareAndSwap(false, true) {
-		return fmt.Errorf("%s: %w", f.Name, rt.ErrBusy)
-	}
-	return nil
-}
-
-// run returns output 0 of f for each item of a batch of pictures, of texts, or of both.
-func (s *Session) run(f *exec.Func, imgs []image.Image, texts []string) ([][]float32, error) {
-	lost, err := s.prepare(f, imgs, texts)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.Run(f, s.seqs)
-	some := partial(err)
-	if err != nil && some == nil {
-		return nil, err
-	}
-	s.rows = s.rows[:0]
-	if lost == nil {
-		for i := range r.Len() {
-			s.rows = append(s.rows, r.Out(0, i))
-		}
-		return s.rows, err
-	}
-	at := 0 // of what ran
-	for i := range lost {
-		if lost[i] != nil {
-			s.rows = append(s.rows, nil)
-			continue
-		}
-		s.rows = append(s.rows, r.Out(0, at))
-		if some != nil {
-			lost[i] = some.Errs[at]
-		}
-		at++
-	}
-	return s.rows, &rt.BatchError{Errs: lost}
-}
-
-// prepare turns pictures and texts into the session's sequences, but for those of lost, which are no input. lost is nil if
-// there are none.
-func (s *Session) prepare(f *exec.Func, imgs []image.Image, texts []string) (lost []error, err error) {
-	s.pixels, s.ids, s.seqs = s.pixels[:0], s.ids[:0], s.seqs[:0]
-	n := max(len(imgs), len(texts))
-	switch {
-	case len(imgs) > 0 && s.m.in.Pixels == nil:
-		return nil, fmt.Errorf("%s: this package takes no pictures", f.Name)
-	case len(texts) > 0 && s.m.tokens == nil:
-		return nil, fmt.Errorf("%s: this package was built without a tokenizer: add `tokenizer:` to the description, or give ids (in a binary: --ids 0,17,2)", f.Name)
-	}
-	size := 0
-	if len(imgs) > 0 {
-		size = s.m.in.Pixels.Len()
-		s.pixels = slices.Grow(s.pixels, size*n)[:size*n]
-	}
-	for i := range n {
-		var q rt.Seq
-		if len(imgs) > 0 {
-			q.Image = s.pixels[i*size:][:size]
-			if err := s.pixelsOf(q.Image, imgs[i]); err != nil {
-				if lost == nil {
-					lost = make([]error, n)
-				}
-				lost[i] = fmt.Errorf("%s: %w", f.Name, &rt.InputError{Index: i, Field: "picture", Err: err})
-				continue
-			}
-		}
-		if len(texts) > 0 {
-			from := len(s.ids)
-			s.ids = s.m.tokens.AppendEncode(s.ids, texts[i], s.m.in.MaxText)
-			q.IDs = s.ids[from:]
-		}
-		s.seqs = append(s.seqs, q)
-	}
-	// Appending may have moved the earlier ids: point at where they are now.
-	from := 0
-	for i := range s.seqs {
-		if n := len(s.seqs[i].IDs); n > 0 {
-			s.seqs[i].IDs = s.ids[from:][:n]
-			from += n
-		}
-	}
-	return lost, nil
-}
-
-// pixelsOf writes the values of a picture.
-func (s *Session) pixelsOf(dst []float32, img image.Image) error {
-	if img == nil {
-		return errors.New("it is nil")
-	}
-	return s.m.in.Pixels.Into(dst, img, &s.scratch)
-}
-
-// Model serves concurrent callers with the sessions and buffers that it keeps.
+// Model serves concurrent callers with the sessions and buffers that it keeps. What its methods return is the caller's.
+// It decodes at most as many pictures at a time as Go runs threads, whatever the number of callers.
 type Model struct {
 	*rt.Model
-	in      *Input
-	tokens  token.Tokenizer
-	buffers sync.Pool // of *buffers
+	in       *Input
+	tokens   token.Tokenizer
+	buffers  sync.Pool     // of *buffers
+	scratch  sync.Pool     // of *pixel.Scratch
+	decoding chan struct{} // holds one for each picture that is being decoded
 }
 
 // NewModel wraps an open compiled model and loads its tokenizer. It owns m, also
 // when it fails.
 func (in *Input) NewModel(m *rt.Model) (*Model, error) {
-	t := &Model{Model: m, in: in, buffers: sync.Pool{New: func() any { return new(buffers) }}}
+	t := &Model{
+		Model: m, in: in,
+		buffers:  sync.Pool{New: func() any { return new(buffers) }},
+		scratch:  sync.Pool{New: func() any { return new(pixel.Scratch) }},
+		decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 	if in.LoadTokens != nil {
 		tok, err := in.LoadTokens()
 		if err != nil {
@@ -209,129 +75,63 @@ func (m *Model) NewSession() *Session {
 	return &Session{Session: m.Model.NewSession(), m: m, buffers: new(buffers)}
 }
 
-// Do calls f with one of the model's sessions, waiting for one if all are busy.
+// Do calls f with one of the model's sessions, waiting for one until ctx is done if all are busy.
 // f must not keep the session or a result of it.
-func (m *Model) Do(f func(*Session) error) error {
-	return m.Model.Do(m.over(f))
-}
-
-// doPacked is Do for a call of n inputs of f, which rt.WithBatching packs together with others.
-func (m *Model) doPacked(ctx context.Context, f *exec.Func, n int, do func(*Session) error) error {
-	return m.Model.DoPacked(ctx, f, n, m.over(do))
-}
-
-// over gives f a session with buffers.
-func (m *Model) over(f func(*Session) error) func(*rt.Session) error {
-	return func(s *rt.Session) error {
+func (m *Model) Do(ctx context.Context, f func(*Session) error) error {
+	return m.Model.Do(ctx, func(s *rt.Session) error {
 		b := m.buffers.Get().(*buffers)
 		defer m.buffers.Put(b)
 		return f(&Session{Session: s, m: m, buffers: b})
-	}
-}
-
-// chunk bounds the pictures or texts whose tensors a shared session holds at once.
-const chunk = 64
-
-// Images returns output 0 of function f for each picture, in memory the caller owns.
-// Where only some pictures have no result, as those that cannot be read or whose outputs are not finite, the rows
-// of the others come with a *rt.BatchError, and nil for those.
-func (m *Model) Images(f *exec.Func, imgs []image.Image) ([][]float32, error) {
-	return collect(m, f, imgs, func(s *Session, part []image.Image) ([][]float32, error) { return s.Images(f, part...) })
-}
-
-// Texts is Images for texts.
-func (m *Model) Texts(f *exec.Func, texts []string) ([][]float32, error) {
-	return collect(m, f, texts, func(s *Session, part []string) ([][]float32, error) { return s.Texts(f, part...) })
-}
-
-func collect[T any](m *Model, f *exec.Func, items []T, run func(*Session, []T) ([][]float32, error)) ([][]float32, error) {
-	all := make([][]float32, 0, len(items))
-	failed := rt.BatchError{Errs: make([]error, len(items))}
-	err := m.doPacked(context.Background(), f, len(items), func(s *Session) error {
-		for part := range slices.Chunk(items, chunk) {
-			rows, err := run(s, part)
-			switch some := partial(err); {
-			case some != nil:
-				for i, err := range some.Errs {
-					failed.Errs[len(all)+i] = moved(err, len(all))
-				}
-			case err != nil:
-				return moved(err, len(all))
-			}
-			for _, row := range rows {
-				all = append(all, slices.Clone(row))
-			}
-		}
-		return nil
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(failed.Unwrap()) > 0:
-		return all, &failed
-	}
-	return all, nil
 }
 
-// moved counts the input that an error is about from the beginning of a batch, of which the call had a part from an item on.
-// The error is the call's own.
-func moved(err error, from int) error {
-	if in := (*rt.InputError)(nil); errors.As(err, &in) {
-		in.Index += from
-	}
-	return err
+// shared calls f, which has to copy what it returns, with buffers and no session: f takes one of the model's when it computes,
+// so that others compute while it decodes.
+func shared[R any](m *Model, f func(*Session) (R, error)) (R, error) {
+	b := m.buffers.Get().(*buffers)
+	defer m.buffers.Put(b)
+	return f(&Session{m: m, buffers: b})
 }
 
-// One returns the only row of a call on one input, and its error.
-func One(rows [][]float32, err error) ([]float32, error) {
-	if some := partial(err); some != nil {
-		return nil, some.Errs[0]
-	}
-	if err != nil {
-		return nil, err
-	}
-	return rows[0], nil
+// Images returns output 0 of a function of pictures for each of them, computed 64 at a time. The call ends between these with
+// ctx's error when ctx is done. Where only some pictures have no result, such as those that cannot be read or whose outputs are
+// not finite, the error is a *rt.BatchError, and their rows are nil.
+func (m *Model) Images(ctx context.Context, f *exec.Func, pics []Picture) ([][]float32, error) {
+	return m.owned(func(s *Session) ([][]float32, error) { return s.Images(ctx, f, pics) })
 }
 
-// partial returns the error of a call of which only some items may have failed, nil if it is another one or none.
-func partial(err error) *rt.BatchError {
-	if err == nil {
-		return nil
-	}
-	var some *rt.BatchError
-	errors.As(err, &some)
-	return some
+// Texts is Images for a function of texts. A text longer than MaxText ids is cut, an empty one is its start and end ids.
+func (m *Model) Texts(ctx context.Context, f *exec.Func, texts []string) ([][]float32, error) {
+	return m.owned(func(s *Session) ([][]float32, error) { return s.Texts(ctx, f, texts) })
 }
 
-// Label is one class of a classification.
-type Label struct {
-	Index int     `json:"index"` // position in the logits
-	Name  string  `json:"label,omitempty"`
-	Prob  float32 `json:"prob"` // softmax over all classes
+// Pairs is Images for a function of a picture and a text, which is cut like those of Texts.
+func (m *Model) Pairs(ctx context.Context, f *exec.Func, pairs []Pair) ([][]float32, error) {
+	return m.owned(func(s *Session) ([][]float32, error) { return s.Pairs(ctx, f, pairs) })
 }
 
-// Top returns the k most probable classes, best first, ties by index; k <= 0 or more
-// than there are means all. names may be shorter than logits.
-func Top(logits []float32, names []string, k int) []Label {
-	peak := math.Inf(-1)
-	for _, x := range logits {
-		peak = max(peak, float64(x))
-	}
-	sum := 0.0
-	all := make([]Label, len(logits))
-	for i, x := range logits {
-		sum += math.Exp(float64(x) - peak)
-		all[i].Index = i
-		if i < len(names) {
-			all[i].Name = names[i]
+// owned is shared for rows of floats, which it copies.
+func (m *Model) owned(f func(*Session) ([][]float32, error)) ([][]float32, error) {
+	return shared(m, func(s *Session) ([][]float32, error) {
+		rows, err := f(s)
+		if rows == nil {
+			return nil, err
 		}
+		all := make([][]float32, len(rows))
+		for i, row := range rows {
+			all[i] = slices.Clone(row)
+		}
+		return all, err
+	})
+}
+
+// One returns the only result of a call on one input, and its error.
+func One[R any](all []R, err error) (one R, _ error) {
+	if err != nil {
+		if some := partial(err); some != nil {
+			err = some.Errs[0]
+		}
+		return one, err
 	}
-	for i, x := range logits {
-		all[i].Prob = float32(math.Exp(float64(x)-peak) / sum)
-	}
-	slices.SortStableFunc(all, func(a, b Label) int { return cmp.Compare(logits[b.Index], logits[a.Index]) })
-	if k > 0 && k < len(all) {
-		all = all[:k]
-	}
-	return all
+	return all[0], nil
 }

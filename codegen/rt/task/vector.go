@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -67,14 +68,17 @@ type Checked struct {
 func (c Checked) OK() bool { return c.MaxAbs <= c.Bound }
 
 // Check runs the package's vectors on this machine, at the model's level.
-func (m *Model) Check() ([]Checked, error) {
+func (m *Model) Check(ctx context.Context) ([]Checked, error) {
 	var vs []Vector
 	if err := json.Unmarshal(m.in.Vectors, &vs); err != nil {
 		return nil, fmt.Errorf("the package's golden vectors: %w", err)
 	}
 	var all []Checked
-	err := m.Model.Do(func(s *rt.Session) error {
+	err := m.Model.Do(ctx, func(s *rt.Session) error {
 		for _, v := range vs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			f := m.Func(v.Func)
 			if f == nil {
 				return fmt.Errorf("a golden vector of function %s, which the package lacks", v.Func)
