@@ -6,7 +6,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// Two heads of three rows each become two panels, one a head.
+// Two heads of three rows each become two panels, one per head.
 func ExampleHeads() {
 	const k, heads, d = 2, 2, 3
 	w := []float32{
@@ -36,7 +36,7 @@ func ExampleHeads() {
 	// panel 1 k 1 [41 51 61 0 0 0 0 0 0 0 0 0 0 0 0 0]
 }
 
-// What a machine with AVX2 runs for a matrix product: the function of every height of tile.
+// The kernels that a machine with AVX2 runs for matrix products, one for each number of rows of a tile.
 func ExampleBest() {
 	for _, k := range asm.Best("gemm_f32", asm.AVX2) {
 		fmt.Println(k.Name())

@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// A packed column is its integers, four rows side by side, then its scale, -128 times their sum, and the scale times it.
+// TestPackInt8 checks the values of packed columns, and their scales, compensations and scaled sums.
 func TestPackInt8(t *testing.T) {
 	const n, k = 18, 6
 	w := make([]float32, n*k)
@@ -55,7 +55,7 @@ func TestPackInt8(t *testing.T) {
 			t.Errorf("column %d has compensation %d, want %d", col, compensation, -128*sum)
 		}
 	}
-	// What is rounded already is packed as it is.
+	// Quantising is exact for values that are multiples of the scale.
 	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
 	scale := asm.Int8Scale(row)
 	if scale != 0.25 || asm.ToInt8(row[1], scale) != -127 || asm.ToInt8(row[2], scale) != 3 || asm.ToInt8(1, 0) != 0 {
@@ -63,7 +63,7 @@ func TestPackInt8(t *testing.T) {
 	}
 }
 
-// A table is its rounded bytes, then a scale a row, from a multiple of four bytes on.
+// TestPackTable checks the values of a table and the scales after them, which start at a multiple of four bytes.
 func TestPackTable(t *testing.T) {
 	const rows, k = 3, 7
 	src := []float32{

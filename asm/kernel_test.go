@@ -91,7 +91,7 @@ func TestTypes(t *testing.T) {
 }
 
 func TestBestFallsBack(t *testing.T) {
-	// What a level lacks, the one below it has; a family that none has is nobody's.
+	// A level without kernels of a family uses those of the level below; no level has an unknown family.
 	if got := asm.Find("peak_fma", asm.Generic); got != nil {
 		t.Errorf("generic has %v", got)
 	}
@@ -110,7 +110,7 @@ func generics() []asm.Kernel {
 	return slices.DeleteFunc(slices.Clone(asm.Catalogue), func(k asm.Kernel) bool { return k.ISA != asm.Generic })
 }
 
-// TestTwin checks that every op of models has a twin for each element type, with the parameters that its row says.
+// TestTwin checks that every op of models has a twin for each element type, with the parameters of its row.
 func TestTwin(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", asm.TwinSource, 0)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestTwin(t *testing.T) {
 }
 
 func TestTwinFile(t *testing.T) {
-	// Of the whole catalogue, everything in TwinSource but its package clause is needed.
+	// The whole catalogue needs everything in TwinSource but its package clause.
 	all, err := asm.TwinFile("m", generics())
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func decls(t *testing.T, src string) []string {
 	return names
 }
 
-// TestOnly checks which levels matter to one precision alone: those that add the tiles of one product.
+// TestOnly checks which levels add nothing but tiles of one matrix product.
 func TestOnly(t *testing.T) {
 	for _, c := range []struct {
 		ops  []asm.Op

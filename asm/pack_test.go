@@ -97,7 +97,7 @@ func TestPackBiasAbsent(t *testing.T) {
 	}
 }
 
-// columns says that n packed columns from col on come from the weight's rows from row on.
+// columns returns a map of n packed columns from col on to a weight's rows from row on.
 func columns(col, src, row, n int) map[int][2]int {
 	m := map[int][2]int{}
 	for i := range n {

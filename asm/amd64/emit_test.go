@@ -9,7 +9,7 @@ import (
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "amd64", asm.AVX2, Emit) }
 
-// TestRecorded checks that what kernels use is recorded, so that Permit has something to judge.
+// TestRecorded checks that the instruction sets of kernels are recorded, which Permit checks.
 func TestRecorded(t *testing.T) {
 	for _, k := range asm.Catalogue {
 		if l, _ := k.ISA.Level(); l.Arch != "amd64" {

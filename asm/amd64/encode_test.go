@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "make testdata/encodings.txt again")
 
 const encodingsFile = "testdata/encodings.txt"
 
-// encodings lists the bytes that this package gives to VDPBF16PS, with GNU's text: all registers in each place, and each
-// in all three.
+// encodings lists the bytes that this package encodes VDPBF16PS as, with the text in GNU syntax: every register as each operand,
+// and as all three.
 func encodings() []byte {
 	var b bytes.Buffer
 	add := func(x, y, acc byte) {
@@ -36,8 +36,8 @@ func encodings() []byte {
 	return b.Bytes()
 }
 
-// TestEncodings compares the list with the committed one, which an assembler made of the same text; where there is an
-// assembler, with that too.
+// TestEncodings compares the list with the committed one, which GNU as made of the same texts, and with the output of GNU as if
+// the machine has it.
 func TestEncodings(t *testing.T) {
 	have := encodings()
 	if *update {
@@ -62,10 +62,10 @@ func TestEncodings(t *testing.T) {
 	})
 }
 
-// listed is a line of as's listing.
+// listed matches a line of the assembler's listing.
 var listed = regexp.MustCompile(`(?m)^ *\d+ [0-9a-f]{4} ([0-9A-F]+)[ \t]*(vdp.*)\n(?: *\d+ {6}([0-9A-F]+)\n)?`)
 
-// assembled gives the texts of a list to GNU as and returns the list with its bytes.
+// assembled assembles the texts of a list with GNU as and returns the list with the bytes.
 func assembled(t *testing.T, list []byte) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,11 +89,11 @@ func assembled(t *testing.T, list []byte) []byte {
 	return b.Bytes()
 }
 
-// spelt is the instruction in a kernel: its bytes, and its name beside them.
+// spelt matches the instruction in a kernel: its bytes, and its text in a comment.
 var spelt = regexp.MustCompile(`LONG\s+\$0x(..)(..)(..)(..); WORD \$0x(..)(..) // VDPBF16PS Z(\d+), Z(\d+), Z(\d+)\n`)
 
-// TestEncodedKernels checks that the bytes in kernels are those of the instruction that stands beside them, and that all
-// of them were written.
+// TestEncodedKernels checks that the bytes in kernels encode the instruction in the comment beside them, and that all were
+// written.
 func TestEncodedKernels(t *testing.T) {
 	for _, k := range asm.Find("gemm_bf16dot", asm.AVX512BF16) {
 		file, _, err := Emit("p", []asm.Kernel{k})

@@ -13,15 +13,15 @@ import (
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
-// TestLinked keeps the kernels in this package's test program, which TestDisassembly takes apart.
+// TestLinked has the linker keep the kernels in this package's test program, which TestDisassembly disassembles.
 func TestLinked(t *testing.T) {
 	if len(kernels.All()) == 0 {
 		t.Error("no kernels")
 	}
 }
 
-// TestDisassembly builds a program with all kernels and compares what a disassembler finds in it with what the generators
-// meant, instruction by instruction.
+// TestDisassembly builds a program with all kernels and compares its disassembly with the texts of the generators, instruction
+// by instruction.
 func TestDisassembly(t *testing.T) {
 	asmtest.Slow(t)
 	need(t, "aarch64-linux-gnu-objdump")
@@ -59,7 +59,7 @@ func TestDisassembly(t *testing.T) {
 	t.Logf("%d instructions of %d kernels", total, len(native()))
 }
 
-// code is a line of objdump's with an instruction, without what it adds of its own about addresses.
+// code matches the instruction in a line of objdump, without the notes on addresses that objdump adds.
 var code = regexp.MustCompile(`(?m)^\s*[0-9a-f]+:\t([^/<\n]*)`)
 
 // disassembly returns the instructions in objdump's output.
@@ -76,7 +76,7 @@ var (
 	orZero      = regexp.MustCompile(`^orr (x\d+), xzr, `)
 )
 
-// normal makes the spellings of an instruction one: blanks, numbers, offsets of zero, constants.
+// normal normalises the text of an instruction: blanks, numbers, offsets of zero, constants.
 func normal(text string) string {
 	text = orZero.ReplaceAllString(strings.Join(strings.Fields(text), " "), "mov $1, ")
 	text = hexadecimal.ReplaceAllStringFunc(text, func(s string) string {

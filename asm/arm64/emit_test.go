@@ -26,7 +26,7 @@ func native() []asm.Kernel {
 	return ks
 }
 
-// write writes one kernel and returns the writer, which still knows its instructions.
+// write writes one kernel and returns the writer, which has its instructions.
 func write(t *testing.T, k asm.Kernel) *writer {
 	t.Helper()
 	w := newWriter()
@@ -38,7 +38,7 @@ func write(t *testing.T, k asm.Kernel) *writer {
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
-// TestPermitted checks that a kernel may use what its level has and no more.
+// TestPermitted checks that a kernel may use the instruction sets of its level and no others.
 func TestPermitted(t *testing.T) {
 	k, _ := asm.ByName("gemm_i8_6x16_neondot")
 	if uses := write(t, k).isas; !slices.Equal(uses, []string{"ASIMDDP"}) {
@@ -101,7 +101,7 @@ func TestOutOfRange(t *testing.T) {
 }
 
 // TestRanges checks every operand of every row: each value outside its range is refused, the fields of a row overlap
-// neither one another nor the bits that are always the same, and different values give different words.
+// neither one another nor the fixed bits, and different values give different words.
 func TestRanges(t *testing.T) {
 	for _, i := range table {
 		fixed := i.word

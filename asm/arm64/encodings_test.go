@@ -42,8 +42,8 @@ func samples(i inst) [][]int {
 	return all
 }
 
-// encoded returns the words that this package gives to every instruction of the kernels, and to samples of every row of
-// the table, by text.
+// encoded returns, by text, the words that this package encodes every instruction of the kernels as, and samples of every row of
+// the table.
 func encoded(t *testing.T) map[string]uint32 {
 	words := map[string]uint32{}
 	used := map[string]bool{}
@@ -75,9 +75,8 @@ func encoded(t *testing.T) map[string]uint32 {
 	return words
 }
 
-// TestEncodings compares every instruction that kernels use, and every row of the table at its operands' bounds, with
-// what an assembler made of the same text. The list is committed: where there is no assembler, the list stands for it;
-// where there is one, the list is compared with it.
+// TestEncodings compares the words of every instruction that kernels use, and of every row of the table at its operands' bounds,
+// with the committed list, which GNU as made of the same texts. If the machine has GNU as, it compares the list with it too.
 func TestEncodings(t *testing.T) {
 	words := encoded(t)
 	texts := slices.Sorted(maps.Keys(words))
@@ -123,7 +122,7 @@ func list(texts []string, words []uint32) []byte {
 	return b.Bytes()
 }
 
-// assemble gives the texts to GNU as.
+// assemble returns the words that GNU as encodes the texts as.
 func assemble(t *testing.T, texts []string) []uint32 {
 	t.Helper()
 	dir := t.TempDir()
@@ -153,7 +152,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// need ends the test where a tool of GNU binutils for arm64 is missing.
+// need ends the test if a tool of GNU binutils for arm64 is missing.
 func need(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {

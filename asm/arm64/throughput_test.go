@@ -16,7 +16,7 @@ import (
 
 const throughputFile = "THROUGHPUT.md"
 
-// cpus are the CPUs that llvm-mca has models of, and that the table names.
+// cpus are the CPUs in the tables; llvm-mca has models of them.
 var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
 
 // bars are the percentages of the multiply-add bound that tiles must reach.
@@ -72,7 +72,7 @@ func measured() (products, rows []asm.Kernel) {
 	return products, rows
 }
 
-// loopsSum identifies the inner loops that the table is about.
+// loopsSum returns a hash of the inner loops in the tables.
 func loopsSum(t *testing.T) string {
 	h := sha256.New()
 	products, rows := measured()
@@ -144,7 +144,7 @@ int8 tile for CPUs without dot products also adds up the products.
 	for _, k := range products {
 		fmt.Fprintf(&b, "| %s |", k.Name())
 		for _, cpu := range cpus {
-			// each is the cycles that a multiply-add of a loop takes.
+			// each returns the cycles per multiply-add of a loop.
 			each := func(loop string) float64 {
 				return cycles(t, mca, cpu, loop) / float64(len(multiply.FindAllString(loop, -1)))
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Archive yields names and contents of the files in a .tar.gz, in their order. What cannot be read fails the test.
+// Archive yields the names and contents of the files in a .tar.gz, in their order. The test fails if one cannot be read.
 func Archive(t testing.TB, path string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		t.Helper()

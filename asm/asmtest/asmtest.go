@@ -1,5 +1,6 @@
-// Package asmtest tests what every emitter of package asm's kernels has to do, whatever it writes, and has what tests of any
-// package share: what a machine lacks, what takes long, what hostile files and full disks have to end in, what is in an archive.
+// Package asmtest has the tests that every emitter of package asm's kernels must pass, and helpers for tests of any package:
+// skipping tests that a machine cannot run or that take long, checks of errors about hostile files, limits on file sizes, and
+// archives of test data.
 package asmtest
 
 import (
@@ -14,12 +15,11 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// generated is how Go's tools recognise generated files.
+// generated is the pattern by which Go's tools recognise generated files.
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// Emit holds that emit writes kernels of an architecture twice alike, as files of the package asked for that Go's tools
-// know as generated and formatted, with every kernel and each table once; and that it refuses kernels that no generator
-// of the architecture writes.
+// Emit tests emit, the emitter of an architecture: it is deterministic; its files are marked as generated, formatted, of the given
+// package, and have every kernel and each constant once; and it refuses kernels that the architecture has no generator for.
 func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error)) {
 	t.Helper()
 	ks := append(asm.Find("gemm_f32", isa), asm.Find("gelu_f32", isa)...)
@@ -32,7 +32,7 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 		t.Fatal(err)
 	}
 	if !bytes.Equal(s, s2) || !bytes.Equal(stubs, stubs2) {
-		t.Error("the same kernels give other bytes the second time")
+		t.Error("a second call gives other bytes")
 	}
 	if pretty, err := format.Source(stubs); err != nil {
 		t.Error(err)
@@ -40,7 +40,7 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 		t.Errorf("declarations are not gofmt'ed (-want +got):\n%s", d)
 	}
 	if !strings.Contains(string(stubs), "\npackage mymodel\n") {
-		t.Errorf("declarations are not of package mymodel:\n%s", stubs)
+		t.Errorf("declarations are not in package mymodel:\n%s", stubs)
 	}
 	for name, file := range map[string][]byte{"assembly": s, "declarations": stubs} {
 		if !generated.Match(file) || !bytes.Contains(file, []byte("\n//go:build "+arch+" && !noasm\n")) {
@@ -49,12 +49,12 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 	}
 	for _, k := range ks {
 		if !bytes.Contains(s, []byte("\nTEXT ·"+k.Name()+"(SB), NOSPLIT, $")) {
-			t.Errorf("no TEXT of %s", k.Name())
+			t.Errorf("no TEXT for %s", k.Name())
 		}
 	}
 	for line := range strings.Lines(string(s)) {
 		if strings.HasPrefix(line, "DATA ") && strings.Count(string(s), line) != 1 {
-			t.Errorf("twice: %s", line)
+			t.Errorf("written twice: %s", line)
 		}
 	}
 

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// EnvMaxFile is the environment variable that says how many bytes a file may have that the process writes.
+// EnvMaxFile is the environment variable with the size limit, in bytes, of files that the process writes.
 const EnvMaxFile = "MULTIWAY_TEST_MAX_FILE"
 
-// LimitFiles has the process do what EnvMaxFile says: writing more is an error, as on a full disk. A test program that runs
-// itself calls it first.
+// LimitFiles applies the limit of EnvMaxFile, if it is set: writing more to a file is an error, as on a full disk. A test program
+// that runs itself as a child calls it first.
 func LimitFiles() {
 	if n, err := strconv.ParseInt(os.Getenv(EnvMaxFile), 10, 64); err == nil {
 		signal.Ignore(syscall.SIGXFSZ)
@@ -24,5 +24,5 @@ func LimitFiles() {
 	}
 }
 
-// set sets a number whose type differs between systems.
+// set sets a field of Rlimit, whose type differs between systems.
 func set[T int64 | uint64](to *T, n int64) { *to = T(n) }

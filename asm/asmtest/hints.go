@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// telling are the functions whose arguments are texts for people.
+// telling lists the functions whose arguments are messages for users.
 var telling = []string{"Errorf", "Usagef", "New", "Sprintf", "Fprintf", "wrong", "fail", "placed", "log", "logged", "warn"}
 
 var (
@@ -21,16 +21,16 @@ var (
 	advice     = regexp.MustCompile(`(?i)\b(add|give|take them|takes one|write|leave|leaves|name|overwrite|build|remove|without|lower one|adds|refuses)\b`)
 )
 
-// Hint is a text for people that names flags, without dashes, or fields of a description.
+// Hint is a message for users that names flags or fields of a description. Flags are without dashes.
 type Hint struct {
 	Place, Text   string
 	Flags, Fields []string
 }
 
-// Advises reports whether the text says what to do.
+// Advises reports whether the message says what to do.
 func (h Hint) Advises() bool { return advice.MatchString(h.Text) }
 
-// Hints lists the hints in texts that code in the folders, tests left out, hands to functions that make errors or print.
+// Hints lists the hints in the messages that code in the folders, except tests, passes to functions that make errors or print.
 func Hints(t *testing.T, dirs ...string) []Hint {
 	t.Helper()
 	var all []Hint

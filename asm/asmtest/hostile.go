@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Allocated is what f allocates in all, in bytes, what is freed again included. Nothing else may run meanwhile.
+// Allocated returns how many bytes f allocates, counting those that are freed again. Nothing else may run meanwhile.
 func Allocated(f func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -17,18 +17,18 @@ func Allocated(f func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-// maxErrorText is how long an error may be, in bytes. Texts end at MaxError of package file; paths and places come to it.
+// maxErrorText is the largest length of an error, in bytes: package file limits texts to MaxError, and paths and positions are
+// added to that.
 const maxErrorText = 10_000
 
-// unprintable reports what a terminal may act on.
+// unprintable reports whether a terminal may interpret r as a command.
 func unprintable(r rune) bool { return !unicode.IsGraphic(r) && r != '\n' && r != '\t' }
 
-// Harmless checks an error about a stranger's file: there is one, it is short, holds nothing that a terminal acts on, and
-// what is in it.
+// Harmless checks the error about a hostile file: it is not nil, short and printable, and contains what.
 func Harmless(t testing.TB, err error, what string) {
 	t.Helper()
 	if err == nil {
-		t.Fatal("it is taken")
+		t.Fatal("the file is accepted")
 	}
 	text := err.Error()
 	if len(text) > maxErrorText || !utf8.ValidString(text) || strings.ContainsFunc(text, unprintable) {

@@ -12,19 +12,19 @@ import (
 	"github.com/multiway-go/multiway/asm"
 )
 
-// EnvMustRun is the environment variable that names features, separated by commas. A test that one of them stands for is
-// run, or fails; without it such a test is skipped where the machine lacks the feature.
+// EnvMustRun is the environment variable that lists features, separated by commas. A test that needs a listed feature fails if the
+// machine lacks it; a test that needs another one is skipped.
 const EnvMustRun = "MULTIWAY_MUST_RUN"
 
-// The features of tests that any machine can run, and that run where EnvMustRun names them. Every other feature is a CPU level,
-// or a tool or a system that not every machine has.
+// Features that any machine has, but whose tests run only if EnvMustRun lists them. Every other feature is a CPU level, or a tool or
+// a system that not every machine has.
 const (
-	Full = "full" // they take minutes
-	Base = "base" // a model of real size runs under emulation
-	Bare = "bare" // they begin with empty caches of the go command
+	Full = "full" // the tests take minutes
+	Base = "base" // the tests run a model of real size under emulation
+	Bare = "bare" // the tests start with empty caches of the go command
 )
 
-// Features says of each feature what its tests take. Do not modify it.
+// Features maps each feature to what its tests need. Do not modify it.
 var Features = features()
 
 func features() map[string]string {
@@ -57,7 +57,7 @@ func features() map[string]string {
 	return all
 }
 
-// MustRun returns what EnvMustRun names.
+// MustRun returns the features that EnvMustRun lists.
 func MustRun() (map[string]bool, error) {
 	must := map[string]bool{}
 	for name := range strings.SplitSeq(os.Getenv(EnvMustRun), ",") {
@@ -72,9 +72,9 @@ func MustRun() (map[string]bool, error) {
 	return must, nil
 }
 
-// Missing ends a test that this machine cannot run because it lacks a feature; why says how that shows. The test fails if
-// EnvMustRun names the feature, else it is skipped, in words that golden/suite reads. A level of arm64 is skipped on every
-// other CPU: package golden/emulated answers for it.
+// Missing ends a test that this machine cannot run because it lacks a feature; why says how it was found out. The test fails if
+// EnvMustRun lists the feature, otherwise it is skipped, with a message that golden/suite parses. On other CPUs a level of arm64
+// is always skipped: golden/emulated tests it there.
 func Missing(t testing.TB, feature, why string) {
 	t.Helper()
 	must := asked(t, feature)
@@ -84,7 +84,7 @@ func Missing(t testing.TB, feature, why string) {
 	skip(t, feature, why)
 }
 
-// Asked skips a test that runs only where EnvMustRun names the feature.
+// Asked skips a test unless EnvMustRun lists the feature.
 func Asked(t testing.TB, feature string) {
 	t.Helper()
 	if !asked(t, feature) {
@@ -92,11 +92,11 @@ func Asked(t testing.TB, feature string) {
 	}
 }
 
-// asked reports whether EnvMustRun names the feature.
+// asked reports whether EnvMustRun lists the feature.
 func asked(t testing.TB, feature string) bool {
 	t.Helper()
 	if _, ok := Features[feature]; !ok {
-		t.Fatalf("%q is none of asmtest.Features", feature)
+		t.Fatalf("%q is not in asmtest.Features", feature)
 	}
 	must, err := MustRun()
 	if err != nil {
@@ -110,10 +110,10 @@ func skip(t testing.TB, feature, why string) {
 	t.Skipf("lacks %s: %s; it takes %s", feature, why, Features[feature])
 }
 
-// envSoak is the environment variable that has tests run that take many minutes.
+// envSoak is the environment variable that enables tests which take many minutes.
 const envSoak = "MULTIWAY_SOAK"
 
-// Soak skips a test, called TestSoak and more, that only make soak runs.
+// Soak skips a test that only make soak runs; its name begins with TestSoak.
 func Soak(t testing.TB) {
 	t.Helper()
 	if os.Getenv(envSoak) == "" {
@@ -121,7 +121,7 @@ func Soak(t testing.TB) {
 	}
 }
 
-// Slow skips a test of more than a second or two under -short, which make quick gives.
+// Slow skips a test that takes more than two seconds if -short is given, as by make quick.
 func Slow(t testing.TB) {
 	t.Helper()
 	if testing.Short() {

@@ -8,7 +8,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// What the variable names when tests run has to be known.
+// The features in the environment of this test run must be known.
 func TestMustRun(t *testing.T) {
 	if _, err := asmtest.MustRun(); err != nil {
 		t.Error(err)
@@ -24,7 +24,7 @@ func TestMustRun(t *testing.T) {
 	}
 }
 
-// verdict is a test that is neither run nor ended: it keeps how it would have.
+// verdict stands in for a test: it records how the test would end.
 type verdict struct {
 	testing.TB
 	failed, skipped string
@@ -41,7 +41,7 @@ func (v *verdict) Skipf(format string, args ...any) {
 	panic(v)
 }
 
-// A test that lacks something is skipped, and fails where the variable names that.
+// A test that lacks a feature is skipped, or fails if EnvMustRun lists the feature.
 func TestMissing(t *testing.T) {
 	foreign := "neon" // golden/emulated answers for it
 	if runtime.GOARCH == "arm64" {
