@@ -158,6 +158,7 @@ func TestTwinFile(t *testing.T) {
 	}{
 		{"pack_keys_f32_generic", []string{`"unsafe"`, "pack_keys_f32_generic", "rowOf"}},
 		{"gelu_f32_generic", []string{`"math"`, `"unsafe"`, "gelu_f32_generic", "rowOf", "exp2Coef", "exp2", "geluCoef", "gelu"}},
+		{"quick_gelu_f32_generic", []string{`"math"`, `"unsafe"`, "quick_gelu_f32_generic", "rowOf", "exp2Coef", "exp2", "quickGelu", "apply"}},
 		{"gemm_f32_2x16_generic", []string{`"unsafe"`, "gemm_f32_2x16_generic", "gemm_f32_generic", "gemmTile", "gemmRow", "rowOf"}},
 	} {
 		k, ok := asm.ByName(c.name)

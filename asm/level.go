@@ -42,7 +42,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},
-		Ops:  []Op{OpGemm, OpGemmNN, OpGemmNarrow, OpSoftmax, OpGelu, OpGemmBF16, OpPeakFMA},
+		Ops:  []Op{OpGemm, OpGemmNN, OpGemmNarrow, OpSoftmax, OpGelu, OpGeluTanh, OpQuickGelu, OpGemmBF16, OpPeakFMA},
 		Tile: Tile{8, 48}, Tiles: map[Op]Tile{OpGemmNN: {6, 64}},
 	},
 	{

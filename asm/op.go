@@ -16,6 +16,8 @@ const (
 	OpScaleRows       Op = "scalerows"
 	OpLayerNorm       Op = "layernorm"
 	OpGelu            Op = "gelu"
+	OpGeluTanh        Op = "gelu_tanh"
+	OpQuickGelu       Op = "quick_gelu"
 	OpPackKeys        Op = "pack_keys"
 	OpAdd             Op = "add"
 	OpGemmNarrow      Op = "gemm_f32x"
@@ -94,6 +96,16 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 		Op: OpGelu, DTypes: []string{"f32"},
 		Type: "Gelu", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
 		Doc: `dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.`,
+	},
+	{
+		Op: OpGeluTanh, DTypes: []string{"f32"},
+		Type: "GeluTanh", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] = x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3)) with x = src[r][i], for i < n; dst may be src.`,
+	},
+	{
+		Op: OpQuickGelu, DTypes: []string{"f32"},
+		Type: "QuickGelu", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] = x*sigmoid(1.702*x) with x = src[r][i], for i < n; dst may be src.`,
 	},
 	{
 		Op: OpPackKeys, DTypes: []string{"f32"},

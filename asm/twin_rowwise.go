@@ -78,6 +78,14 @@ func gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n 
 	}
 }
 
+func gelu_tanh_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	geluTanh.apply(rows, dst, ldd, src, lds, n)
+}
+
+func quick_gelu_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	quickGelu.apply(rows, dst, ldd, src, lds, n)
+}
+
 func pack_keys_f32_generic(rows int, dst *float32, src *float32, lds int, k int) {
 	d := unsafe.Slice(dst, k*16)
 	for r := range 16 {
@@ -111,7 +119,7 @@ func rowOf(p *float32, r, ld, n int) []float32 {
 // at most 9.2e-8.
 var exp2Coef = [...]float64{0.693146978, 0.240222421, 0.0555073374, 0.00967151264, 0.00132647271}
 
-// exp2 is 2^y for y <= 0; below -125 it is 2^-125. A NaN stays a NaN.
+// exp2 is 2^y for y < 1024; below -125 it is 2^-125. A NaN stays a NaN.
 func exp2(y float64) float64 {
 	if y < -125 {
 		y = -125
@@ -149,4 +157,34 @@ func gelu(x float32) float32 {
 	q = float64(q*u) + geluCoef[1]
 	q = float64(q*u) + geluCoef[0]
 	return float32(r - float64(u/2*exp2(q*u)))
+}
+
+// sigmoidGelu is x*sigmoid(p(x)), computed as x/(1+2^(x*(coef[0]+coef[1]*x^2+...))), where the power falls as x grows. An x
+// below low counts as low, whose result is nothing beside 1; the power is then below 2^126.
+type sigmoidGelu struct {
+	coef []float64
+	low  float64
+}
+
+var geluTanh = sigmoidGelu{[]float64{-2 * math.Log2E * math.Sqrt2 / math.SqrtPi, -2 * math.Log2E * math.Sqrt2 / math.SqrtPi * 0.044715}, -10}
+
+var quickGelu = sigmoidGelu{[]float64{-1.702 * math.Log2E}, -50}
+
+// apply computes the elements of rows. A NaN stays a NaN.
+func (s *sigmoidGelu) apply(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	last := len(s.coef) - 1
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			x := float64(v)
+			if x < s.low {
+				x = s.low
+			}
+			p, square := s.coef[last], float64(x*x)
+			for j := last - 1; j >= 0; j-- {
+				p = float64(p*square) + s.coef[j]
+			}
+			d[i] = float32(x / (1 + float64(exp2(float64(p*x)))))
+		}
+	}
 }

@@ -11,7 +11,9 @@ import (
 
 func init() {
 	testers[asm.OpLayerNorm] = tester{test: testLayerNorm, sum: 0x3724c46d59e4497}
-	testers[asm.OpGelu] = tester{test: testGelu, sum: 0x82589cc427d97f73}
+	testers[asm.OpGelu] = tester{test: testGelu(func(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }), sum: 0x82589cc427d97f73}
+	testers[asm.OpGeluTanh] = tester{test: testGelu(func(x float64) float64 { return x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) }), sum: 0x88fbc0386a487f12}
+	testers[asm.OpQuickGelu] = tester{test: testGelu(func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }), sum: 0x434d2d2fc8e0964c}
 	testers[asm.OpAdd] = tester{test: testAdd, sum: 0x57a5a83c48a7143c, once: true}
 }
 
@@ -118,17 +120,20 @@ func testLayerNorm(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// geluBound is absolute, because erfc's argument, up to 28 in base 2, is a float32, and then that of one rounding.
+// geluBound is absolute, because the exponent, up to 28 in base 2 for what counts beside it, is a float32, and then that of one rounding.
 func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
 
-func geluOf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
+// testGelu tests the kernels of an activation that is 0 far below 0 and x far above.
+func testGelu(of func(x float64) float64) func(*check, asm.Kernel, any) {
+	return func(c *check, k asm.Kernel, fn any) { c.gelu(string(k.Op), of, fn.(kernel.Gelu)) }
+}
 
-func testGelu(c *check, _ asm.Kernel, fn any) {
-	f := fn.(kernel.Gelu)
+func (c *check) gelu(name string, of func(x float64) float64, f kernel.Gelu) {
+	c.Helper()
 	c.rowwise(upTo(70, 3072), c.normal, func(rows int, dst, src mat) func(r, i int, x float32) (float64, float64) {
 		f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, src.n)
 		return func(_, _ int, x float32) (float64, float64) {
-			want := geluOf(float64(x))
+			want := of(float64(x))
 			return want, geluBound(want)
 		}
 	})
@@ -138,15 +143,16 @@ func testGelu(c *check, _ asm.Kernel, fn any) {
 	out := c.newMat(c.out, 1, n, n, c.normal)
 	f(1, out.ptr(), 0, x.ptr(), 0, n)
 	for i, v := range x.p {
-		want := geluOf(float64(v))
+		want := of(float64(v))
 		c.near(out.p[i], want, geluBound(want), "[-12,12]", 0, i)
 	}
-	inf := float32(math.Inf(1))
-	for i, s := range []struct{ in, want float32 }{{0, 0}, {inf, inf}, {1e30, 1e30}, {-1e30, 0}, {-inf, 0}, {float32(math.NaN()), float32(math.NaN())}} {
+	inf, least, huge, nan := float32(math.Inf(1)), float32(math.SmallestNonzeroFloat32), float32(math.MaxFloat32), float32(math.NaN())
+	for i, s := range []struct{ in, want float32 }{{0, 0}, {inf, inf}, {1e30, 1e30}, {-1e30, 0}, {huge, huge}, {-huge, 0}, {-inf, 0}, {nan, nan},
+		{least, least}, {-least, -least}, {1e-40, 5e-41}, {60, 60}, {-60, 0}, {1e12, 1e12}, {-1e12, 0}} {
 		f(1, &out.p[0], 0, &s.in, 0, 1)
 		got := out.p[0]
 		if got != s.want && !(got != got && s.want != s.want) && !(math.Abs(float64(got-s.want)) < 1e-7) {
-			c.Errorf("special %d: gelu(%v) = %v, want %v", i, s.in, got, s.want)
+			c.Errorf("special %d: %s(%v) = %v, want %v", i, name, s.in, got, s.want)
 		}
 	}
 }

@@ -246,7 +246,7 @@ func (b *builder) layer(x *ir.Value, attn, ffn string, heads int) *ir.Value {
 		a = b.Add(o, n)
 	}
 	h := b.linear(b.norm(a, ffn+".ln", 1e-5), ffn+".fc1", 2*b.d)
-	g := b.Gelu(h)
+	g := b.Act(h, ir.Activations[odd%len(ir.Activations)].Name)
 	if odd == 5 {
 		g = b.Add(g, h)
 	}

@@ -12,6 +12,8 @@ import (
 func init() {
 	generators[asm.OpLayerNorm] = layerNorm
 	generators[asm.OpGelu] = gelu
+	generators[asm.OpGeluTanh] = sigmoidGelu
+	generators[asm.OpQuickGelu] = sigmoidGelu
 	generators[asm.OpAdd] = add
 }
 
@@ -316,6 +318,45 @@ func gelu(w *writer, k asm.Kernel) {
 			u.each(func(i int) { w.VMULPS(half, u[i], u[i]) })
 			x.each(func(i int) { w.VMAXPS(x[i], zero, x[i]) })
 			x.each(func(i int) { w.VFNMADD231PS(e[i], u[i], x[i]) })
+			r.store(dst, x, masked)
+		})
+	})
+}
+
+// sigmoidGelu writes x/(1+2^y), y = x*P(x^2), of the ops of asm.SigmoidGelu. Of min and max, the CPU returns the second
+// operand if one is not a number: the order of operands lets a NaN in x through.
+func sigmoidGelu(w *writer, k asm.Kernel) {
+	v := w.vector(k.ISA)
+	coef, least := asm.SigmoidGelu(k.Op)
+	cs, one, bottom := w.coefs(v, string(k.Op), coef), w.num(v, "one", 1), w.num(v, "exp2min", -125)
+	low := v.new()
+	w.holds("the least x", low)
+	w.VBROADCASTSS(w.f32(string(k.Op)+"low", least), low)
+	exp2 := newExp2(w, v)
+	dst, src := w.arg("dst"), w.arg("src")
+	ldd, lds := w.floats("ldd"), w.floats("lds")
+	r := newRow(w, k)
+	w.forRows([]reg.GPVirtual{dst, src}, []reg.GPVirtual{ldd, lds}, func() {
+		r.each(func(n int, masked bool) {
+			x, y := w.hold("x", r.some(n)), w.hold("y", r.some(n))
+			r.load(src, x, masked)
+			x.each(func(i int) { w.VMAXPS(x[i], low, x[i]) })
+			last := len(cs) - 1
+			y.each(func(i int) { w.VMOVUPS(cs[last], y[i]) })
+			if last > 0 {
+				square := w.hold("x^2", r.some(n))
+				square.each(func(i int) { w.VMULPS(x[i], x[i], square[i]) })
+				w.horner(y, square, cs[:last])
+			}
+			y.each(func(i int) { w.VMULPS(x[i], y[i], y[i]) })
+			y.each(func(i int) { w.VMAXPS(bottom, y[i], y[i]) })
+			e := exp2(y)
+			e.each(func(i int) { w.VADDPS(one, e[i], e[i]) })
+			// x is read again: it need not stay in registers meanwhile.
+			x = w.hold("x", r.some(n))
+			r.load(src, x, masked)
+			x.each(func(i int) { w.VMAXPS(x[i], low, x[i]) })
+			x.each(func(i int) { w.VDIVPS(e[i], x[i], x[i]) })
 			r.store(dst, x, masked)
 		})
 	})

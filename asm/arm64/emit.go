@@ -221,6 +221,7 @@ func (w *writer) FMLS(d, n, m V)            { w.emit(fmls, int(d), int(n), int(m
 func (w *writer) FADD(d, n, m V)            { w.emit(fadd, int(d), int(n), int(m)) }        // d = n + m
 func (w *writer) FSUB(d, n, m V)            { w.emit(fsub, int(d), int(n), int(m)) }        // d = n - m
 func (w *writer) FMUL(d, n, m V)            { w.emit(fmul, int(d), int(n), int(m)) }        // d = n*m
+func (w *writer) FDIV(d, n, m V)            { w.emit(fdiv, int(d), int(n), int(m)) }        // d = n/m
 func (w *writer) FMAX(d, n, m V)            { w.emit(fmax, int(d), int(n), int(m)) }        // NaN if either is
 func (w *writer) FMIN(d, n, m V)            { w.emit(fmin, int(d), int(n), int(m)) }        // NaN if either is
 func (w *writer) FADDP(d, n, m V)           { w.emit(faddp, int(d), int(n), int(m)) }       // sums of neighbours, n's then m's

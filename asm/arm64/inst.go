@@ -143,6 +143,7 @@ const (
 	fadd
 	fsub
 	fmul
+	fdiv
 	fmax
 	fmin
 	faddp
@@ -297,6 +298,7 @@ var table = [...]inst{
 	fadd:     three("fadd", 0x4e20d400),
 	fsub:     three("fsub", 0x4ea0d400),
 	fmul:     three("fmul", 0x6e20dc00),
+	fdiv:     three("fdiv", 0x6e20fc00),
 	fmax:     three("fmax", 0x4e20f400),
 	fmin:     three("fmin", 0x4ea0f400),
 	faddp:    three("faddp", 0x6e20d400),

@@ -9,6 +9,8 @@ import (
 func init() {
 	generators[asm.OpLayerNorm] = layerNorm
 	generators[asm.OpGelu] = gelu
+	generators[asm.OpGeluTanh] = sigmoidGelu
+	generators[asm.OpQuickGelu] = sigmoidGelu
 	generators[asm.OpAdd] = add
 }
 
@@ -343,6 +345,48 @@ func gelu(w *writer, _ asm.Kernel) {
 			u.each(func(i int) { w.FMUL(u[i], u[i], half) })
 			x.each(func(i int) { w.FMAX(x[i], x[i], zero) })
 			x.each(func(i int) { w.FMLS(x[i], u[i], e[i]) })
+			r.store(x, atDst, masked)
+		})
+	})
+}
+
+// sigmoidGelu writes x/(1+2^y), y = x*P(x^2), of the ops of asm.SigmoidGelu.
+func sigmoidGelu(w *writer, k asm.Kernel) {
+	dst, src, ldd, lds := w.matrices()
+	const atDst, atSrc, coefs, exps = R(5), R(6), R(7), R(8)
+	const low, bottom, one = V(26), V(27), V(28)
+	w.hold("x, then integers of exp2, then x", regs(0, chains))
+	w.hold("P(x^2), then y", regs(8, chains+1))
+	w.hold("x^2, then 2^y", regs(17, chains+1))
+	w.holds("the least x", low)
+	w.holds("-125", bottom)
+	w.holds("1", one)
+	w.holds("coefficients of P", coefs)
+	w.holds("coefficients of exp2", exps)
+	cs, least := asm.SigmoidGelu(k.Op)
+	w.vectors(string(k.Op), coefs, append(cs, least, -125, 1)...)
+	w.LDR(low, coefs, 16*len(cs))
+	w.LDR(bottom, coefs, 16*(len(cs)+1))
+	w.LDR(one, coefs, 16*(len(cs)+2))
+	w.exp2Coefs(exps)
+	r := newRow(w)
+	w.forRows([]R{dst, src}, []R{ldd, lds}, func() {
+		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
+			x, square := regs(0, chains), regs(17, chains)
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.FMAX(x[i], x[i], low) })
+			if len(cs) > 1 {
+				square.each(func(i int) { w.FMUL(square[i], x[i], x[i]) })
+			}
+			y := w.horner(regs(8, chains+1), square, coefs, len(cs))
+			y.each(func(i int) { w.FMUL(y[i], y[i], x[i]) })
+			y.each(func(i int) { w.FMAX(y[i], y[i], bottom) })
+			e := w.exp2(y, x, regs(17, chains+1), exps)
+			e.each(func(i int) { w.FADD(e[i], e[i], one) })
+			// x is read again: it need not stay in registers meanwhile.
+			r.load(x, atSrc, masked)
+			x.each(func(i int) { w.FMAX(x[i], x[i], low) })
+			x.each(func(i int) { w.FDIV(x[i], x[i], e[i]) })
 			r.store(x, atDst, masked)
 		})
 	})

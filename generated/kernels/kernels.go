@@ -33,6 +33,8 @@ var generic = []Kernel{
 	{Name: "scalerows_f32_generic", Level: "generic", Func: scalerows_f32_generic},
 	{Name: "layernorm_f32_generic", Level: "generic", Func: layernorm_f32_generic},
 	{Name: "gelu_f32_generic", Level: "generic", Func: gelu_f32_generic},
+	{Name: "gelu_tanh_f32_generic", Level: "generic", Func: gelu_tanh_f32_generic},
+	{Name: "quick_gelu_f32_generic", Level: "generic", Func: quick_gelu_f32_generic},
 	{Name: "pack_keys_f32_generic", Level: "generic", Func: pack_keys_f32_generic},
 	{Name: "add_f32_generic", Level: "generic", Func: add_f32_generic},
 	{Name: "gemm_f32xf16_1x16_generic", Level: "generic", Func: gemm_f32xf16_1x16_generic},

@@ -3505,6 +3505,598 @@ DATA gelu7<>+24(SB)/4, $0xb5ff4a57
 DATA gelu7<>+28(SB)/4, $0xb5ff4a57
 GLOBL gelu7<>(SB), RODATA|NOPTR, $32
 
+// func gelu_tanh_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gelu_tanh_f32_avx2(SB), NOSPLIT, $0-48
+	// Y0        the least x
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y1..Y4    x, then integers of exp2
+	// Y5..Y8    y
+	// Y9..Y12   x^2, then powers
+	VBROADCASTSS gelu_tanhlow<>+0(SB), Y0
+	MOVQ         dst+8(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         ldd+16(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         lds+32(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         n+40(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x1f, DI
+	SUBQ         DI, SI
+	LEAQ         masks<>+0(SB), R8
+	MOVQ         DI, R9
+	NEGQ         R9
+	LEAQ         128(R8)(R9*4), R8
+	MOVQ         rows+0(FP), R10
+	TESTQ        R10, R10
+	JLE          return
+
+row:
+	XORQ R9, R9
+	JMP  test1
+
+loop2:
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     32(CX)(R9*4), Y2
+	VMOVUPS     64(CX)(R9*4), Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     gelu_tanh1<>+0(SB), Y5
+	VMOVUPS     gelu_tanh1<>+0(SB), Y6
+	VMOVUPS     gelu_tanh1<>+0(SB), Y7
+	VMOVUPS     gelu_tanh1<>+0(SB), Y8
+	VMULPS      Y1, Y1, Y9
+	VMULPS      Y2, Y2, Y10
+	VMULPS      Y3, Y3, Y11
+	VMULPS      Y4, Y4, Y12
+	VFMADD213PS gelu_tanh0<>+0(SB), Y9, Y5
+	VFMADD213PS gelu_tanh0<>+0(SB), Y10, Y6
+	VFMADD213PS gelu_tanh0<>+0(SB), Y11, Y7
+	VFMADD213PS gelu_tanh0<>+0(SB), Y12, Y8
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VMULPS      Y3, Y7, Y7
+	VMULPS      Y4, Y8, Y8
+	VMAXPS      exp2min<>+0(SB), Y5, Y5
+	VMAXPS      exp2min<>+0(SB), Y6, Y6
+	VMAXPS      exp2min<>+0(SB), Y7, Y7
+	VMAXPS      exp2min<>+0(SB), Y8, Y8
+	VROUNDPS    $0x08, Y5, Y1
+	VROUNDPS    $0x08, Y6, Y2
+	VROUNDPS    $0x08, Y7, Y3
+	VROUNDPS    $0x08, Y8, Y4
+	VSUBPS      Y1, Y5, Y5
+	VSUBPS      Y2, Y6, Y6
+	VSUBPS      Y3, Y7, Y7
+	VSUBPS      Y4, Y8, Y8
+	VMOVUPS     exp4<>+0(SB), Y9
+	VMOVUPS     exp4<>+0(SB), Y10
+	VMOVUPS     exp4<>+0(SB), Y11
+	VMOVUPS     exp4<>+0(SB), Y12
+	VFMADD213PS exp3<>+0(SB), Y5, Y9
+	VFMADD213PS exp3<>+0(SB), Y6, Y10
+	VFMADD213PS exp3<>+0(SB), Y7, Y11
+	VFMADD213PS exp3<>+0(SB), Y8, Y12
+	VFMADD213PS exp2<>+0(SB), Y5, Y9
+	VFMADD213PS exp2<>+0(SB), Y6, Y10
+	VFMADD213PS exp2<>+0(SB), Y7, Y11
+	VFMADD213PS exp2<>+0(SB), Y8, Y12
+	VFMADD213PS exp1<>+0(SB), Y5, Y9
+	VFMADD213PS exp1<>+0(SB), Y6, Y10
+	VFMADD213PS exp1<>+0(SB), Y7, Y11
+	VFMADD213PS exp1<>+0(SB), Y8, Y12
+	VFMADD213PS exp0<>+0(SB), Y5, Y9
+	VFMADD213PS exp0<>+0(SB), Y6, Y10
+	VFMADD213PS exp0<>+0(SB), Y7, Y11
+	VFMADD213PS exp0<>+0(SB), Y8, Y12
+	VFMADD213PS one<>+0(SB), Y5, Y9
+	VFMADD213PS one<>+0(SB), Y6, Y10
+	VFMADD213PS one<>+0(SB), Y7, Y11
+	VFMADD213PS one<>+0(SB), Y8, Y12
+	VCVTPS2DQ   Y1, Y1
+	VCVTPS2DQ   Y2, Y2
+	VCVTPS2DQ   Y3, Y3
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y1, Y1
+	VPSLLD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y3, Y3
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y1, Y9, Y9
+	VPADDD      Y2, Y10, Y10
+	VPADDD      Y3, Y11, Y11
+	VPADDD      Y4, Y12, Y12
+	VADDPS      one<>+0(SB), Y9, Y9
+	VADDPS      one<>+0(SB), Y10, Y10
+	VADDPS      one<>+0(SB), Y11, Y11
+	VADDPS      one<>+0(SB), Y12, Y12
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     32(CX)(R9*4), Y2
+	VMOVUPS     64(CX)(R9*4), Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VDIVPS      Y9, Y1, Y1
+	VDIVPS      Y10, Y2, Y2
+	VDIVPS      Y11, Y3, Y3
+	VDIVPS      Y12, Y4, Y4
+	VMOVUPS     Y1, (AX)(R9*4)
+	VMOVUPS     Y2, 32(AX)(R9*4)
+	VMOVUPS     Y3, 64(AX)(R9*4)
+	VMOVUPS     Y4, 96(AX)(R9*4)
+	ADDQ        $0x20, R9
+
+test1:
+	CMPQ        R9, SI
+	JLT         loop2
+	TESTQ       DI, DI
+	JZ          done3
+	VMOVUPS     (R8), Y1
+	VMASKMOVPS  (CX)(R9*4), Y1, Y1
+	VMOVUPS     32(R8), Y2
+	VMASKMOVPS  32(CX)(R9*4), Y2, Y2
+	VMOVUPS     64(R8), Y3
+	VMASKMOVPS  64(CX)(R9*4), Y3, Y3
+	VMOVUPS     96(R8), Y4
+	VMASKMOVPS  96(CX)(R9*4), Y4, Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     gelu_tanh1<>+0(SB), Y5
+	VMOVUPS     gelu_tanh1<>+0(SB), Y6
+	VMOVUPS     gelu_tanh1<>+0(SB), Y7
+	VMOVUPS     gelu_tanh1<>+0(SB), Y8
+	VMULPS      Y1, Y1, Y9
+	VMULPS      Y2, Y2, Y10
+	VMULPS      Y3, Y3, Y11
+	VMULPS      Y4, Y4, Y12
+	VFMADD213PS gelu_tanh0<>+0(SB), Y9, Y5
+	VFMADD213PS gelu_tanh0<>+0(SB), Y10, Y6
+	VFMADD213PS gelu_tanh0<>+0(SB), Y11, Y7
+	VFMADD213PS gelu_tanh0<>+0(SB), Y12, Y8
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VMULPS      Y3, Y7, Y7
+	VMULPS      Y4, Y8, Y8
+	VMAXPS      exp2min<>+0(SB), Y5, Y5
+	VMAXPS      exp2min<>+0(SB), Y6, Y6
+	VMAXPS      exp2min<>+0(SB), Y7, Y7
+	VMAXPS      exp2min<>+0(SB), Y8, Y8
+	VROUNDPS    $0x08, Y5, Y1
+	VROUNDPS    $0x08, Y6, Y2
+	VROUNDPS    $0x08, Y7, Y3
+	VROUNDPS    $0x08, Y8, Y4
+	VSUBPS      Y1, Y5, Y5
+	VSUBPS      Y2, Y6, Y6
+	VSUBPS      Y3, Y7, Y7
+	VSUBPS      Y4, Y8, Y8
+	VMOVUPS     exp4<>+0(SB), Y9
+	VMOVUPS     exp4<>+0(SB), Y10
+	VMOVUPS     exp4<>+0(SB), Y11
+	VMOVUPS     exp4<>+0(SB), Y12
+	VFMADD213PS exp3<>+0(SB), Y5, Y9
+	VFMADD213PS exp3<>+0(SB), Y6, Y10
+	VFMADD213PS exp3<>+0(SB), Y7, Y11
+	VFMADD213PS exp3<>+0(SB), Y8, Y12
+	VFMADD213PS exp2<>+0(SB), Y5, Y9
+	VFMADD213PS exp2<>+0(SB), Y6, Y10
+	VFMADD213PS exp2<>+0(SB), Y7, Y11
+	VFMADD213PS exp2<>+0(SB), Y8, Y12
+	VFMADD213PS exp1<>+0(SB), Y5, Y9
+	VFMADD213PS exp1<>+0(SB), Y6, Y10
+	VFMADD213PS exp1<>+0(SB), Y7, Y11
+	VFMADD213PS exp1<>+0(SB), Y8, Y12
+	VFMADD213PS exp0<>+0(SB), Y5, Y9
+	VFMADD213PS exp0<>+0(SB), Y6, Y10
+	VFMADD213PS exp0<>+0(SB), Y7, Y11
+	VFMADD213PS exp0<>+0(SB), Y8, Y12
+	VFMADD213PS one<>+0(SB), Y5, Y9
+	VFMADD213PS one<>+0(SB), Y6, Y10
+	VFMADD213PS one<>+0(SB), Y7, Y11
+	VFMADD213PS one<>+0(SB), Y8, Y12
+	VCVTPS2DQ   Y1, Y1
+	VCVTPS2DQ   Y2, Y2
+	VCVTPS2DQ   Y3, Y3
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y1, Y1
+	VPSLLD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y3, Y3
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y1, Y9, Y9
+	VPADDD      Y2, Y10, Y10
+	VPADDD      Y3, Y11, Y11
+	VPADDD      Y4, Y12, Y12
+	VADDPS      one<>+0(SB), Y9, Y9
+	VADDPS      one<>+0(SB), Y10, Y10
+	VADDPS      one<>+0(SB), Y11, Y11
+	VADDPS      one<>+0(SB), Y12, Y12
+	VMOVUPS     (R8), Y1
+	VMASKMOVPS  (CX)(R9*4), Y1, Y1
+	VMOVUPS     32(R8), Y2
+	VMASKMOVPS  32(CX)(R9*4), Y2, Y2
+	VMOVUPS     64(R8), Y3
+	VMASKMOVPS  64(CX)(R9*4), Y3, Y3
+	VMOVUPS     96(R8), Y4
+	VMASKMOVPS  96(CX)(R9*4), Y4, Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VDIVPS      Y9, Y1, Y1
+	VDIVPS      Y10, Y2, Y2
+	VDIVPS      Y11, Y3, Y3
+	VDIVPS      Y12, Y4, Y4
+	CMPQ        DI, $0x08
+	JLT         cut5
+	VMOVUPS     Y1, (AX)(R9*4)
+	CMPQ        DI, $0x10
+	JLT         cut6
+	VMOVUPS     Y2, 32(AX)(R9*4)
+	CMPQ        DI, $0x18
+	JLT         cut7
+	VMOVUPS     Y3, 64(AX)(R9*4)
+	CMPQ        DI, $0x20
+	JLT         cut8
+	VMOVUPS     Y4, 96(AX)(R9*4)
+	JMP         stored4
+
+cut5:
+	VMOVUPS    (R8), Y2
+	VMASKMOVPS Y1, Y2, (AX)(R9*4)
+	JMP        stored4
+
+cut6:
+	VMOVUPS    32(R8), Y1
+	VMASKMOVPS Y2, Y1, 32(AX)(R9*4)
+	JMP        stored4
+
+cut7:
+	VMOVUPS    64(R8), Y1
+	VMASKMOVPS Y3, Y1, 64(AX)(R9*4)
+	JMP        stored4
+
+cut8:
+	VMOVUPS    96(R8), Y1
+	VMASKMOVPS Y4, Y1, 96(AX)(R9*4)
+
+stored4:
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R10
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA gelu_tanh0<>+0(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+4(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+8(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+12(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+16(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+20(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+24(SB)/4, $0xc0135761
+DATA gelu_tanh0<>+28(SB)/4, $0xc0135761
+GLOBL gelu_tanh0<>(SB), RODATA|NOPTR, $32
+
+DATA gelu_tanh1<>+0(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+4(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+8(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+12(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+16(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+20(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+24(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh1<>+28(SB)/4, $0xbdd2d3e8
+GLOBL gelu_tanh1<>(SB), RODATA|NOPTR, $32
+
+DATA gelu_tanhlow<>+0(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+4(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+8(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+12(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+16(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+20(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+24(SB)/4, $0xc1200000
+DATA gelu_tanhlow<>+28(SB)/4, $0xc1200000
+GLOBL gelu_tanhlow<>(SB), RODATA|NOPTR, $32
+
+// func quick_gelu_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·quick_gelu_f32_avx2(SB), NOSPLIT, $0-48
+	// Y0        the least x
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y1..Y4    x, then integers of exp2
+	// Y5..Y8    y
+	// Y9..Y12   powers
+	VBROADCASTSS quick_gelulow<>+0(SB), Y0
+	MOVQ         dst+8(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         ldd+16(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         lds+32(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         n+40(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x1f, DI
+	SUBQ         DI, SI
+	LEAQ         masks<>+0(SB), R8
+	MOVQ         DI, R9
+	NEGQ         R9
+	LEAQ         128(R8)(R9*4), R8
+	MOVQ         rows+0(FP), R10
+	TESTQ        R10, R10
+	JLE          return
+
+row:
+	XORQ R9, R9
+	JMP  test1
+
+loop2:
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     32(CX)(R9*4), Y2
+	VMOVUPS     64(CX)(R9*4), Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     quick_gelu0<>+0(SB), Y5
+	VMOVUPS     quick_gelu0<>+0(SB), Y6
+	VMOVUPS     quick_gelu0<>+0(SB), Y7
+	VMOVUPS     quick_gelu0<>+0(SB), Y8
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VMULPS      Y3, Y7, Y7
+	VMULPS      Y4, Y8, Y8
+	VMAXPS      exp2min<>+0(SB), Y5, Y5
+	VMAXPS      exp2min<>+0(SB), Y6, Y6
+	VMAXPS      exp2min<>+0(SB), Y7, Y7
+	VMAXPS      exp2min<>+0(SB), Y8, Y8
+	VROUNDPS    $0x08, Y5, Y1
+	VROUNDPS    $0x08, Y6, Y2
+	VROUNDPS    $0x08, Y7, Y3
+	VROUNDPS    $0x08, Y8, Y4
+	VSUBPS      Y1, Y5, Y5
+	VSUBPS      Y2, Y6, Y6
+	VSUBPS      Y3, Y7, Y7
+	VSUBPS      Y4, Y8, Y8
+	VMOVUPS     exp4<>+0(SB), Y9
+	VMOVUPS     exp4<>+0(SB), Y10
+	VMOVUPS     exp4<>+0(SB), Y11
+	VMOVUPS     exp4<>+0(SB), Y12
+	VFMADD213PS exp3<>+0(SB), Y5, Y9
+	VFMADD213PS exp3<>+0(SB), Y6, Y10
+	VFMADD213PS exp3<>+0(SB), Y7, Y11
+	VFMADD213PS exp3<>+0(SB), Y8, Y12
+	VFMADD213PS exp2<>+0(SB), Y5, Y9
+	VFMADD213PS exp2<>+0(SB), Y6, Y10
+	VFMADD213PS exp2<>+0(SB), Y7, Y11
+	VFMADD213PS exp2<>+0(SB), Y8, Y12
+	VFMADD213PS exp1<>+0(SB), Y5, Y9
+	VFMADD213PS exp1<>+0(SB), Y6, Y10
+	VFMADD213PS exp1<>+0(SB), Y7, Y11
+	VFMADD213PS exp1<>+0(SB), Y8, Y12
+	VFMADD213PS exp0<>+0(SB), Y5, Y9
+	VFMADD213PS exp0<>+0(SB), Y6, Y10
+	VFMADD213PS exp0<>+0(SB), Y7, Y11
+	VFMADD213PS exp0<>+0(SB), Y8, Y12
+	VFMADD213PS one<>+0(SB), Y5, Y9
+	VFMADD213PS one<>+0(SB), Y6, Y10
+	VFMADD213PS one<>+0(SB), Y7, Y11
+	VFMADD213PS one<>+0(SB), Y8, Y12
+	VCVTPS2DQ   Y1, Y1
+	VCVTPS2DQ   Y2, Y2
+	VCVTPS2DQ   Y3, Y3
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y1, Y1
+	VPSLLD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y3, Y3
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y1, Y9, Y9
+	VPADDD      Y2, Y10, Y10
+	VPADDD      Y3, Y11, Y11
+	VPADDD      Y4, Y12, Y12
+	VADDPS      one<>+0(SB), Y9, Y9
+	VADDPS      one<>+0(SB), Y10, Y10
+	VADDPS      one<>+0(SB), Y11, Y11
+	VADDPS      one<>+0(SB), Y12, Y12
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     32(CX)(R9*4), Y2
+	VMOVUPS     64(CX)(R9*4), Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VDIVPS      Y9, Y1, Y1
+	VDIVPS      Y10, Y2, Y2
+	VDIVPS      Y11, Y3, Y3
+	VDIVPS      Y12, Y4, Y4
+	VMOVUPS     Y1, (AX)(R9*4)
+	VMOVUPS     Y2, 32(AX)(R9*4)
+	VMOVUPS     Y3, 64(AX)(R9*4)
+	VMOVUPS     Y4, 96(AX)(R9*4)
+	ADDQ        $0x20, R9
+
+test1:
+	CMPQ        R9, SI
+	JLT         loop2
+	TESTQ       DI, DI
+	JZ          done3
+	VMOVUPS     (R8), Y1
+	VMASKMOVPS  (CX)(R9*4), Y1, Y1
+	VMOVUPS     32(R8), Y2
+	VMASKMOVPS  32(CX)(R9*4), Y2, Y2
+	VMOVUPS     64(R8), Y3
+	VMASKMOVPS  64(CX)(R9*4), Y3, Y3
+	VMOVUPS     96(R8), Y4
+	VMASKMOVPS  96(CX)(R9*4), Y4, Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     quick_gelu0<>+0(SB), Y5
+	VMOVUPS     quick_gelu0<>+0(SB), Y6
+	VMOVUPS     quick_gelu0<>+0(SB), Y7
+	VMOVUPS     quick_gelu0<>+0(SB), Y8
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VMULPS      Y3, Y7, Y7
+	VMULPS      Y4, Y8, Y8
+	VMAXPS      exp2min<>+0(SB), Y5, Y5
+	VMAXPS      exp2min<>+0(SB), Y6, Y6
+	VMAXPS      exp2min<>+0(SB), Y7, Y7
+	VMAXPS      exp2min<>+0(SB), Y8, Y8
+	VROUNDPS    $0x08, Y5, Y1
+	VROUNDPS    $0x08, Y6, Y2
+	VROUNDPS    $0x08, Y7, Y3
+	VROUNDPS    $0x08, Y8, Y4
+	VSUBPS      Y1, Y5, Y5
+	VSUBPS      Y2, Y6, Y6
+	VSUBPS      Y3, Y7, Y7
+	VSUBPS      Y4, Y8, Y8
+	VMOVUPS     exp4<>+0(SB), Y9
+	VMOVUPS     exp4<>+0(SB), Y10
+	VMOVUPS     exp4<>+0(SB), Y11
+	VMOVUPS     exp4<>+0(SB), Y12
+	VFMADD213PS exp3<>+0(SB), Y5, Y9
+	VFMADD213PS exp3<>+0(SB), Y6, Y10
+	VFMADD213PS exp3<>+0(SB), Y7, Y11
+	VFMADD213PS exp3<>+0(SB), Y8, Y12
+	VFMADD213PS exp2<>+0(SB), Y5, Y9
+	VFMADD213PS exp2<>+0(SB), Y6, Y10
+	VFMADD213PS exp2<>+0(SB), Y7, Y11
+	VFMADD213PS exp2<>+0(SB), Y8, Y12
+	VFMADD213PS exp1<>+0(SB), Y5, Y9
+	VFMADD213PS exp1<>+0(SB), Y6, Y10
+	VFMADD213PS exp1<>+0(SB), Y7, Y11
+	VFMADD213PS exp1<>+0(SB), Y8, Y12
+	VFMADD213PS exp0<>+0(SB), Y5, Y9
+	VFMADD213PS exp0<>+0(SB), Y6, Y10
+	VFMADD213PS exp0<>+0(SB), Y7, Y11
+	VFMADD213PS exp0<>+0(SB), Y8, Y12
+	VFMADD213PS one<>+0(SB), Y5, Y9
+	VFMADD213PS one<>+0(SB), Y6, Y10
+	VFMADD213PS one<>+0(SB), Y7, Y11
+	VFMADD213PS one<>+0(SB), Y8, Y12
+	VCVTPS2DQ   Y1, Y1
+	VCVTPS2DQ   Y2, Y2
+	VCVTPS2DQ   Y3, Y3
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y1, Y1
+	VPSLLD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y3, Y3
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y1, Y9, Y9
+	VPADDD      Y2, Y10, Y10
+	VPADDD      Y3, Y11, Y11
+	VPADDD      Y4, Y12, Y12
+	VADDPS      one<>+0(SB), Y9, Y9
+	VADDPS      one<>+0(SB), Y10, Y10
+	VADDPS      one<>+0(SB), Y11, Y11
+	VADDPS      one<>+0(SB), Y12, Y12
+	VMOVUPS     (R8), Y1
+	VMASKMOVPS  (CX)(R9*4), Y1, Y1
+	VMOVUPS     32(R8), Y2
+	VMASKMOVPS  32(CX)(R9*4), Y2, Y2
+	VMOVUPS     64(R8), Y3
+	VMASKMOVPS  64(CX)(R9*4), Y3, Y3
+	VMOVUPS     96(R8), Y4
+	VMASKMOVPS  96(CX)(R9*4), Y4, Y4
+	VMAXPS      Y1, Y0, Y1
+	VMAXPS      Y2, Y0, Y2
+	VMAXPS      Y3, Y0, Y3
+	VMAXPS      Y4, Y0, Y4
+	VDIVPS      Y9, Y1, Y1
+	VDIVPS      Y10, Y2, Y2
+	VDIVPS      Y11, Y3, Y3
+	VDIVPS      Y12, Y4, Y4
+	CMPQ        DI, $0x08
+	JLT         cut5
+	VMOVUPS     Y1, (AX)(R9*4)
+	CMPQ        DI, $0x10
+	JLT         cut6
+	VMOVUPS     Y2, 32(AX)(R9*4)
+	CMPQ        DI, $0x18
+	JLT         cut7
+	VMOVUPS     Y3, 64(AX)(R9*4)
+	CMPQ        DI, $0x20
+	JLT         cut8
+	VMOVUPS     Y4, 96(AX)(R9*4)
+	JMP         stored4
+
+cut5:
+	VMOVUPS    (R8), Y2
+	VMASKMOVPS Y1, Y2, (AX)(R9*4)
+	JMP        stored4
+
+cut6:
+	VMOVUPS    32(R8), Y1
+	VMASKMOVPS Y2, Y1, 32(AX)(R9*4)
+	JMP        stored4
+
+cut7:
+	VMOVUPS    64(R8), Y1
+	VMASKMOVPS Y3, Y1, 64(AX)(R9*4)
+	JMP        stored4
+
+cut8:
+	VMOVUPS    96(R8), Y1
+	VMASKMOVPS Y4, Y1, 96(AX)(R9*4)
+
+stored4:
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R10
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+DATA quick_gelu0<>+0(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+4(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+8(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+12(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+16(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+20(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+24(SB)/4, $0xc01d265f
+DATA quick_gelu0<>+28(SB)/4, $0xc01d265f
+GLOBL quick_gelu0<>(SB), RODATA|NOPTR, $32
+
+DATA quick_gelulow<>+0(SB)/4, $0xc2480000
+DATA quick_gelulow<>+4(SB)/4, $0xc2480000
+DATA quick_gelulow<>+8(SB)/4, $0xc2480000
+DATA quick_gelulow<>+12(SB)/4, $0xc2480000
+DATA quick_gelulow<>+16(SB)/4, $0xc2480000
+DATA quick_gelulow<>+20(SB)/4, $0xc2480000
+DATA quick_gelulow<>+24(SB)/4, $0xc2480000
+DATA quick_gelulow<>+28(SB)/4, $0xc2480000
+GLOBL quick_gelulow<>(SB), RODATA|NOPTR, $32
+
 // func pack_keys_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 // Requires: AVX, CMOV
 TEXT ·pack_keys_f32_avx2(SB), NOSPLIT, $0-40
@@ -17419,6 +18011,353 @@ both4:
 	VFNMADD231PS Z25, Z20, Z18
 	VMOVUPS      Z17, K1, (AX)(R8*4)
 	VMOVUPS      Z18, K2, 64(AX)(R8*4)
+
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R9
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+// func gelu_tanh_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+// Requires: AVX, AVX512F
+TEXT ·gelu_tanh_f32_avx512(SB), NOSPLIT, $0-48
+	// Z4        the least x
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest, then floats done in the row
+	// R9        rows
+	// Z11 Z12   x, then integers of exp2
+	// Z13 Z14   y
+	// Z15 Z16   x^2, then powers
+	// Z11       x, then integers of exp2
+	// Z12       y
+	// Z13       x^2, then powers
+	VBROADCASTSS gelu_tanh0<>+0(SB), Z0
+	VBROADCASTSS gelu_tanh1<>+0(SB), Z1
+	VBROADCASTSS one<>+0(SB), Z2
+	VBROADCASTSS exp2min<>+0(SB), Z3
+	VBROADCASTSS gelu_tanhlow<>+0(SB), Z4
+	VBROADCASTSS one<>+0(SB), Z5
+	VBROADCASTSS exp0<>+0(SB), Z6
+	VBROADCASTSS exp1<>+0(SB), Z7
+	VBROADCASTSS exp2<>+0(SB), Z8
+	VBROADCASTSS exp3<>+0(SB), Z9
+	VBROADCASTSS exp4<>+0(SB), Z10
+	MOVQ         dst+8(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         ldd+16(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         lds+32(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         n+40(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x1f, DI
+	SUBQ         DI, SI
+	LEAQ         keep<>+0(SB), R8
+	KMOVW        (R8)(DI*4), K1
+	KMOVW        2(R8)(DI*4), K2
+	MOVQ         rows+0(FP), R9
+	TESTQ        R9, R9
+	JLE          return
+
+row:
+	XORQ R8, R8
+	JMP  test1
+
+loop2:
+	VMOVUPS     (CX)(R8*4), Z11
+	VMOVUPS     64(CX)(R8*4), Z12
+	VMAXPS      Z11, Z4, Z11
+	VMAXPS      Z12, Z4, Z12
+	VMOVUPS     Z1, Z13
+	VMOVUPS     Z1, Z14
+	VMULPS      Z11, Z11, Z15
+	VMULPS      Z12, Z12, Z16
+	VFMADD213PS Z0, Z15, Z13
+	VFMADD213PS Z0, Z16, Z14
+	VMULPS      Z11, Z13, Z13
+	VMULPS      Z12, Z14, Z14
+	VMAXPS      Z3, Z13, Z13
+	VMAXPS      Z3, Z14, Z14
+	VRNDSCALEPS $0x08, Z13, Z11
+	VRNDSCALEPS $0x08, Z14, Z12
+	VSUBPS      Z11, Z13, Z13
+	VSUBPS      Z12, Z14, Z14
+	VMOVAPS     Z10, Z15
+	VMOVAPS     Z10, Z16
+	VFMADD213PS Z9, Z13, Z15
+	VFMADD213PS Z9, Z14, Z16
+	VFMADD213PS Z8, Z13, Z15
+	VFMADD213PS Z8, Z14, Z16
+	VFMADD213PS Z7, Z13, Z15
+	VFMADD213PS Z7, Z14, Z16
+	VFMADD213PS Z6, Z13, Z15
+	VFMADD213PS Z6, Z14, Z16
+	VFMADD213PS Z5, Z13, Z15
+	VFMADD213PS Z5, Z14, Z16
+	VSCALEFPS   Z11, Z15, Z15
+	VSCALEFPS   Z12, Z16, Z16
+	VADDPS      Z2, Z15, Z15
+	VADDPS      Z2, Z16, Z16
+	VMOVUPS     (CX)(R8*4), Z11
+	VMOVUPS     64(CX)(R8*4), Z12
+	VMAXPS      Z11, Z4, Z11
+	VMAXPS      Z12, Z4, Z12
+	VDIVPS      Z15, Z11, Z11
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z11, (AX)(R8*4)
+	VMOVUPS     Z12, 64(AX)(R8*4)
+	ADDQ        $0x20, R8
+
+test1:
+	CMPQ        R8, SI
+	JLT         loop2
+	TESTQ       DI, DI
+	JZ          done3
+	CMPQ        DI, $0x10
+	JGT         both4
+	VMOVUPS.Z   (CX)(R8*4), K1, Z11
+	VMAXPS      Z11, Z4, Z11
+	VMOVUPS     Z1, Z12
+	VMULPS      Z11, Z11, Z13
+	VFMADD213PS Z0, Z13, Z12
+	VMULPS      Z11, Z12, Z12
+	VMAXPS      Z3, Z12, Z12
+	VRNDSCALEPS $0x08, Z12, Z11
+	VSUBPS      Z11, Z12, Z12
+	VMOVAPS     Z10, Z13
+	VFMADD213PS Z9, Z12, Z13
+	VFMADD213PS Z8, Z12, Z13
+	VFMADD213PS Z7, Z12, Z13
+	VFMADD213PS Z6, Z12, Z13
+	VFMADD213PS Z5, Z12, Z13
+	VSCALEFPS   Z11, Z13, Z13
+	VADDPS      Z2, Z13, Z13
+	VMOVUPS.Z   (CX)(R8*4), K1, Z11
+	VMAXPS      Z11, Z4, Z11
+	VDIVPS      Z13, Z11, Z11
+	VMOVUPS     Z11, K1, (AX)(R8*4)
+	JMP         done3
+
+both4:
+	VMOVUPS.Z   (CX)(R8*4), K1, Z11
+	VMOVUPS.Z   64(CX)(R8*4), K2, Z12
+	VMAXPS      Z11, Z4, Z11
+	VMAXPS      Z12, Z4, Z12
+	VMOVUPS     Z1, Z13
+	VMOVUPS     Z1, Z14
+	VMULPS      Z11, Z11, Z15
+	VMULPS      Z12, Z12, Z16
+	VFMADD213PS Z0, Z15, Z13
+	VFMADD213PS Z0, Z16, Z14
+	VMULPS      Z11, Z13, Z13
+	VMULPS      Z12, Z14, Z14
+	VMAXPS      Z3, Z13, Z13
+	VMAXPS      Z3, Z14, Z14
+	VRNDSCALEPS $0x08, Z13, Z11
+	VRNDSCALEPS $0x08, Z14, Z12
+	VSUBPS      Z11, Z13, Z13
+	VSUBPS      Z12, Z14, Z14
+	VMOVAPS     Z10, Z15
+	VMOVAPS     Z10, Z16
+	VFMADD213PS Z9, Z13, Z15
+	VFMADD213PS Z9, Z14, Z16
+	VFMADD213PS Z8, Z13, Z15
+	VFMADD213PS Z8, Z14, Z16
+	VFMADD213PS Z7, Z13, Z15
+	VFMADD213PS Z7, Z14, Z16
+	VFMADD213PS Z6, Z13, Z15
+	VFMADD213PS Z6, Z14, Z16
+	VFMADD213PS Z5, Z13, Z15
+	VFMADD213PS Z5, Z14, Z16
+	VSCALEFPS   Z11, Z15, Z15
+	VSCALEFPS   Z12, Z16, Z16
+	VADDPS      Z2, Z15, Z15
+	VADDPS      Z2, Z16, Z16
+	VMOVUPS.Z   (CX)(R8*4), K1, Z11
+	VMOVUPS.Z   64(CX)(R8*4), K2, Z12
+	VMAXPS      Z11, Z4, Z11
+	VMAXPS      Z12, Z4, Z12
+	VDIVPS      Z15, Z11, Z11
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z11, K1, (AX)(R8*4)
+	VMOVUPS     Z12, K2, 64(AX)(R8*4)
+
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R9
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
+// func quick_gelu_f32_avx512(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+// Requires: AVX, AVX512F
+TEXT ·quick_gelu_f32_avx512(SB), NOSPLIT, $0-48
+	// Z3        the least x
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest, then floats done in the row
+	// R9        rows
+	// Z10 Z11   x, then integers of exp2
+	// Z12 Z13   y
+	// Z14 Z15   powers
+	// Z10       x, then integers of exp2
+	// Z11       y
+	// Z12       powers
+	VBROADCASTSS quick_gelu0<>+0(SB), Z0
+	VBROADCASTSS one<>+0(SB), Z1
+	VBROADCASTSS exp2min<>+0(SB), Z2
+	VBROADCASTSS quick_gelulow<>+0(SB), Z3
+	VBROADCASTSS one<>+0(SB), Z4
+	VBROADCASTSS exp0<>+0(SB), Z5
+	VBROADCASTSS exp1<>+0(SB), Z6
+	VBROADCASTSS exp2<>+0(SB), Z7
+	VBROADCASTSS exp3<>+0(SB), Z8
+	VBROADCASTSS exp4<>+0(SB), Z9
+	MOVQ         dst+8(FP), AX
+	MOVQ         src+24(FP), CX
+	MOVQ         ldd+16(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         lds+32(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         n+40(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x1f, DI
+	SUBQ         DI, SI
+	LEAQ         keep<>+0(SB), R8
+	KMOVW        (R8)(DI*4), K1
+	KMOVW        2(R8)(DI*4), K2
+	MOVQ         rows+0(FP), R9
+	TESTQ        R9, R9
+	JLE          return
+
+row:
+	XORQ R8, R8
+	JMP  test1
+
+loop2:
+	VMOVUPS     (CX)(R8*4), Z10
+	VMOVUPS     64(CX)(R8*4), Z11
+	VMAXPS      Z10, Z3, Z10
+	VMAXPS      Z11, Z3, Z11
+	VMOVUPS     Z0, Z12
+	VMOVUPS     Z0, Z13
+	VMULPS      Z10, Z12, Z12
+	VMULPS      Z11, Z13, Z13
+	VMAXPS      Z2, Z12, Z12
+	VMAXPS      Z2, Z13, Z13
+	VRNDSCALEPS $0x08, Z12, Z10
+	VRNDSCALEPS $0x08, Z13, Z11
+	VSUBPS      Z10, Z12, Z12
+	VSUBPS      Z11, Z13, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VFMADD213PS Z8, Z12, Z14
+	VFMADD213PS Z8, Z13, Z15
+	VFMADD213PS Z7, Z12, Z14
+	VFMADD213PS Z7, Z13, Z15
+	VFMADD213PS Z6, Z12, Z14
+	VFMADD213PS Z6, Z13, Z15
+	VFMADD213PS Z5, Z12, Z14
+	VFMADD213PS Z5, Z13, Z15
+	VFMADD213PS Z4, Z12, Z14
+	VFMADD213PS Z4, Z13, Z15
+	VSCALEFPS   Z10, Z14, Z14
+	VSCALEFPS   Z11, Z15, Z15
+	VADDPS      Z1, Z14, Z14
+	VADDPS      Z1, Z15, Z15
+	VMOVUPS     (CX)(R8*4), Z10
+	VMOVUPS     64(CX)(R8*4), Z11
+	VMAXPS      Z10, Z3, Z10
+	VMAXPS      Z11, Z3, Z11
+	VDIVPS      Z14, Z10, Z10
+	VDIVPS      Z15, Z11, Z11
+	VMOVUPS     Z10, (AX)(R8*4)
+	VMOVUPS     Z11, 64(AX)(R8*4)
+	ADDQ        $0x20, R8
+
+test1:
+	CMPQ        R8, SI
+	JLT         loop2
+	TESTQ       DI, DI
+	JZ          done3
+	CMPQ        DI, $0x10
+	JGT         both4
+	VMOVUPS.Z   (CX)(R8*4), K1, Z10
+	VMAXPS      Z10, Z3, Z10
+	VMOVUPS     Z0, Z11
+	VMULPS      Z10, Z11, Z11
+	VMAXPS      Z2, Z11, Z11
+	VRNDSCALEPS $0x08, Z11, Z10
+	VSUBPS      Z10, Z11, Z11
+	VMOVAPS     Z9, Z12
+	VFMADD213PS Z8, Z11, Z12
+	VFMADD213PS Z7, Z11, Z12
+	VFMADD213PS Z6, Z11, Z12
+	VFMADD213PS Z5, Z11, Z12
+	VFMADD213PS Z4, Z11, Z12
+	VSCALEFPS   Z10, Z12, Z12
+	VADDPS      Z1, Z12, Z12
+	VMOVUPS.Z   (CX)(R8*4), K1, Z10
+	VMAXPS      Z10, Z3, Z10
+	VDIVPS      Z12, Z10, Z10
+	VMOVUPS     Z10, K1, (AX)(R8*4)
+	JMP         done3
+
+both4:
+	VMOVUPS.Z   (CX)(R8*4), K1, Z10
+	VMOVUPS.Z   64(CX)(R8*4), K2, Z11
+	VMAXPS      Z10, Z3, Z10
+	VMAXPS      Z11, Z3, Z11
+	VMOVUPS     Z0, Z12
+	VMOVUPS     Z0, Z13
+	VMULPS      Z10, Z12, Z12
+	VMULPS      Z11, Z13, Z13
+	VMAXPS      Z2, Z12, Z12
+	VMAXPS      Z2, Z13, Z13
+	VRNDSCALEPS $0x08, Z12, Z10
+	VRNDSCALEPS $0x08, Z13, Z11
+	VSUBPS      Z10, Z12, Z12
+	VSUBPS      Z11, Z13, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VFMADD213PS Z8, Z12, Z14
+	VFMADD213PS Z8, Z13, Z15
+	VFMADD213PS Z7, Z12, Z14
+	VFMADD213PS Z7, Z13, Z15
+	VFMADD213PS Z6, Z12, Z14
+	VFMADD213PS Z6, Z13, Z15
+	VFMADD213PS Z5, Z12, Z14
+	VFMADD213PS Z5, Z13, Z15
+	VFMADD213PS Z4, Z12, Z14
+	VFMADD213PS Z4, Z13, Z15
+	VSCALEFPS   Z10, Z14, Z14
+	VSCALEFPS   Z11, Z15, Z15
+	VADDPS      Z1, Z14, Z14
+	VADDPS      Z1, Z15, Z15
+	VMOVUPS.Z   (CX)(R8*4), K1, Z10
+	VMOVUPS.Z   64(CX)(R8*4), K2, Z11
+	VMAXPS      Z10, Z3, Z10
+	VMAXPS      Z11, Z3, Z11
+	VDIVPS      Z14, Z10, Z10
+	VDIVPS      Z15, Z11, Z11
+	VMOVUPS     Z10, K1, (AX)(R8*4)
+	VMOVUPS     Z11, K2, 64(AX)(R8*4)
 
 done3:
 	ADDQ DX, AX

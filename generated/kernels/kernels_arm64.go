@@ -102,6 +102,20 @@ func layernorm_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, 
 //go:noescape
 func gelu_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
+// gelu_tanh_f32_neon is a kernel of op gelu_tanh:
+//
+// dst[r][i] = x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3)) with x = src[r][i], for i < n; dst may be src.
+//
+//go:noescape
+func gelu_tanh_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+// quick_gelu_f32_neon is a kernel of op quick_gelu:
+//
+// dst[r][i] = x*sigmoid(1.702*x) with x = src[r][i], for i < n; dst may be src.
+//
+//go:noescape
+func quick_gelu_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
 // pack_keys_f32_neon is a kernel of op pack_keys:
 //
 // dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.

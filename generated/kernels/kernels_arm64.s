@@ -5361,6 +5361,1412 @@ done3:
 return:
 	RET
 
+DATA gelu_tanh<>+0(SB)/4, $0xc0135761
+DATA gelu_tanh<>+4(SB)/4, $0xc0135761
+DATA gelu_tanh<>+8(SB)/4, $0xc0135761
+DATA gelu_tanh<>+12(SB)/4, $0xc0135761
+DATA gelu_tanh<>+16(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh<>+20(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh<>+24(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh<>+28(SB)/4, $0xbdd2d3e8
+DATA gelu_tanh<>+32(SB)/4, $0xc1200000
+DATA gelu_tanh<>+36(SB)/4, $0xc1200000
+DATA gelu_tanh<>+40(SB)/4, $0xc1200000
+DATA gelu_tanh<>+44(SB)/4, $0xc1200000
+DATA gelu_tanh<>+48(SB)/4, $0xc2fa0000
+DATA gelu_tanh<>+52(SB)/4, $0xc2fa0000
+DATA gelu_tanh<>+56(SB)/4, $0xc2fa0000
+DATA gelu_tanh<>+60(SB)/4, $0xc2fa0000
+DATA gelu_tanh<>+64(SB)/4, $0x3f800000
+DATA gelu_tanh<>+68(SB)/4, $0x3f800000
+DATA gelu_tanh<>+72(SB)/4, $0x3f800000
+DATA gelu_tanh<>+76(SB)/4, $0x3f800000
+GLOBL gelu_tanh<>(SB), RODATA|NOPTR, $80
+
+// func gelu_tanh_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+TEXT ·gelu_tanh_f32_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    x, then integers of exp2, then x
+	// V8..V16   P(x^2), then y
+	// V17..V25  x^2, then 2^y
+	// V26       the least x
+	// V27       -125
+	// V28       1
+	// R7        coefficients of P
+	// R8        coefficients of exp2
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	LSL $2, R3, R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	MOVD $gelu_tanh<>(SB), R7
+	WORD $0x3dc008fa // ldr q26, [x7, #32]
+	WORD $0x3dc00cfb // ldr q27, [x7, #48]
+	WORD $0x3dc010fc // ldr q28, [x7, #64]
+	MOVD $exp<>(SB), R8
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	MOVD R1, R5
+	MOVD R2, R6
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad4004c0 // ldp q0, q1, [x6, #0]
+	WORD $0xad410cc2 // ldp q2, q3, [x6, #32]
+	WORD $0xad4214c4 // ldp q4, q5, [x6, #64]
+	WORD $0xad431cc6 // ldp q6, q7, [x6, #96]
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e20dc11 // fmul v17.4s, v0.4s, v0.4s
+	WORD $0x6e21dc32 // fmul v18.4s, v1.4s, v1.4s
+	WORD $0x6e22dc53 // fmul v19.4s, v2.4s, v2.4s
+	WORD $0x6e23dc74 // fmul v20.4s, v3.4s, v3.4s
+	WORD $0x6e24dc95 // fmul v21.4s, v4.4s, v4.4s
+	WORD $0x6e25dcb6 // fmul v22.4s, v5.4s, v5.4s
+	WORD $0x6e26dcd7 // fmul v23.4s, v6.4s, v6.4s
+	WORD $0x6e27dcf8 // fmul v24.4s, v7.4s, v7.4s
+	WORD $0x3dc004e8 // ldr q8, [x7, #16]
+	WORD $0x3dc004e9 // ldr q9, [x7, #16]
+	WORD $0x3dc004ea // ldr q10, [x7, #16]
+	WORD $0x3dc004eb // ldr q11, [x7, #16]
+	WORD $0x3dc004ec // ldr q12, [x7, #16]
+	WORD $0x3dc004ed // ldr q13, [x7, #16]
+	WORD $0x3dc004ee // ldr q14, [x7, #16]
+	WORD $0x3dc004ef // ldr q15, [x7, #16]
+	WORD $0x3dc000f0 // ldr q16, [x7, #0]
+	WORD $0x4e31cd10 // fmla v16.4s, v8.4s, v17.4s
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x4e32cd28 // fmla v8.4s, v9.4s, v18.4s
+	WORD $0x3dc000e9 // ldr q9, [x7, #0]
+	WORD $0x4e33cd49 // fmla v9.4s, v10.4s, v19.4s
+	WORD $0x3dc000ea // ldr q10, [x7, #0]
+	WORD $0x4e34cd6a // fmla v10.4s, v11.4s, v20.4s
+	WORD $0x3dc000eb // ldr q11, [x7, #0]
+	WORD $0x4e35cd8b // fmla v11.4s, v12.4s, v21.4s
+	WORD $0x3dc000ec // ldr q12, [x7, #0]
+	WORD $0x4e36cdac // fmla v12.4s, v13.4s, v22.4s
+	WORD $0x3dc000ed // ldr q13, [x7, #0]
+	WORD $0x4e37cdcd // fmla v13.4s, v14.4s, v23.4s
+	WORD $0x3dc000ee // ldr q14, [x7, #0]
+	WORD $0x4e38cdee // fmla v14.4s, v15.4s, v24.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd29 // fmul v9.4s, v9.4s, v2.4s
+	WORD $0x6e23dd4a // fmul v10.4s, v10.4s, v3.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e25dd8c // fmul v12.4s, v12.4s, v5.4s
+	WORD $0x6e26ddad // fmul v13.4s, v13.4s, v6.4s
+	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
+	WORD $0x4e3bf610 // fmax v16.4s, v16.4s, v27.4s
+	WORD $0x4e3bf508 // fmax v8.4s, v8.4s, v27.4s
+	WORD $0x4e3bf529 // fmax v9.4s, v9.4s, v27.4s
+	WORD $0x4e3bf54a // fmax v10.4s, v10.4s, v27.4s
+	WORD $0x4e3bf56b // fmax v11.4s, v11.4s, v27.4s
+	WORD $0x4e3bf58c // fmax v12.4s, v12.4s, v27.4s
+	WORD $0x4e3bf5ad // fmax v13.4s, v13.4s, v27.4s
+	WORD $0x4e3bf5ce // fmax v14.4s, v14.4s, v27.4s
+	WORD $0x4e218a00 // frintn v0.4s, v16.4s
+	WORD $0x4e218901 // frintn v1.4s, v8.4s
+	WORD $0x4e218922 // frintn v2.4s, v9.4s
+	WORD $0x4e218943 // frintn v3.4s, v10.4s
+	WORD $0x4e218964 // frintn v4.4s, v11.4s
+	WORD $0x4e218985 // frintn v5.4s, v12.4s
+	WORD $0x4e2189a6 // frintn v6.4s, v13.4s
+	WORD $0x4e2189c7 // frintn v7.4s, v14.4s
+	WORD $0x4ea0d610 // fsub v16.4s, v16.4s, v0.4s
+	WORD $0x4ea1d508 // fsub v8.4s, v8.4s, v1.4s
+	WORD $0x4ea2d529 // fsub v9.4s, v9.4s, v2.4s
+	WORD $0x4ea3d54a // fsub v10.4s, v10.4s, v3.4s
+	WORD $0x4ea4d56b // fsub v11.4s, v11.4s, v4.4s
+	WORD $0x4ea5d58c // fsub v12.4s, v12.4s, v5.4s
+	WORD $0x4ea6d5ad // fsub v13.4s, v13.4s, v6.4s
+	WORD $0x4ea7d5ce // fsub v14.4s, v14.4s, v7.4s
+	WORD $0x3dc01511 // ldr q17, [x8, #80]
+	WORD $0x3dc01512 // ldr q18, [x8, #80]
+	WORD $0x3dc01513 // ldr q19, [x8, #80]
+	WORD $0x3dc01514 // ldr q20, [x8, #80]
+	WORD $0x3dc01515 // ldr q21, [x8, #80]
+	WORD $0x3dc01516 // ldr q22, [x8, #80]
+	WORD $0x3dc01517 // ldr q23, [x8, #80]
+	WORD $0x3dc01518 // ldr q24, [x8, #80]
+	WORD $0x3dc01119 // ldr q25, [x8, #64]
+	WORD $0x4e30ce39 // fmla v25.4s, v17.4s, v16.4s
+	WORD $0x3dc01111 // ldr q17, [x8, #64]
+	WORD $0x4e28ce51 // fmla v17.4s, v18.4s, v8.4s
+	WORD $0x3dc01112 // ldr q18, [x8, #64]
+	WORD $0x4e29ce72 // fmla v18.4s, v19.4s, v9.4s
+	WORD $0x3dc01113 // ldr q19, [x8, #64]
+	WORD $0x4e2ace93 // fmla v19.4s, v20.4s, v10.4s
+	WORD $0x3dc01114 // ldr q20, [x8, #64]
+	WORD $0x4e2bceb4 // fmla v20.4s, v21.4s, v11.4s
+	WORD $0x3dc01115 // ldr q21, [x8, #64]
+	WORD $0x4e2cced5 // fmla v21.4s, v22.4s, v12.4s
+	WORD $0x3dc01116 // ldr q22, [x8, #64]
+	WORD $0x4e2dcef6 // fmla v22.4s, v23.4s, v13.4s
+	WORD $0x3dc01117 // ldr q23, [x8, #64]
+	WORD $0x4e2ecf17 // fmla v23.4s, v24.4s, v14.4s
+	WORD $0x3dc00d18 // ldr q24, [x8, #48]
+	WORD $0x4e30cf38 // fmla v24.4s, v25.4s, v16.4s
+	WORD $0x3dc00d19 // ldr q25, [x8, #48]
+	WORD $0x4e28ce39 // fmla v25.4s, v17.4s, v8.4s
+	WORD $0x3dc00d11 // ldr q17, [x8, #48]
+	WORD $0x4e29ce51 // fmla v17.4s, v18.4s, v9.4s
+	WORD $0x3dc00d12 // ldr q18, [x8, #48]
+	WORD $0x4e2ace72 // fmla v18.4s, v19.4s, v10.4s
+	WORD $0x3dc00d13 // ldr q19, [x8, #48]
+	WORD $0x4e2bce93 // fmla v19.4s, v20.4s, v11.4s
+	WORD $0x3dc00d14 // ldr q20, [x8, #48]
+	WORD $0x4e2cceb4 // fmla v20.4s, v21.4s, v12.4s
+	WORD $0x3dc00d15 // ldr q21, [x8, #48]
+	WORD $0x4e2dced5 // fmla v21.4s, v22.4s, v13.4s
+	WORD $0x3dc00d16 // ldr q22, [x8, #48]
+	WORD $0x4e2ecef6 // fmla v22.4s, v23.4s, v14.4s
+	WORD $0x3dc00917 // ldr q23, [x8, #32]
+	WORD $0x4e30cf17 // fmla v23.4s, v24.4s, v16.4s
+	WORD $0x3dc00918 // ldr q24, [x8, #32]
+	WORD $0x4e28cf38 // fmla v24.4s, v25.4s, v8.4s
+	WORD $0x3dc00919 // ldr q25, [x8, #32]
+	WORD $0x4e29ce39 // fmla v25.4s, v17.4s, v9.4s
+	WORD $0x3dc00911 // ldr q17, [x8, #32]
+	WORD $0x4e2ace51 // fmla v17.4s, v18.4s, v10.4s
+	WORD $0x3dc00912 // ldr q18, [x8, #32]
+	WORD $0x4e2bce72 // fmla v18.4s, v19.4s, v11.4s
+	WORD $0x3dc00913 // ldr q19, [x8, #32]
+	WORD $0x4e2cce93 // fmla v19.4s, v20.4s, v12.4s
+	WORD $0x3dc00914 // ldr q20, [x8, #32]
+	WORD $0x4e2dceb4 // fmla v20.4s, v21.4s, v13.4s
+	WORD $0x3dc00915 // ldr q21, [x8, #32]
+	WORD $0x4e2eced5 // fmla v21.4s, v22.4s, v14.4s
+	WORD $0x3dc00516 // ldr q22, [x8, #16]
+	WORD $0x4e30cef6 // fmla v22.4s, v23.4s, v16.4s
+	WORD $0x3dc00517 // ldr q23, [x8, #16]
+	WORD $0x4e28cf17 // fmla v23.4s, v24.4s, v8.4s
+	WORD $0x3dc00518 // ldr q24, [x8, #16]
+	WORD $0x4e29cf38 // fmla v24.4s, v25.4s, v9.4s
+	WORD $0x3dc00519 // ldr q25, [x8, #16]
+	WORD $0x4e2ace39 // fmla v25.4s, v17.4s, v10.4s
+	WORD $0x3dc00511 // ldr q17, [x8, #16]
+	WORD $0x4e2bce51 // fmla v17.4s, v18.4s, v11.4s
+	WORD $0x3dc00512 // ldr q18, [x8, #16]
+	WORD $0x4e2cce72 // fmla v18.4s, v19.4s, v12.4s
+	WORD $0x3dc00513 // ldr q19, [x8, #16]
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x3dc00514 // ldr q20, [x8, #16]
+	WORD $0x4e2eceb4 // fmla v20.4s, v21.4s, v14.4s
+	WORD $0x3dc00115 // ldr q21, [x8, #0]
+	WORD $0x4e30ced5 // fmla v21.4s, v22.4s, v16.4s
+	WORD $0x3dc00116 // ldr q22, [x8, #0]
+	WORD $0x4e28cef6 // fmla v22.4s, v23.4s, v8.4s
+	WORD $0x3dc00117 // ldr q23, [x8, #0]
+	WORD $0x4e29cf17 // fmla v23.4s, v24.4s, v9.4s
+	WORD $0x3dc00118 // ldr q24, [x8, #0]
+	WORD $0x4e2acf38 // fmla v24.4s, v25.4s, v10.4s
+	WORD $0x3dc00119 // ldr q25, [x8, #0]
+	WORD $0x4e2bce39 // fmla v25.4s, v17.4s, v11.4s
+	WORD $0x3dc00111 // ldr q17, [x8, #0]
+	WORD $0x4e2cce51 // fmla v17.4s, v18.4s, v12.4s
+	WORD $0x3dc00112 // ldr q18, [x8, #0]
+	WORD $0x4e2dce72 // fmla v18.4s, v19.4s, v13.4s
+	WORD $0x3dc00113 // ldr q19, [x8, #0]
+	WORD $0x4e2ece93 // fmla v19.4s, v20.4s, v14.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f375400 // shl v0.4s, v0.4s, #23
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4ea086b5 // add v21.4s, v21.4s, v0.4s
+	WORD $0x4ea186d6 // add v22.4s, v22.4s, v1.4s
+	WORD $0x4ea286f7 // add v23.4s, v23.4s, v2.4s
+	WORD $0x4ea38718 // add v24.4s, v24.4s, v3.4s
+	WORD $0x4ea48739 // add v25.4s, v25.4s, v4.4s
+	WORD $0x4ea58631 // add v17.4s, v17.4s, v5.4s
+	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	WORD $0x4ea78673 // add v19.4s, v19.4s, v7.4s
+	WORD $0x4e3cd6b5 // fadd v21.4s, v21.4s, v28.4s
+	WORD $0x4e3cd6d6 // fadd v22.4s, v22.4s, v28.4s
+	WORD $0x4e3cd6f7 // fadd v23.4s, v23.4s, v28.4s
+	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	WORD $0x4e3cd631 // fadd v17.4s, v17.4s, v28.4s
+	WORD $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD $0x4e3cd673 // fadd v19.4s, v19.4s, v28.4s
+	WORD $0xad4004c0 // ldp q0, q1, [x6, #0]
+	WORD $0xad410cc2 // ldp q2, q3, [x6, #32]
+	WORD $0xad4214c4 // ldp q4, q5, [x6, #64]
+	WORD $0xad431cc6 // ldp q6, q7, [x6, #96]
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e35fc00 // fdiv v0.4s, v0.4s, v21.4s
+	WORD $0x6e36fc21 // fdiv v1.4s, v1.4s, v22.4s
+	WORD $0x6e37fc42 // fdiv v2.4s, v2.4s, v23.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0x6e39fc84 // fdiv v4.4s, v4.4s, v25.4s
+	WORD $0x6e31fca5 // fdiv v5.4s, v5.4s, v17.4s
+	WORD $0x6e32fcc6 // fdiv v6.4s, v6.4s, v18.4s
+	WORD $0x6e33fce7 // fdiv v7.4s, v7.4s, v19.4s
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	WORD $0xad0214a4 // stp q4, q5, [x5, #64]
+	WORD $0xad031ca6 // stp q6, q7, [x5, #96]
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc000c0 // ldr q0, [x6, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc004c1 // ldr q1, [x6, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc008c2 // ldr q2, [x6, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00cc3 // ldr q3, [x6, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc010c4 // ldr q4, [x6, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc014c5 // ldr q5, [x6, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc018c6 // ldr q6, [x6, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e20dc11 // fmul v17.4s, v0.4s, v0.4s
+	WORD $0x6e21dc32 // fmul v18.4s, v1.4s, v1.4s
+	WORD $0x6e22dc53 // fmul v19.4s, v2.4s, v2.4s
+	WORD $0x6e23dc74 // fmul v20.4s, v3.4s, v3.4s
+	WORD $0x6e24dc95 // fmul v21.4s, v4.4s, v4.4s
+	WORD $0x6e25dcb6 // fmul v22.4s, v5.4s, v5.4s
+	WORD $0x6e26dcd7 // fmul v23.4s, v6.4s, v6.4s
+	WORD $0x6e27dcf8 // fmul v24.4s, v7.4s, v7.4s
+	WORD $0x3dc004e8 // ldr q8, [x7, #16]
+	WORD $0x3dc004e9 // ldr q9, [x7, #16]
+	WORD $0x3dc004ea // ldr q10, [x7, #16]
+	WORD $0x3dc004eb // ldr q11, [x7, #16]
+	WORD $0x3dc004ec // ldr q12, [x7, #16]
+	WORD $0x3dc004ed // ldr q13, [x7, #16]
+	WORD $0x3dc004ee // ldr q14, [x7, #16]
+	WORD $0x3dc004ef // ldr q15, [x7, #16]
+	WORD $0x3dc000f0 // ldr q16, [x7, #0]
+	WORD $0x4e31cd10 // fmla v16.4s, v8.4s, v17.4s
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x4e32cd28 // fmla v8.4s, v9.4s, v18.4s
+	WORD $0x3dc000e9 // ldr q9, [x7, #0]
+	WORD $0x4e33cd49 // fmla v9.4s, v10.4s, v19.4s
+	WORD $0x3dc000ea // ldr q10, [x7, #0]
+	WORD $0x4e34cd6a // fmla v10.4s, v11.4s, v20.4s
+	WORD $0x3dc000eb // ldr q11, [x7, #0]
+	WORD $0x4e35cd8b // fmla v11.4s, v12.4s, v21.4s
+	WORD $0x3dc000ec // ldr q12, [x7, #0]
+	WORD $0x4e36cdac // fmla v12.4s, v13.4s, v22.4s
+	WORD $0x3dc000ed // ldr q13, [x7, #0]
+	WORD $0x4e37cdcd // fmla v13.4s, v14.4s, v23.4s
+	WORD $0x3dc000ee // ldr q14, [x7, #0]
+	WORD $0x4e38cdee // fmla v14.4s, v15.4s, v24.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd29 // fmul v9.4s, v9.4s, v2.4s
+	WORD $0x6e23dd4a // fmul v10.4s, v10.4s, v3.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e25dd8c // fmul v12.4s, v12.4s, v5.4s
+	WORD $0x6e26ddad // fmul v13.4s, v13.4s, v6.4s
+	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
+	WORD $0x4e3bf610 // fmax v16.4s, v16.4s, v27.4s
+	WORD $0x4e3bf508 // fmax v8.4s, v8.4s, v27.4s
+	WORD $0x4e3bf529 // fmax v9.4s, v9.4s, v27.4s
+	WORD $0x4e3bf54a // fmax v10.4s, v10.4s, v27.4s
+	WORD $0x4e3bf56b // fmax v11.4s, v11.4s, v27.4s
+	WORD $0x4e3bf58c // fmax v12.4s, v12.4s, v27.4s
+	WORD $0x4e3bf5ad // fmax v13.4s, v13.4s, v27.4s
+	WORD $0x4e3bf5ce // fmax v14.4s, v14.4s, v27.4s
+	WORD $0x4e218a00 // frintn v0.4s, v16.4s
+	WORD $0x4e218901 // frintn v1.4s, v8.4s
+	WORD $0x4e218922 // frintn v2.4s, v9.4s
+	WORD $0x4e218943 // frintn v3.4s, v10.4s
+	WORD $0x4e218964 // frintn v4.4s, v11.4s
+	WORD $0x4e218985 // frintn v5.4s, v12.4s
+	WORD $0x4e2189a6 // frintn v6.4s, v13.4s
+	WORD $0x4e2189c7 // frintn v7.4s, v14.4s
+	WORD $0x4ea0d610 // fsub v16.4s, v16.4s, v0.4s
+	WORD $0x4ea1d508 // fsub v8.4s, v8.4s, v1.4s
+	WORD $0x4ea2d529 // fsub v9.4s, v9.4s, v2.4s
+	WORD $0x4ea3d54a // fsub v10.4s, v10.4s, v3.4s
+	WORD $0x4ea4d56b // fsub v11.4s, v11.4s, v4.4s
+	WORD $0x4ea5d58c // fsub v12.4s, v12.4s, v5.4s
+	WORD $0x4ea6d5ad // fsub v13.4s, v13.4s, v6.4s
+	WORD $0x4ea7d5ce // fsub v14.4s, v14.4s, v7.4s
+	WORD $0x3dc01511 // ldr q17, [x8, #80]
+	WORD $0x3dc01512 // ldr q18, [x8, #80]
+	WORD $0x3dc01513 // ldr q19, [x8, #80]
+	WORD $0x3dc01514 // ldr q20, [x8, #80]
+	WORD $0x3dc01515 // ldr q21, [x8, #80]
+	WORD $0x3dc01516 // ldr q22, [x8, #80]
+	WORD $0x3dc01517 // ldr q23, [x8, #80]
+	WORD $0x3dc01518 // ldr q24, [x8, #80]
+	WORD $0x3dc01119 // ldr q25, [x8, #64]
+	WORD $0x4e30ce39 // fmla v25.4s, v17.4s, v16.4s
+	WORD $0x3dc01111 // ldr q17, [x8, #64]
+	WORD $0x4e28ce51 // fmla v17.4s, v18.4s, v8.4s
+	WORD $0x3dc01112 // ldr q18, [x8, #64]
+	WORD $0x4e29ce72 // fmla v18.4s, v19.4s, v9.4s
+	WORD $0x3dc01113 // ldr q19, [x8, #64]
+	WORD $0x4e2ace93 // fmla v19.4s, v20.4s, v10.4s
+	WORD $0x3dc01114 // ldr q20, [x8, #64]
+	WORD $0x4e2bceb4 // fmla v20.4s, v21.4s, v11.4s
+	WORD $0x3dc01115 // ldr q21, [x8, #64]
+	WORD $0x4e2cced5 // fmla v21.4s, v22.4s, v12.4s
+	WORD $0x3dc01116 // ldr q22, [x8, #64]
+	WORD $0x4e2dcef6 // fmla v22.4s, v23.4s, v13.4s
+	WORD $0x3dc01117 // ldr q23, [x8, #64]
+	WORD $0x4e2ecf17 // fmla v23.4s, v24.4s, v14.4s
+	WORD $0x3dc00d18 // ldr q24, [x8, #48]
+	WORD $0x4e30cf38 // fmla v24.4s, v25.4s, v16.4s
+	WORD $0x3dc00d19 // ldr q25, [x8, #48]
+	WORD $0x4e28ce39 // fmla v25.4s, v17.4s, v8.4s
+	WORD $0x3dc00d11 // ldr q17, [x8, #48]
+	WORD $0x4e29ce51 // fmla v17.4s, v18.4s, v9.4s
+	WORD $0x3dc00d12 // ldr q18, [x8, #48]
+	WORD $0x4e2ace72 // fmla v18.4s, v19.4s, v10.4s
+	WORD $0x3dc00d13 // ldr q19, [x8, #48]
+	WORD $0x4e2bce93 // fmla v19.4s, v20.4s, v11.4s
+	WORD $0x3dc00d14 // ldr q20, [x8, #48]
+	WORD $0x4e2cceb4 // fmla v20.4s, v21.4s, v12.4s
+	WORD $0x3dc00d15 // ldr q21, [x8, #48]
+	WORD $0x4e2dced5 // fmla v21.4s, v22.4s, v13.4s
+	WORD $0x3dc00d16 // ldr q22, [x8, #48]
+	WORD $0x4e2ecef6 // fmla v22.4s, v23.4s, v14.4s
+	WORD $0x3dc00917 // ldr q23, [x8, #32]
+	WORD $0x4e30cf17 // fmla v23.4s, v24.4s, v16.4s
+	WORD $0x3dc00918 // ldr q24, [x8, #32]
+	WORD $0x4e28cf38 // fmla v24.4s, v25.4s, v8.4s
+	WORD $0x3dc00919 // ldr q25, [x8, #32]
+	WORD $0x4e29ce39 // fmla v25.4s, v17.4s, v9.4s
+	WORD $0x3dc00911 // ldr q17, [x8, #32]
+	WORD $0x4e2ace51 // fmla v17.4s, v18.4s, v10.4s
+	WORD $0x3dc00912 // ldr q18, [x8, #32]
+	WORD $0x4e2bce72 // fmla v18.4s, v19.4s, v11.4s
+	WORD $0x3dc00913 // ldr q19, [x8, #32]
+	WORD $0x4e2cce93 // fmla v19.4s, v20.4s, v12.4s
+	WORD $0x3dc00914 // ldr q20, [x8, #32]
+	WORD $0x4e2dceb4 // fmla v20.4s, v21.4s, v13.4s
+	WORD $0x3dc00915 // ldr q21, [x8, #32]
+	WORD $0x4e2eced5 // fmla v21.4s, v22.4s, v14.4s
+	WORD $0x3dc00516 // ldr q22, [x8, #16]
+	WORD $0x4e30cef6 // fmla v22.4s, v23.4s, v16.4s
+	WORD $0x3dc00517 // ldr q23, [x8, #16]
+	WORD $0x4e28cf17 // fmla v23.4s, v24.4s, v8.4s
+	WORD $0x3dc00518 // ldr q24, [x8, #16]
+	WORD $0x4e29cf38 // fmla v24.4s, v25.4s, v9.4s
+	WORD $0x3dc00519 // ldr q25, [x8, #16]
+	WORD $0x4e2ace39 // fmla v25.4s, v17.4s, v10.4s
+	WORD $0x3dc00511 // ldr q17, [x8, #16]
+	WORD $0x4e2bce51 // fmla v17.4s, v18.4s, v11.4s
+	WORD $0x3dc00512 // ldr q18, [x8, #16]
+	WORD $0x4e2cce72 // fmla v18.4s, v19.4s, v12.4s
+	WORD $0x3dc00513 // ldr q19, [x8, #16]
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x3dc00514 // ldr q20, [x8, #16]
+	WORD $0x4e2eceb4 // fmla v20.4s, v21.4s, v14.4s
+	WORD $0x3dc00115 // ldr q21, [x8, #0]
+	WORD $0x4e30ced5 // fmla v21.4s, v22.4s, v16.4s
+	WORD $0x3dc00116 // ldr q22, [x8, #0]
+	WORD $0x4e28cef6 // fmla v22.4s, v23.4s, v8.4s
+	WORD $0x3dc00117 // ldr q23, [x8, #0]
+	WORD $0x4e29cf17 // fmla v23.4s, v24.4s, v9.4s
+	WORD $0x3dc00118 // ldr q24, [x8, #0]
+	WORD $0x4e2acf38 // fmla v24.4s, v25.4s, v10.4s
+	WORD $0x3dc00119 // ldr q25, [x8, #0]
+	WORD $0x4e2bce39 // fmla v25.4s, v17.4s, v11.4s
+	WORD $0x3dc00111 // ldr q17, [x8, #0]
+	WORD $0x4e2cce51 // fmla v17.4s, v18.4s, v12.4s
+	WORD $0x3dc00112 // ldr q18, [x8, #0]
+	WORD $0x4e2dce72 // fmla v18.4s, v19.4s, v13.4s
+	WORD $0x3dc00113 // ldr q19, [x8, #0]
+	WORD $0x4e2ece93 // fmla v19.4s, v20.4s, v14.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f375400 // shl v0.4s, v0.4s, #23
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4ea086b5 // add v21.4s, v21.4s, v0.4s
+	WORD $0x4ea186d6 // add v22.4s, v22.4s, v1.4s
+	WORD $0x4ea286f7 // add v23.4s, v23.4s, v2.4s
+	WORD $0x4ea38718 // add v24.4s, v24.4s, v3.4s
+	WORD $0x4ea48739 // add v25.4s, v25.4s, v4.4s
+	WORD $0x4ea58631 // add v17.4s, v17.4s, v5.4s
+	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	WORD $0x4ea78673 // add v19.4s, v19.4s, v7.4s
+	WORD $0x4e3cd6b5 // fadd v21.4s, v21.4s, v28.4s
+	WORD $0x4e3cd6d6 // fadd v22.4s, v22.4s, v28.4s
+	WORD $0x4e3cd6f7 // fadd v23.4s, v23.4s, v28.4s
+	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	WORD $0x4e3cd631 // fadd v17.4s, v17.4s, v28.4s
+	WORD $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD $0x4e3cd673 // fadd v19.4s, v19.4s, v28.4s
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got13
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got13
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got13
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got13:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut15
+	WORD $0x3dc000c0 // ldr q0, [x6, #0]
+	CMP $8, R20
+	BLT cut16
+	WORD $0x3dc004c1 // ldr q1, [x6, #16]
+	CMP $12, R20
+	BLT cut17
+	WORD $0x3dc008c2 // ldr q2, [x6, #32]
+	CMP $16, R20
+	BLT cut18
+	WORD $0x3dc00cc3 // ldr q3, [x6, #48]
+	CMP $20, R20
+	BLT cut19
+	WORD $0x3dc010c4 // ldr q4, [x6, #64]
+	CMP $24, R20
+	BLT cut20
+	WORD $0x3dc014c5 // ldr q5, [x6, #80]
+	CMP $28, R20
+	BLT cut21
+	WORD $0x3dc018c6 // ldr q6, [x6, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded14
+
+cut15:
+	VMOV V31.B16, V0.B16
+	JMP loaded14
+
+cut16:
+	VMOV V31.B16, V1.B16
+	JMP loaded14
+
+cut17:
+	VMOV V31.B16, V2.B16
+	JMP loaded14
+
+cut18:
+	VMOV V31.B16, V3.B16
+	JMP loaded14
+
+cut19:
+	VMOV V31.B16, V4.B16
+	JMP loaded14
+
+cut20:
+	VMOV V31.B16, V5.B16
+	JMP loaded14
+
+cut21:
+	VMOV V31.B16, V6.B16
+
+loaded14:
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e35fc00 // fdiv v0.4s, v0.4s, v21.4s
+	WORD $0x6e36fc21 // fdiv v1.4s, v1.4s, v22.4s
+	WORD $0x6e37fc42 // fdiv v2.4s, v2.4s, v23.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0x6e39fc84 // fdiv v4.4s, v4.4s, v25.4s
+	WORD $0x6e31fca5 // fdiv v5.4s, v5.4s, v17.4s
+	WORD $0x6e32fcc6 // fdiv v6.4s, v6.4s, v18.4s
+	WORD $0x6e33fce7 // fdiv v7.4s, v7.4s, v19.4s
+	CMP $4, R20
+	BLT cut24
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	CMP $8, R20
+	BLT cut25
+	WORD $0x3d8004a1 // str q1, [x5, #16]
+	CMP $12, R20
+	BLT cut26
+	WORD $0x3d8008a2 // str q2, [x5, #32]
+	CMP $16, R20
+	BLT cut27
+	WORD $0x3d800ca3 // str q3, [x5, #48]
+	CMP $20, R20
+	BLT cut28
+	WORD $0x3d8010a4 // str q4, [x5, #64]
+	CMP $24, R20
+	BLT cut29
+	WORD $0x3d8014a5 // str q5, [x5, #80]
+	CMP $28, R20
+	BLT cut30
+	WORD $0x3d8018a6 // str q6, [x5, #96]
+	VMOV V7.B16, V31.B16
+	JMP end23
+
+cut24:
+	VMOV V0.B16, V31.B16
+	JMP end23
+
+cut25:
+	VMOV V1.B16, V31.B16
+	JMP end23
+
+cut26:
+	VMOV V2.B16, V31.B16
+	JMP end23
+
+cut27:
+	VMOV V3.B16, V31.B16
+	JMP end23
+
+cut28:
+	VMOV V4.B16, V31.B16
+	JMP end23
+
+cut29:
+	VMOV V5.B16, V31.B16
+	JMP end23
+
+cut30:
+	VMOV V6.B16, V31.B16
+
+end23:
+	CBZ R22, stored22
+	ADD R21, R5, R25
+	WORD $0xbc00473f // str s31, [x25], #4
+	CMP $2, R22
+	BLT stored22
+	WORD $0x0d9f933f // st1 {v31.s}[1], [x25], #4
+	BEQ stored22
+	WORD $0x4d9f833f // st1 {v31.s}[2], [x25], #4
+
+stored22:
+
+done3:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
+DATA quick_gelu<>+0(SB)/4, $0xc01d265f
+DATA quick_gelu<>+4(SB)/4, $0xc01d265f
+DATA quick_gelu<>+8(SB)/4, $0xc01d265f
+DATA quick_gelu<>+12(SB)/4, $0xc01d265f
+DATA quick_gelu<>+16(SB)/4, $0xc2480000
+DATA quick_gelu<>+20(SB)/4, $0xc2480000
+DATA quick_gelu<>+24(SB)/4, $0xc2480000
+DATA quick_gelu<>+28(SB)/4, $0xc2480000
+DATA quick_gelu<>+32(SB)/4, $0xc2fa0000
+DATA quick_gelu<>+36(SB)/4, $0xc2fa0000
+DATA quick_gelu<>+40(SB)/4, $0xc2fa0000
+DATA quick_gelu<>+44(SB)/4, $0xc2fa0000
+DATA quick_gelu<>+48(SB)/4, $0x3f800000
+DATA quick_gelu<>+52(SB)/4, $0x3f800000
+DATA quick_gelu<>+56(SB)/4, $0x3f800000
+DATA quick_gelu<>+60(SB)/4, $0x3f800000
+GLOBL quick_gelu<>(SB), RODATA|NOPTR, $64
+
+// func quick_gelu_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+TEXT ·quick_gelu_f32_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    x, then integers of exp2, then x
+	// V8..V16   P(x^2), then y
+	// V17..V25  x^2, then 2^y
+	// V26       the least x
+	// V27       -125
+	// V28       1
+	// R7        coefficients of P
+	// R8        coefficients of exp2
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after those
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the row's end cuts
+	// R0        rows
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	LSL $2, R3, R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	MOVD $quick_gelu<>(SB), R7
+	WORD $0x3dc004fa // ldr q26, [x7, #16]
+	WORD $0x3dc008fb // ldr q27, [x7, #32]
+	WORD $0x3dc00cfc // ldr q28, [x7, #48]
+	MOVD $exp<>(SB), R8
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	MOVD R1, R5
+	MOVD R2, R6
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad4004c0 // ldp q0, q1, [x6, #0]
+	WORD $0xad410cc2 // ldp q2, q3, [x6, #32]
+	WORD $0xad4214c4 // ldp q4, q5, [x6, #64]
+	WORD $0xad431cc6 // ldp q6, q7, [x6, #96]
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x3dc000e9 // ldr q9, [x7, #0]
+	WORD $0x3dc000ea // ldr q10, [x7, #0]
+	WORD $0x3dc000eb // ldr q11, [x7, #0]
+	WORD $0x3dc000ec // ldr q12, [x7, #0]
+	WORD $0x3dc000ed // ldr q13, [x7, #0]
+	WORD $0x3dc000ee // ldr q14, [x7, #0]
+	WORD $0x3dc000ef // ldr q15, [x7, #0]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e3bf508 // fmax v8.4s, v8.4s, v27.4s
+	WORD $0x4e3bf529 // fmax v9.4s, v9.4s, v27.4s
+	WORD $0x4e3bf54a // fmax v10.4s, v10.4s, v27.4s
+	WORD $0x4e3bf56b // fmax v11.4s, v11.4s, v27.4s
+	WORD $0x4e3bf58c // fmax v12.4s, v12.4s, v27.4s
+	WORD $0x4e3bf5ad // fmax v13.4s, v13.4s, v27.4s
+	WORD $0x4e3bf5ce // fmax v14.4s, v14.4s, v27.4s
+	WORD $0x4e3bf5ef // fmax v15.4s, v15.4s, v27.4s
+	WORD $0x4e218900 // frintn v0.4s, v8.4s
+	WORD $0x4e218921 // frintn v1.4s, v9.4s
+	WORD $0x4e218942 // frintn v2.4s, v10.4s
+	WORD $0x4e218963 // frintn v3.4s, v11.4s
+	WORD $0x4e218984 // frintn v4.4s, v12.4s
+	WORD $0x4e2189a5 // frintn v5.4s, v13.4s
+	WORD $0x4e2189c6 // frintn v6.4s, v14.4s
+	WORD $0x4e2189e7 // frintn v7.4s, v15.4s
+	WORD $0x4ea0d508 // fsub v8.4s, v8.4s, v0.4s
+	WORD $0x4ea1d529 // fsub v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
+	WORD $0x4ea4d58c // fsub v12.4s, v12.4s, v4.4s
+	WORD $0x4ea5d5ad // fsub v13.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5ce // fsub v14.4s, v14.4s, v6.4s
+	WORD $0x4ea7d5ef // fsub v15.4s, v15.4s, v7.4s
+	WORD $0x3dc01511 // ldr q17, [x8, #80]
+	WORD $0x3dc01512 // ldr q18, [x8, #80]
+	WORD $0x3dc01513 // ldr q19, [x8, #80]
+	WORD $0x3dc01514 // ldr q20, [x8, #80]
+	WORD $0x3dc01515 // ldr q21, [x8, #80]
+	WORD $0x3dc01516 // ldr q22, [x8, #80]
+	WORD $0x3dc01517 // ldr q23, [x8, #80]
+	WORD $0x3dc01518 // ldr q24, [x8, #80]
+	WORD $0x3dc01119 // ldr q25, [x8, #64]
+	WORD $0x4e28ce39 // fmla v25.4s, v17.4s, v8.4s
+	WORD $0x3dc01111 // ldr q17, [x8, #64]
+	WORD $0x4e29ce51 // fmla v17.4s, v18.4s, v9.4s
+	WORD $0x3dc01112 // ldr q18, [x8, #64]
+	WORD $0x4e2ace72 // fmla v18.4s, v19.4s, v10.4s
+	WORD $0x3dc01113 // ldr q19, [x8, #64]
+	WORD $0x4e2bce93 // fmla v19.4s, v20.4s, v11.4s
+	WORD $0x3dc01114 // ldr q20, [x8, #64]
+	WORD $0x4e2cceb4 // fmla v20.4s, v21.4s, v12.4s
+	WORD $0x3dc01115 // ldr q21, [x8, #64]
+	WORD $0x4e2dced5 // fmla v21.4s, v22.4s, v13.4s
+	WORD $0x3dc01116 // ldr q22, [x8, #64]
+	WORD $0x4e2ecef6 // fmla v22.4s, v23.4s, v14.4s
+	WORD $0x3dc01117 // ldr q23, [x8, #64]
+	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
+	WORD $0x3dc00d18 // ldr q24, [x8, #48]
+	WORD $0x4e28cf38 // fmla v24.4s, v25.4s, v8.4s
+	WORD $0x3dc00d19 // ldr q25, [x8, #48]
+	WORD $0x4e29ce39 // fmla v25.4s, v17.4s, v9.4s
+	WORD $0x3dc00d11 // ldr q17, [x8, #48]
+	WORD $0x4e2ace51 // fmla v17.4s, v18.4s, v10.4s
+	WORD $0x3dc00d12 // ldr q18, [x8, #48]
+	WORD $0x4e2bce72 // fmla v18.4s, v19.4s, v11.4s
+	WORD $0x3dc00d13 // ldr q19, [x8, #48]
+	WORD $0x4e2cce93 // fmla v19.4s, v20.4s, v12.4s
+	WORD $0x3dc00d14 // ldr q20, [x8, #48]
+	WORD $0x4e2dceb4 // fmla v20.4s, v21.4s, v13.4s
+	WORD $0x3dc00d15 // ldr q21, [x8, #48]
+	WORD $0x4e2eced5 // fmla v21.4s, v22.4s, v14.4s
+	WORD $0x3dc00d16 // ldr q22, [x8, #48]
+	WORD $0x4e2fcef6 // fmla v22.4s, v23.4s, v15.4s
+	WORD $0x3dc00917 // ldr q23, [x8, #32]
+	WORD $0x4e28cf17 // fmla v23.4s, v24.4s, v8.4s
+	WORD $0x3dc00918 // ldr q24, [x8, #32]
+	WORD $0x4e29cf38 // fmla v24.4s, v25.4s, v9.4s
+	WORD $0x3dc00919 // ldr q25, [x8, #32]
+	WORD $0x4e2ace39 // fmla v25.4s, v17.4s, v10.4s
+	WORD $0x3dc00911 // ldr q17, [x8, #32]
+	WORD $0x4e2bce51 // fmla v17.4s, v18.4s, v11.4s
+	WORD $0x3dc00912 // ldr q18, [x8, #32]
+	WORD $0x4e2cce72 // fmla v18.4s, v19.4s, v12.4s
+	WORD $0x3dc00913 // ldr q19, [x8, #32]
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x3dc00914 // ldr q20, [x8, #32]
+	WORD $0x4e2eceb4 // fmla v20.4s, v21.4s, v14.4s
+	WORD $0x3dc00915 // ldr q21, [x8, #32]
+	WORD $0x4e2fced5 // fmla v21.4s, v22.4s, v15.4s
+	WORD $0x3dc00516 // ldr q22, [x8, #16]
+	WORD $0x4e28cef6 // fmla v22.4s, v23.4s, v8.4s
+	WORD $0x3dc00517 // ldr q23, [x8, #16]
+	WORD $0x4e29cf17 // fmla v23.4s, v24.4s, v9.4s
+	WORD $0x3dc00518 // ldr q24, [x8, #16]
+	WORD $0x4e2acf38 // fmla v24.4s, v25.4s, v10.4s
+	WORD $0x3dc00519 // ldr q25, [x8, #16]
+	WORD $0x4e2bce39 // fmla v25.4s, v17.4s, v11.4s
+	WORD $0x3dc00511 // ldr q17, [x8, #16]
+	WORD $0x4e2cce51 // fmla v17.4s, v18.4s, v12.4s
+	WORD $0x3dc00512 // ldr q18, [x8, #16]
+	WORD $0x4e2dce72 // fmla v18.4s, v19.4s, v13.4s
+	WORD $0x3dc00513 // ldr q19, [x8, #16]
+	WORD $0x4e2ece93 // fmla v19.4s, v20.4s, v14.4s
+	WORD $0x3dc00514 // ldr q20, [x8, #16]
+	WORD $0x4e2fceb4 // fmla v20.4s, v21.4s, v15.4s
+	WORD $0x3dc00115 // ldr q21, [x8, #0]
+	WORD $0x4e28ced5 // fmla v21.4s, v22.4s, v8.4s
+	WORD $0x3dc00116 // ldr q22, [x8, #0]
+	WORD $0x4e29cef6 // fmla v22.4s, v23.4s, v9.4s
+	WORD $0x3dc00117 // ldr q23, [x8, #0]
+	WORD $0x4e2acf17 // fmla v23.4s, v24.4s, v10.4s
+	WORD $0x3dc00118 // ldr q24, [x8, #0]
+	WORD $0x4e2bcf38 // fmla v24.4s, v25.4s, v11.4s
+	WORD $0x3dc00119 // ldr q25, [x8, #0]
+	WORD $0x4e2cce39 // fmla v25.4s, v17.4s, v12.4s
+	WORD $0x3dc00111 // ldr q17, [x8, #0]
+	WORD $0x4e2dce51 // fmla v17.4s, v18.4s, v13.4s
+	WORD $0x3dc00112 // ldr q18, [x8, #0]
+	WORD $0x4e2ece72 // fmla v18.4s, v19.4s, v14.4s
+	WORD $0x3dc00113 // ldr q19, [x8, #0]
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f375400 // shl v0.4s, v0.4s, #23
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4ea086b5 // add v21.4s, v21.4s, v0.4s
+	WORD $0x4ea186d6 // add v22.4s, v22.4s, v1.4s
+	WORD $0x4ea286f7 // add v23.4s, v23.4s, v2.4s
+	WORD $0x4ea38718 // add v24.4s, v24.4s, v3.4s
+	WORD $0x4ea48739 // add v25.4s, v25.4s, v4.4s
+	WORD $0x4ea58631 // add v17.4s, v17.4s, v5.4s
+	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	WORD $0x4ea78673 // add v19.4s, v19.4s, v7.4s
+	WORD $0x4e3cd6b5 // fadd v21.4s, v21.4s, v28.4s
+	WORD $0x4e3cd6d6 // fadd v22.4s, v22.4s, v28.4s
+	WORD $0x4e3cd6f7 // fadd v23.4s, v23.4s, v28.4s
+	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	WORD $0x4e3cd631 // fadd v17.4s, v17.4s, v28.4s
+	WORD $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD $0x4e3cd673 // fadd v19.4s, v19.4s, v28.4s
+	WORD $0xad4004c0 // ldp q0, q1, [x6, #0]
+	WORD $0xad410cc2 // ldp q2, q3, [x6, #32]
+	WORD $0xad4214c4 // ldp q4, q5, [x6, #64]
+	WORD $0xad431cc6 // ldp q6, q7, [x6, #96]
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e35fc00 // fdiv v0.4s, v0.4s, v21.4s
+	WORD $0x6e36fc21 // fdiv v1.4s, v1.4s, v22.4s
+	WORD $0x6e37fc42 // fdiv v2.4s, v2.4s, v23.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0x6e39fc84 // fdiv v4.4s, v4.4s, v25.4s
+	WORD $0x6e31fca5 // fdiv v5.4s, v5.4s, v17.4s
+	WORD $0x6e32fcc6 // fdiv v6.4s, v6.4s, v18.4s
+	WORD $0x6e33fce7 // fdiv v7.4s, v7.4s, v19.4s
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	WORD $0xad0214a4 // stp q4, q5, [x5, #64]
+	WORD $0xad031ca6 // stp q6, q7, [x5, #96]
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc000c0 // ldr q0, [x6, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc004c1 // ldr q1, [x6, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc008c2 // ldr q2, [x6, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00cc3 // ldr q3, [x6, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc010c4 // ldr q4, [x6, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc014c5 // ldr q5, [x6, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc018c6 // ldr q6, [x6, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x3dc000e8 // ldr q8, [x7, #0]
+	WORD $0x3dc000e9 // ldr q9, [x7, #0]
+	WORD $0x3dc000ea // ldr q10, [x7, #0]
+	WORD $0x3dc000eb // ldr q11, [x7, #0]
+	WORD $0x3dc000ec // ldr q12, [x7, #0]
+	WORD $0x3dc000ed // ldr q13, [x7, #0]
+	WORD $0x3dc000ee // ldr q14, [x7, #0]
+	WORD $0x3dc000ef // ldr q15, [x7, #0]
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	WORD $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e3bf508 // fmax v8.4s, v8.4s, v27.4s
+	WORD $0x4e3bf529 // fmax v9.4s, v9.4s, v27.4s
+	WORD $0x4e3bf54a // fmax v10.4s, v10.4s, v27.4s
+	WORD $0x4e3bf56b // fmax v11.4s, v11.4s, v27.4s
+	WORD $0x4e3bf58c // fmax v12.4s, v12.4s, v27.4s
+	WORD $0x4e3bf5ad // fmax v13.4s, v13.4s, v27.4s
+	WORD $0x4e3bf5ce // fmax v14.4s, v14.4s, v27.4s
+	WORD $0x4e3bf5ef // fmax v15.4s, v15.4s, v27.4s
+	WORD $0x4e218900 // frintn v0.4s, v8.4s
+	WORD $0x4e218921 // frintn v1.4s, v9.4s
+	WORD $0x4e218942 // frintn v2.4s, v10.4s
+	WORD $0x4e218963 // frintn v3.4s, v11.4s
+	WORD $0x4e218984 // frintn v4.4s, v12.4s
+	WORD $0x4e2189a5 // frintn v5.4s, v13.4s
+	WORD $0x4e2189c6 // frintn v6.4s, v14.4s
+	WORD $0x4e2189e7 // frintn v7.4s, v15.4s
+	WORD $0x4ea0d508 // fsub v8.4s, v8.4s, v0.4s
+	WORD $0x4ea1d529 // fsub v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	WORD $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
+	WORD $0x4ea4d58c // fsub v12.4s, v12.4s, v4.4s
+	WORD $0x4ea5d5ad // fsub v13.4s, v13.4s, v5.4s
+	WORD $0x4ea6d5ce // fsub v14.4s, v14.4s, v6.4s
+	WORD $0x4ea7d5ef // fsub v15.4s, v15.4s, v7.4s
+	WORD $0x3dc01511 // ldr q17, [x8, #80]
+	WORD $0x3dc01512 // ldr q18, [x8, #80]
+	WORD $0x3dc01513 // ldr q19, [x8, #80]
+	WORD $0x3dc01514 // ldr q20, [x8, #80]
+	WORD $0x3dc01515 // ldr q21, [x8, #80]
+	WORD $0x3dc01516 // ldr q22, [x8, #80]
+	WORD $0x3dc01517 // ldr q23, [x8, #80]
+	WORD $0x3dc01518 // ldr q24, [x8, #80]
+	WORD $0x3dc01119 // ldr q25, [x8, #64]
+	WORD $0x4e28ce39 // fmla v25.4s, v17.4s, v8.4s
+	WORD $0x3dc01111 // ldr q17, [x8, #64]
+	WORD $0x4e29ce51 // fmla v17.4s, v18.4s, v9.4s
+	WORD $0x3dc01112 // ldr q18, [x8, #64]
+	WORD $0x4e2ace72 // fmla v18.4s, v19.4s, v10.4s
+	WORD $0x3dc01113 // ldr q19, [x8, #64]
+	WORD $0x4e2bce93 // fmla v19.4s, v20.4s, v11.4s
+	WORD $0x3dc01114 // ldr q20, [x8, #64]
+	WORD $0x4e2cceb4 // fmla v20.4s, v21.4s, v12.4s
+	WORD $0x3dc01115 // ldr q21, [x8, #64]
+	WORD $0x4e2dced5 // fmla v21.4s, v22.4s, v13.4s
+	WORD $0x3dc01116 // ldr q22, [x8, #64]
+	WORD $0x4e2ecef6 // fmla v22.4s, v23.4s, v14.4s
+	WORD $0x3dc01117 // ldr q23, [x8, #64]
+	WORD $0x4e2fcf17 // fmla v23.4s, v24.4s, v15.4s
+	WORD $0x3dc00d18 // ldr q24, [x8, #48]
+	WORD $0x4e28cf38 // fmla v24.4s, v25.4s, v8.4s
+	WORD $0x3dc00d19 // ldr q25, [x8, #48]
+	WORD $0x4e29ce39 // fmla v25.4s, v17.4s, v9.4s
+	WORD $0x3dc00d11 // ldr q17, [x8, #48]
+	WORD $0x4e2ace51 // fmla v17.4s, v18.4s, v10.4s
+	WORD $0x3dc00d12 // ldr q18, [x8, #48]
+	WORD $0x4e2bce72 // fmla v18.4s, v19.4s, v11.4s
+	WORD $0x3dc00d13 // ldr q19, [x8, #48]
+	WORD $0x4e2cce93 // fmla v19.4s, v20.4s, v12.4s
+	WORD $0x3dc00d14 // ldr q20, [x8, #48]
+	WORD $0x4e2dceb4 // fmla v20.4s, v21.4s, v13.4s
+	WORD $0x3dc00d15 // ldr q21, [x8, #48]
+	WORD $0x4e2eced5 // fmla v21.4s, v22.4s, v14.4s
+	WORD $0x3dc00d16 // ldr q22, [x8, #48]
+	WORD $0x4e2fcef6 // fmla v22.4s, v23.4s, v15.4s
+	WORD $0x3dc00917 // ldr q23, [x8, #32]
+	WORD $0x4e28cf17 // fmla v23.4s, v24.4s, v8.4s
+	WORD $0x3dc00918 // ldr q24, [x8, #32]
+	WORD $0x4e29cf38 // fmla v24.4s, v25.4s, v9.4s
+	WORD $0x3dc00919 // ldr q25, [x8, #32]
+	WORD $0x4e2ace39 // fmla v25.4s, v17.4s, v10.4s
+	WORD $0x3dc00911 // ldr q17, [x8, #32]
+	WORD $0x4e2bce51 // fmla v17.4s, v18.4s, v11.4s
+	WORD $0x3dc00912 // ldr q18, [x8, #32]
+	WORD $0x4e2cce72 // fmla v18.4s, v19.4s, v12.4s
+	WORD $0x3dc00913 // ldr q19, [x8, #32]
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x3dc00914 // ldr q20, [x8, #32]
+	WORD $0x4e2eceb4 // fmla v20.4s, v21.4s, v14.4s
+	WORD $0x3dc00915 // ldr q21, [x8, #32]
+	WORD $0x4e2fced5 // fmla v21.4s, v22.4s, v15.4s
+	WORD $0x3dc00516 // ldr q22, [x8, #16]
+	WORD $0x4e28cef6 // fmla v22.4s, v23.4s, v8.4s
+	WORD $0x3dc00517 // ldr q23, [x8, #16]
+	WORD $0x4e29cf17 // fmla v23.4s, v24.4s, v9.4s
+	WORD $0x3dc00518 // ldr q24, [x8, #16]
+	WORD $0x4e2acf38 // fmla v24.4s, v25.4s, v10.4s
+	WORD $0x3dc00519 // ldr q25, [x8, #16]
+	WORD $0x4e2bce39 // fmla v25.4s, v17.4s, v11.4s
+	WORD $0x3dc00511 // ldr q17, [x8, #16]
+	WORD $0x4e2cce51 // fmla v17.4s, v18.4s, v12.4s
+	WORD $0x3dc00512 // ldr q18, [x8, #16]
+	WORD $0x4e2dce72 // fmla v18.4s, v19.4s, v13.4s
+	WORD $0x3dc00513 // ldr q19, [x8, #16]
+	WORD $0x4e2ece93 // fmla v19.4s, v20.4s, v14.4s
+	WORD $0x3dc00514 // ldr q20, [x8, #16]
+	WORD $0x4e2fceb4 // fmla v20.4s, v21.4s, v15.4s
+	WORD $0x3dc00115 // ldr q21, [x8, #0]
+	WORD $0x4e28ced5 // fmla v21.4s, v22.4s, v8.4s
+	WORD $0x3dc00116 // ldr q22, [x8, #0]
+	WORD $0x4e29cef6 // fmla v22.4s, v23.4s, v9.4s
+	WORD $0x3dc00117 // ldr q23, [x8, #0]
+	WORD $0x4e2acf17 // fmla v23.4s, v24.4s, v10.4s
+	WORD $0x3dc00118 // ldr q24, [x8, #0]
+	WORD $0x4e2bcf38 // fmla v24.4s, v25.4s, v11.4s
+	WORD $0x3dc00119 // ldr q25, [x8, #0]
+	WORD $0x4e2cce39 // fmla v25.4s, v17.4s, v12.4s
+	WORD $0x3dc00111 // ldr q17, [x8, #0]
+	WORD $0x4e2dce51 // fmla v17.4s, v18.4s, v13.4s
+	WORD $0x3dc00112 // ldr q18, [x8, #0]
+	WORD $0x4e2ece72 // fmla v18.4s, v19.4s, v14.4s
+	WORD $0x3dc00113 // ldr q19, [x8, #0]
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD $0x4f375400 // shl v0.4s, v0.4s, #23
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4ea086b5 // add v21.4s, v21.4s, v0.4s
+	WORD $0x4ea186d6 // add v22.4s, v22.4s, v1.4s
+	WORD $0x4ea286f7 // add v23.4s, v23.4s, v2.4s
+	WORD $0x4ea38718 // add v24.4s, v24.4s, v3.4s
+	WORD $0x4ea48739 // add v25.4s, v25.4s, v4.4s
+	WORD $0x4ea58631 // add v17.4s, v17.4s, v5.4s
+	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	WORD $0x4ea78673 // add v19.4s, v19.4s, v7.4s
+	WORD $0x4e3cd6b5 // fadd v21.4s, v21.4s, v28.4s
+	WORD $0x4e3cd6d6 // fadd v22.4s, v22.4s, v28.4s
+	WORD $0x4e3cd6f7 // fadd v23.4s, v23.4s, v28.4s
+	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	WORD $0x4e3cd631 // fadd v17.4s, v17.4s, v28.4s
+	WORD $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD $0x4e3cd673 // fadd v19.4s, v19.4s, v28.4s
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got13
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got13
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got13
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got13:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut15
+	WORD $0x3dc000c0 // ldr q0, [x6, #0]
+	CMP $8, R20
+	BLT cut16
+	WORD $0x3dc004c1 // ldr q1, [x6, #16]
+	CMP $12, R20
+	BLT cut17
+	WORD $0x3dc008c2 // ldr q2, [x6, #32]
+	CMP $16, R20
+	BLT cut18
+	WORD $0x3dc00cc3 // ldr q3, [x6, #48]
+	CMP $20, R20
+	BLT cut19
+	WORD $0x3dc010c4 // ldr q4, [x6, #64]
+	CMP $24, R20
+	BLT cut20
+	WORD $0x3dc014c5 // ldr q5, [x6, #80]
+	CMP $28, R20
+	BLT cut21
+	WORD $0x3dc018c6 // ldr q6, [x6, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded14
+
+cut15:
+	VMOV V31.B16, V0.B16
+	JMP loaded14
+
+cut16:
+	VMOV V31.B16, V1.B16
+	JMP loaded14
+
+cut17:
+	VMOV V31.B16, V2.B16
+	JMP loaded14
+
+cut18:
+	VMOV V31.B16, V3.B16
+	JMP loaded14
+
+cut19:
+	VMOV V31.B16, V4.B16
+	JMP loaded14
+
+cut20:
+	VMOV V31.B16, V5.B16
+	JMP loaded14
+
+cut21:
+	VMOV V31.B16, V6.B16
+
+loaded14:
+	WORD $0x4e3af400 // fmax v0.4s, v0.4s, v26.4s
+	WORD $0x4e3af421 // fmax v1.4s, v1.4s, v26.4s
+	WORD $0x4e3af442 // fmax v2.4s, v2.4s, v26.4s
+	WORD $0x4e3af463 // fmax v3.4s, v3.4s, v26.4s
+	WORD $0x4e3af484 // fmax v4.4s, v4.4s, v26.4s
+	WORD $0x4e3af4a5 // fmax v5.4s, v5.4s, v26.4s
+	WORD $0x4e3af4c6 // fmax v6.4s, v6.4s, v26.4s
+	WORD $0x4e3af4e7 // fmax v7.4s, v7.4s, v26.4s
+	WORD $0x6e35fc00 // fdiv v0.4s, v0.4s, v21.4s
+	WORD $0x6e36fc21 // fdiv v1.4s, v1.4s, v22.4s
+	WORD $0x6e37fc42 // fdiv v2.4s, v2.4s, v23.4s
+	WORD $0x6e38fc63 // fdiv v3.4s, v3.4s, v24.4s
+	WORD $0x6e39fc84 // fdiv v4.4s, v4.4s, v25.4s
+	WORD $0x6e31fca5 // fdiv v5.4s, v5.4s, v17.4s
+	WORD $0x6e32fcc6 // fdiv v6.4s, v6.4s, v18.4s
+	WORD $0x6e33fce7 // fdiv v7.4s, v7.4s, v19.4s
+	CMP $4, R20
+	BLT cut24
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	CMP $8, R20
+	BLT cut25
+	WORD $0x3d8004a1 // str q1, [x5, #16]
+	CMP $12, R20
+	BLT cut26
+	WORD $0x3d8008a2 // str q2, [x5, #32]
+	CMP $16, R20
+	BLT cut27
+	WORD $0x3d800ca3 // str q3, [x5, #48]
+	CMP $20, R20
+	BLT cut28
+	WORD $0x3d8010a4 // str q4, [x5, #64]
+	CMP $24, R20
+	BLT cut29
+	WORD $0x3d8014a5 // str q5, [x5, #80]
+	CMP $28, R20
+	BLT cut30
+	WORD $0x3d8018a6 // str q6, [x5, #96]
+	VMOV V7.B16, V31.B16
+	JMP end23
+
+cut24:
+	VMOV V0.B16, V31.B16
+	JMP end23
+
+cut25:
+	VMOV V1.B16, V31.B16
+	JMP end23
+
+cut26:
+	VMOV V2.B16, V31.B16
+	JMP end23
+
+cut27:
+	VMOV V3.B16, V31.B16
+	JMP end23
+
+cut28:
+	VMOV V4.B16, V31.B16
+	JMP end23
+
+cut29:
+	VMOV V5.B16, V31.B16
+	JMP end23
+
+cut30:
+	VMOV V6.B16, V31.B16
+
+end23:
+	CBZ R22, stored22
+	ADD R21, R5, R25
+	WORD $0xbc00473f // str s31, [x25], #4
+	CMP $2, R22
+	BLT stored22
+	WORD $0x0d9f933f // st1 {v31.s}[1], [x25], #4
+	BEQ stored22
+	WORD $0x4d9f833f // st1 {v31.s}[2], [x25], #4
+
+stored22:
+
+done3:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
 // func pack_keys_f32_neon(rows int, dst *float32, src *float32, lds int, k int)
 TEXT ·pack_keys_f32_neon(SB), NOSPLIT, $0-40
 	// R0        rows

@@ -10,6 +10,7 @@ var F32 = []*kernel.Table{
 	{
 		Add:       add_f32_generic,
 		Gelu:      gelu_f32_generic,
+		GeluTanh:  gelu_tanh_f32_generic,
 		Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
 		Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
 		GemmNN:    []kernel.GemmNN{nil, gemm_nn_f32_1x16_generic, gemm_nn_f32_2x16_generic, gemm_nn_f32_3x16_generic, gemm_nn_f32_4x16_generic},
@@ -20,6 +21,7 @@ var F32 = []*kernel.Table{
 		NNNR:      16,
 		NR:        16,
 		PackKeys:  pack_keys_f32_generic,
+		QuickGelu: quick_gelu_f32_generic,
 		ScaleRows: scalerows_f32_generic,
 		Softmax:   softmax_f32_generic,
 	},

@@ -21,6 +21,8 @@ var native = []Kernel{
 	{Name: "scalerows_f32_neon", Level: "neon", Func: scalerows_f32_neon},
 	{Name: "layernorm_f32_neon", Level: "neon", Func: layernorm_f32_neon},
 	{Name: "gelu_f32_neon", Level: "neon", Func: gelu_f32_neon},
+	{Name: "gelu_tanh_f32_neon", Level: "neon", Func: gelu_tanh_f32_neon},
+	{Name: "quick_gelu_f32_neon", Level: "neon", Func: quick_gelu_f32_neon},
 	{Name: "pack_keys_f32_neon", Level: "neon", Func: pack_keys_f32_neon},
 	{Name: "add_f32_neon", Level: "neon", Func: add_f32_neon},
 	{Name: "gemm_f32xf16_1x16_neon", Level: "neon", Func: gemm_f32xf16_1x16_neon},

@@ -82,6 +82,8 @@ type Table struct {
 	ScaleRows ScaleRows
 	LayerNorm LayerNorm
 	Gelu      Gelu
+	GeluTanh  GeluTanh
+	QuickGelu QuickGelu
 	PackKeys  PackKeys
 	Add       Add
 
@@ -145,6 +147,8 @@ func (k *Table) rows() []row {
 		{"scalerows_f32", &k.ScaleRows, nil, nil},
 		{"layernorm_f32", &k.LayerNorm, nil, nil},
 		{"gelu_f32", &k.Gelu, nil, nil},
+		{"gelu_tanh_f32", &k.GeluTanh, nil, nil},
+		{"quick_gelu_f32", &k.QuickGelu, nil, nil},
 		{"pack_keys_f32", &k.PackKeys, nil, nil},
 		{"add_f32", &k.Add, nil, nil},
 	}

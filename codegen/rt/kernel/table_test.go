@@ -11,7 +11,7 @@ import (
 
 func TestResolve(t *testing.T) {
 	low := kerneltest.Naive("generic", 4, 16)
-	high := &kernel.Table{Level: "avx512", MR: 8, NR: 48, Gemm: kerneltest.Gemms(8, 48), Gemm16: kerneltest.Gemms(8, 16), Gelu: kerneltest.NaiveGelu}
+	high := &kernel.Table{Level: "avx512", MR: 8, NR: 48, Gemm: kerneltest.Gemms(8, 48), Gemm16: kerneltest.Gemms(8, 16), Gelu: kerneltest.NaiveGelu(kerneltest.Gelu64)}
 	k, info, err := kernel.Resolve([]*kernel.Table{low, high})
 	if err != nil {
 		t.Fatal(err)

@@ -40,6 +40,16 @@ type (
 	// dst[r][i] = x*(1+erf(x/sqrt2))/2 with x = src[r][i], for i < n; dst may be src.
 	Gelu = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
+	// GeluTanh is the type of kernels of op gelu_tanh:
+	//
+	// dst[r][i] = x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3)) with x = src[r][i], for i < n; dst may be src.
+	GeluTanh = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
+	// QuickGelu is the type of kernels of op quick_gelu:
+	//
+	// dst[r][i] = x*sigmoid(1.702*x) with x = src[r][i], for i < n; dst may be src.
+	QuickGelu = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
 	// PackKeys is the type of kernels of op pack_keys:
 	//
 	// dst[i*16+r] = src[r*lds+i] for r < rows and 0 for rows <= r < 16, for i < k: one panel of keys, transposed. 1 <= rows <= 16, k >= 1.

@@ -103,10 +103,19 @@ func NaiveLayerNorm(rows int, dst *float32, ldd int, src *float32, lds int, n in
 
 func Gelu64(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }
 
-func NaiveGelu(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
-	for r := range rows {
-		for i := range n {
-			*at(dst, r*ldd+i) = float32(Gelu64(float64(*at(src, r*lds+i))))
+func GeluTanh64(x float64) float64 {
+	return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+}
+
+func QuickGelu64(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }
+
+// NaiveGelu is a kernel of an activation.
+func NaiveGelu(of func(x float64) float64) kernel.Gelu {
+	return func(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+		for r := range rows {
+			for i := range n {
+				*at(dst, r*ldd+i) = float32(of(float64(*at(src, r*lds+i))))
+			}
 		}
 	}
 }
@@ -142,7 +151,7 @@ func Gemms(mr, nr int) []kernel.Gemm {
 // Naive returns a whole table with tiles of mr x nr. A kernel that no step of these tests calls is not written.
 func Naive(level string, mr, nr int) *kernel.Table {
 	k := &kernel.Table{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
-		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu, PackKeys: naivePackKeys, Add: naiveAdd}
+		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu(Gelu64), GeluTanh: NaiveGelu(GeluTanh64), QuickGelu: NaiveGelu(QuickGelu64), PackKeys: naivePackKeys, Add: naiveAdd}
 	k.Gemm16 = k.Gemm
 	if nr != 16 {
 		k.Gemm16 = Gemms(6, 16)
