@@ -115,6 +115,14 @@ func TestOps(t *testing.T) {
 			t.Errorf("%s: written as ONNX: %v, fused: %v; every primitive op, and no other, has a row of ops in codegen/onnx/ops.go", op.Name, onnx.Writes(op), op.Fused())
 		}
 	}
+	for i, a := range ir.Activations {
+		if got := exec.Act(i).String(); got != a.Name {
+			t.Errorf("activation %s: the runtime's number %d is %q", a.Name, i, got)
+		}
+		if !slices.ContainsFunc(asm.Ops, func(r asm.OpRow) bool { return string(r.Op) == a.Name }) {
+			t.Errorf("activation %s: no kernel of that name is in the catalogue", a.Name)
+		}
+	}
 	for op := range steps {
 		if !slices.Contains(ir.Ops, op) {
 			t.Errorf("a step of %q, which is no row of ir.Ops", op.Name)

@@ -69,6 +69,12 @@ func (e *entry) step(v *ir.Value) (jen.Code, error) {
 			} else {
 				d = jen.Lit(v.Attrs.Float(p.Name, 0))
 			}
+		case ir.PartAct:
+			act, given := activation(v)
+			if !given {
+				continue
+			}
+			d = act
 		case ir.PartSections:
 			d = e.g.sections(e.sections[v.Args[0]])
 		}
@@ -92,6 +98,12 @@ func storeState(e *entry, v *ir.Value) (jen.Code, error) {
 		return nil, fmt.Errorf("the runtime stores all rows where a state begins, then one row per token; got %d of %v", n, x.Type.Rows())
 	}
 	return jen.Id("e").Dot(method).Call(e.mat(x), jen.Lit(v.Attrs.Int("slot", 0))), nil
+}
+
+// activation is what exec calls the activation that v's attribute act names, if it has one.
+func activation(v *ir.Value) (act jen.Code, given bool) {
+	a, given := v.Attrs.Get("act")
+	return jen.Qual(execPath, goName(a.Symbol, true)), given
 }
 
 // call writes e.Method(dst, args...), nil for an absent argument.

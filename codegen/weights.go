@@ -177,7 +177,11 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 		return nil, err
 	}
 	linear := func(values []jen.Code) jen.Code { return jen.Qual(execPath, "Linear").Values(values...) }
-	return g.describe("FFN", v.Bundle, onLines(fields(field{"Norm1", n1}, field{"Fc1", linear(fc1)}, field{"Norm2", n2}, field{"Fc2", linear(fc2)}))), nil
+	list := []field{{"Norm1", n1}, {"Fc1", linear(fc1)}, {"Norm2", n2}, {"Fc2", linear(fc2)}}
+	if act, given := activation(v); given {
+		list = slices.Insert(list, 2, field{"Act", act})
+	}
+	return g.describe("FFN", v.Bundle, onLines(fields(list...))), nil
 }
 
 // patches describes the embedding v of an image that begins at position at of the input.

@@ -46,7 +46,7 @@ var (
 // says to run exist.
 func TestHowTos(t *testing.T) {
 	all := howTos(t)
-	for _, title := range []string{"A pass", "A primitive op", "A fused op", "A kernel", "A tile", "A format of weights",
+	for _, title := range []string{"A pass", "A primitive op", "A fused op", "A kernel", "An activation", "A tile", "A format of weights",
 		"A family of models", "A task", "A command of multiway", "A CPU level"} {
 		if all[title] == "" {
 			t.Errorf("README has no how-to %q; it has %q", title, slices.Sorted(maps.Keys(all)))

@@ -68,8 +68,8 @@ var ladder = []rung{
 
 	{path: "codegen/library", imports: "ir asm asm/amd64 asm/arm64 ir/file github.com/dave/jennifer/jen"},
 	{path: "codegen", imports: "ir asm codegen/rt/blob codegen/rt/exec ir/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "passes codegen/onnx"},
-	{path: "codegen/onnx", imports: "ir ir/file", tests: "ir/model ir/checkpoint passes"},
-	{path: "codegen/engine", imports: "ir asm codegen codegen/rt/... ir/file", tests: "ir/irtest passes codegen/inputs"},
+	{path: "codegen/onnx", imports: "ir ir/file", tests: "ir/irtest ir/model ir/checkpoint passes"},
+	{path: "codegen/engine", imports: "ir asm codegen codegen/rt/... ir/file", tests: "ir/irtest ir/precision passes codegen/inputs"},
 	{path: "codegen/inputs", imports: "ir codegen/rt codegen/rt/caption ir/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
 	{path: "codegen/tune", imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint/..."},
 	{path: "codegen/compile", imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/engine codegen/inputs codegen/tune codegen/rt/... ir/file", tests: "ir/checkpoint/torchsave ir/checkpoint/checkpointtest ir/irtest"}, // the one package that sees both ends

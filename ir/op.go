@@ -70,6 +70,7 @@ const (
 	PartNorm                     // the norm of Name.g and Name.b, over the columns of the first argument
 	PartWeight                   // the weight Name
 	PartAttr                     // the attribute Name; zero where it is not given
+	PartAct                      // the activation; none where the attribute act is not given
 	PartSections                 // the sections of the first argument
 )
 

@@ -22,7 +22,7 @@ func init() {
 		Cost:    costWeights,
 		Kernels: []string{"gelu"},
 		InPlace: []int{0},
-		Step:    Step{Method: "Gelu"},
+		Step:    Step{Method: "Gelu", Parts: []Part{{Kind: PartAct}}},
 	}
 	*OpTanh = Op{
 		Name: "tanh", Hint: "t", Args: 1,

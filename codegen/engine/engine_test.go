@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,9 +13,11 @@ import (
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/engineproc"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
+	"github.com/multiway-go/multiway/ir/precision"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -109,20 +110,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 				if d := cmp.Diff(want, names); d != "" {
 					t.Errorf("%s: outputs (-want +got)\n%s", f.Name, d)
 				}
-				for i, s := range seqs {
-					all := interpret(t, described, f, s)
-					for _, o := range outs {
-						want, got := all[o.Name].F, o.Seqs[i]
-						if len(got) != len(want) || o.Cols != f.Results[slices.Index(names, o.Name)].Type.Cols() {
-							t.Fatalf("%s %s: sequence %d has %d values in rows of %d, want %d", f.Name, o.Name, i, len(got), o.Cols, len(want))
-						}
-						for j := range want {
-							if d := math.Abs(float64(got[j]) - want[j]); !(d <= 1e-5*(1+math.Abs(want[j]))) {
-								t.Fatalf("%s %s: sequence %d of %d ids, value %d: got %g, want %g", f.Name, o.Name, i, len(s.IDs), j, got[j], want[j])
-							}
-						}
-					}
-				}
+				compare(t, described, f, seqs, outs, 1e-5)
 			}
 			// What the program refuses, it refuses without ending.
 			if _, err := proc.Run("nosuch", nil); err == nil || !strings.Contains(err.Error(), `no function "nosuch"`) {
@@ -138,6 +126,66 @@ func TestEngineRunsEveryStep(t *testing.T) {
 	}
 	if _, err := e.Start("avx9"); err == nil || !strings.Contains(err.Error(), `unknown level "avx9"`) {
 		t.Errorf("got error %v", err)
+	}
+}
+
+// compare holds outputs of a function against the interpreter's, within a bound for numbers of size 1.
+func compare(t *testing.T, p *ir.Program, f *ir.Func, seqs []rt.Seq, outs []engineproc.Output, bound float64) {
+	t.Helper()
+	for i, s := range seqs {
+		all := interpret(t, p, f, s)
+		for n, o := range outs {
+			want, got := all[o.Name].F, o.Seqs[i]
+			if len(got) != len(want) || o.Cols != f.Results[n].Type.Cols() {
+				t.Fatalf("%s %s: sequence %d has %d values in rows of %d, want %d", f.Name, o.Name, i, len(got), o.Cols, len(want))
+			}
+			for j := range want {
+				if d := math.Abs(float64(got[j]) - want[j]); !(d <= bound*(1+math.Abs(want[j]))) {
+					t.Fatalf("%s %s: sequence %d of %d ids, value %d: got %g, want %g", f.Name, o.Name, i, len(s.IDs), j, got[j], want[j])
+				}
+			}
+		}
+	}
+}
+
+// Every activation is computed as the interpreter does, in a block and alone, whatever weights are stored as.
+func TestEngineRunsEveryActivation(t *testing.T) {
+	described := parse(t, "testdata/activations.ir")
+	for _, a := range ir.Activations {
+		if described.Func(a.Name) == nil {
+			t.Errorf("testdata/activations.ir has no function %s", a.Name)
+		}
+	}
+	for _, test := range []struct {
+		format string
+		bound  float64
+	}{{"f32", 1e-5}, {"bf16", 1e-5}, {"bf16dot", 1e-2}, {"int8", 1e-1}} { // of the last two, a number may be rounded the other way
+		planned, err := passes.Run(described, passes.Options{Rows: 40, Precision: precision.Uniform(test.format)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engine.New(planned, codegen.Options{Package: "activations", From: "activations.ir", Rows: 40, Text: described.MaxT}, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		for _, level := range kernel.Levels() {
+			t.Run(test.format+" "+level, func(t *testing.T) {
+				proc, err := e.Start(level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer proc.Close()
+				for _, f := range planned.Funcs {
+					seqs := batch(f, []int{1, 9, 4, 7, 9, 9, 3})
+					outs, err := proc.Run(f.Name, seqs)
+					if err != nil {
+						t.Fatal(err)
+					}
+					compare(t, planned, f, seqs, outs, test.bound)
+				}
+			})
+		}
 	}
 }
 

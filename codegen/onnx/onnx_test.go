@@ -18,6 +18,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	place "github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/irtest"
 	"github.com/multiway-go/multiway/ir/model"
 	"github.com/multiway-go/multiway/passes"
 )
@@ -336,6 +337,41 @@ func TestWriteLargeWeights(t *testing.T) {
 	}
 	if d := cmp.Diff(whole, split, cmp.AllowUnexported(file{})); d != "" {
 		t.Errorf("the two files differ from one (-one +two)\n%s", d)
+	}
+}
+
+// TestActivations checks that each activation is written, in a form that engines have one kernel for.
+func TestActivations(t *testing.T) {
+	const source = "../engine/testdata/activations.ir"
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ir.Parse(source, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	irtest.RandomWeights(p)
+	forms := map[string]map[string]int{
+		"gelu":       {"Div": 2, "Erf": 2, "Add": 2, "Mul": 4},
+		"gelu_tanh":  {"Pow": 2, "Mul": 8, "Add": 4, "Tanh": 2},
+		"quick_gelu": {"Mul": 4, "Sigmoid": 2},
+	}
+	for _, a := range ir.Activations {
+		m, err := onnx.Model(p, p.Func(a.Name), onnx.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), a.Name+".onnx")
+		write(t, m, path)
+		want := map[string]int{"Gather": 1, "LayerNormalization": 2, "MatMul": 3}
+		for node, n := range forms[a.Name] {
+			want[node] = n
+		}
+		want["Add"] += 4 // of the linears and the block
+		if d := cmp.Diff(want, read(t, path).nodes); d != "" {
+			t.Errorf("%s: nodes (-want +got)\n%s", a.Name, d)
+		}
 	}
 }
 

@@ -153,15 +153,47 @@ func l2Norm(g *graph, v *ir.Value) error {
 	return nil
 }
 
-// gelu is x * (1 + erf(x/sqrt 2)) * 1/2, in the form that engines know.
+// gelu is the value's activation, each in the form that engines know.
 func gelu(g *graph, v *ir.Value) error {
-	x := v.Args[0].Name
-	y := g.node("Div", v.Name+"/scaled", []string{x, g.float(math.Sqrt2)})
-	y = g.node("Erf", v.Name+"/erf", []string{y})
-	y = g.node("Add", v.Name+"/one", []string{y, g.float(1)})
-	y = g.node("Mul", v.Name+"/double", []string{x, y})
-	g.node("Mul", v.Name, []string{y, g.float(0.5)})
+	act, err := v.Activation()
+	if err != nil {
+		return err
+	}
+	write := activations[act.Name]
+	if write == nil {
+		return fmt.Errorf("activation %s has no form in ONNX", act.Name)
+	}
+	write(g, v, v.Args[0].Name)
 	return nil
+}
+
+// activations writes each of ir's activations of x as the value.
+var activations = map[string]func(g *graph, v *ir.Value, x string){
+	// x * (1 + erf(x/sqrt 2)) * 1/2
+	"gelu": func(g *graph, v *ir.Value, x string) {
+		y := g.node("Div", v.Name+"/scaled", []string{x, g.float(math.Sqrt2)})
+		y = g.node("Erf", v.Name+"/erf", []string{y})
+		y = g.node("Add", v.Name+"/one", []string{y, g.float(1)})
+		y = g.node("Mul", v.Name+"/double", []string{x, y})
+		g.node("Mul", v.Name, []string{y, g.float(0.5)})
+	},
+	// x * 1/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3)))
+	"gelu_tanh": func(g *graph, v *ir.Value, x string) {
+		y := g.node("Pow", v.Name+"/cube", []string{x, g.float(3)})
+		y = g.node("Mul", v.Name+"/small", []string{y, g.float(0.044715)})
+		y = g.node("Add", v.Name+"/sum", []string{x, y})
+		y = g.node("Mul", v.Name+"/scaled", []string{y, g.float(math.Sqrt(2 / math.Pi))})
+		y = g.node("Tanh", v.Name+"/tanh", []string{y})
+		y = g.node("Add", v.Name+"/one", []string{y, g.float(1)})
+		half := g.node("Mul", v.Name+"/half", []string{x, g.float(0.5)})
+		g.node("Mul", v.Name, []string{half, y})
+	},
+	// x * sigmoid(1.702*x)
+	"quick_gelu": func(g *graph, v *ir.Value, x string) {
+		y := g.node("Mul", v.Name+"/scaled", []string{x, g.float(1.702)})
+		y = g.node("Sigmoid", v.Name+"/sigmoid", []string{y})
+		g.node("Mul", v.Name, []string{x, y})
+	},
 }
 
 func mean(g *graph, v *ir.Value) error {

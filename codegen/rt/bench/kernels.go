@@ -32,7 +32,9 @@ func (b *bencher) kernels(m *rt.Model, s *rt.Session, r Result, call func() erro
 		return err
 	}
 	for _, t := range list {
-		t.work.Gelu = false
+		if t.work.Kind == "gemm" {
+			t.work.Act = exec.NoAct
+		}
 		k := Kernel{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Precision: r.Precision, Work: t.label()}
 		same := func(x Kernel) bool { return x.Work == k.Work && x.Threads == k.Threads && x.Level == k.Level }
 		if slices.ContainsFunc(b.r.Kernels, same) {
@@ -94,15 +96,15 @@ func (b *bencher) alone(m *rt.Model, t *traced, threads int) ([]float64, error) 
 			qkv := place(e, &at, w.M, 3*heads*dp)
 			e.SelfAttention(place(e, &at, w.M, heads*w.K), qkv, a, secs)
 		}
-	case t.name == "layernorm" || t.name == "gelu":
+	case t.name == "layernorm" || w.Act != exec.NoAct:
 		bytes = 4 * 2 * w.M * ld(w.N)
 		n := &exec.Norm{G: -1, B: -1, N: w.N, Eps: 1e-5}
 		step = func(e *exec.Exec) {
 			at := 0
 			src := place(e, &at, w.M, w.N)
 			dst := place(e, &at, w.M, w.N)
-			if t.name == "gelu" {
-				e.Gelu(dst, src)
+			if w.Act != exec.NoAct {
+				e.Gelu(dst, src, w.Act)
 			} else {
 				e.LayerNorm(dst, src, n)
 			}

@@ -49,7 +49,7 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 	type key struct {
 		step, name     string
 		m, n, k, heads int
-		gelu           bool
+		act            exec.Act
 		weights        blob.DType
 	}
 	names := map[[32]uintptr][2]string{}
@@ -63,7 +63,7 @@ func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, err
 			name[0], name[1] = where(w)
 			names[pcs] = name
 		}
-		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Gelu, w.Weights}
+		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Act, w.Weights}
 		t := sums[k]
 		if t == nil {
 			t = &traced{step: name[0], name: name[1], work: *w}
@@ -111,16 +111,18 @@ func (t *traced) label() string {
 	w := &t.work
 	switch {
 	case w.Kind == "gemm":
-		gelu, kind := "", ""
-		if w.Gelu {
-			gelu = "+gelu"
+		act, kind := "", ""
+		if w.Act != exec.NoAct {
+			act = "+" + w.Act.String()
 		}
 		if w.Weights != blob.F32 {
 			kind = " " + w.Weights.String()
 		}
-		return fmt.Sprintf("gemm%s %dx%dx%d%s", gelu, w.M, w.K, w.N, kind)
+		return fmt.Sprintf("gemm%s %dx%dx%d%s", act, w.M, w.K, w.N, kind)
 	case w.Kind == "attention":
 		return fmt.Sprintf("attention %d heads %dx%dx%d", w.Heads, w.M, w.N, w.K)
+	case w.Act != exec.NoAct:
+		return fmt.Sprintf("%v %dx%d", w.Act, w.M, w.N)
 	}
 	return fmt.Sprintf("%s %dx%d", t.name, w.M, w.N)
 }

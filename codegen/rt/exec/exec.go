@@ -50,7 +50,7 @@ func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 	e.scratch = make([]scratch, threads)
 	g := &e.gemm
 	g.k, g.f32.gemmTask, g.narrow.gemmTask, g.bf16.gemmTask, g.int8.gemmTask = k, g, g, g, g
-	e.attn.e, e.each.e = e, e
+	e.attn.e, e.each.e, e.each.act = e, e, NoAct
 	runtime.AddCleanup(e, (*pool).close, e.pool)
 	return e
 }

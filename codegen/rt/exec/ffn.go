@@ -1,6 +1,6 @@
 package exec
 
-// FFN computes dst = src + fc2(norm2(gelu(fc1(norm1(src))))) over equal row blocks
+// FFN computes dst = src + fc2(norm2(act(fc1(norm1(src))))) over equal row blocks
 // of at most tmp.Rows rows. tmp holds the first norm, hidden the hidden rows; dst may be
 // src, and neither may overlap tmp or hidden.
 func (e *Exec) FFN(dst, src, tmp, hidden Mat, f *FFN) {
@@ -18,10 +18,10 @@ func (e *Exec) FFN(dst, src, tmp, hidden Mat, f *FFN) {
 			in = Mat{tmp.P, tmp.LD, m, src.Cols}
 			e.LayerNorm(in, x, f.Norm1)
 		}
-		e.matmul(h, in, nil, 0, &f.Fc1, true)
+		e.matmul(h, in, nil, 0, &f.Fc1, f.Act)
 		if f.Norm2 != nil && !e.fuseNorm(f.Norm2, &f.Fc2) {
 			e.LayerNorm(h, h, f.Norm2)
 		}
-		e.matmul(y, h, x.P, x.LD, &f.Fc2, false)
+		e.matmul(y, h, x.P, x.LD, &f.Fc2, NoAct)
 	}
 }

@@ -51,9 +51,9 @@ const (
 	// smallWork is the work in floating-point operations below which a step is not
 	// worth waking threads for; a part has at least half of it.
 	smallWork = 1 << 17
-	// geluColumns are enough for gelu to run at its full speed, and few enough that
+	// actColumns are enough for an activation to run at its full speed, and few enough that
 	// they are still in the second-level cache.
-	geluColumns = 192
+	actColumns = 192
 )
 
 // gemmTask is one matrix product, cut into blocks of row tiles x parts of panels.
@@ -67,7 +67,7 @@ type gemmTask struct {
 	deep       int // steps of k in a panel
 	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
-	gelu       bool
+	act        Act
 	wide       [][]float32 // of each worker: panels of w, widened
 
 	by     product // the one of these that w's type asks for
@@ -119,7 +119,7 @@ func (g *f32Product) panel(s span, worker int) {
 // Linear computes dst = l(src).
 func (e *Exec) Linear(dst, src Mat, l *Linear) {
 	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "linear", dst, src)
-	e.matmul(dst, src, nil, 0, l, false)
+	e.matmul(dst, src, nil, 0, l, NoAct)
 }
 
 // QKV computes dst = l(norm(src)); tmp holds the norm and may be src. A nil norm
@@ -141,7 +141,7 @@ func (e *Exec) AttnOut(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 // rows.
 func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	if n == nil {
-		e.matmul(dst, src, res.P, res.LD, l, false)
+		e.matmul(dst, src, res.P, res.LD, l, NoAct)
 		return
 	}
 	want(src.Rows == 0 || tmp.Rows > 0, "norm", tmp)
@@ -158,7 +158,7 @@ func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 		if res.P != nil {
 			add = res.Row(r)
 		}
-		e.matmul(dst.Sub(r, m), t, add, res.LD, l, false)
+		e.matmul(dst.Sub(r, m), t, add, res.LD, l, NoAct)
 	}
 }
 
@@ -170,13 +170,13 @@ func blocksOf(rows, most int) int {
 	return (rows + most - 1) / most
 }
 
-// matmul computes dst = [res +] [gelu](l(src)).
-func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, gelu bool) {
+// matmul computes dst = [res +] [act](l(src)).
+func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, act Act) {
 	g := &e.gemm
 	g.a, g.lda = src.P, src.LD
 	g.c, g.ldc = dst.P, dst.LD
 	g.res, g.ldr = res, ldr
-	g.m, g.cstep, g.gelu = src.Rows, 0, gelu
+	g.m, g.cstep, g.act = src.Rows, 0, act
 	e.weigh(l)
 	e.runGemm(1)
 	g.int8.norm = nil
@@ -270,11 +270,11 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// run computes parts until none are left. Those taken together go through gelu together.
+// run computes parts until none are left. Those taken together go through an activation together.
 func (g *gemmTask) run(_, worker int) {
 	most := 1
-	if g.gelu {
-		most = max(1, geluColumns*g.parts/(g.groups*g.nr))
+	if g.act != NoAct {
+		most = max(1, actColumns*g.parts/(g.groups*g.nr))
 	}
 	for {
 		lo, hi := g.shares.take(worker, most, g.parts)
@@ -308,8 +308,8 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 		s.last = s.p+1 == g1
 		g.by.panel(s, worker)
 	}
-	if g.gelu {
-		geluRows(g.k, rows, at(c, col0), g.ldc, col1-col0)
+	if g.act != NoAct {
+		actRows(acts[g.act].kernel(g.k), rows, at(c, col0), g.ldc, col1-col0)
 	}
 }
 
@@ -429,13 +429,13 @@ func copyRows(rows int, dst *float32, ldd int, src *float32, lds, n int) {
 	}
 }
 
-// geluRows applies gelu in place, a few rows an assembly call.
-func geluRows(k *kernel.Table, rows int, x *float32, ld, n int) {
+// actRows applies an activation in place, a few rows an assembly call.
+func actRows(f kernel.Gelu, rows int, x *float32, ld, n int) {
 	step := rowStep(n)
 	for r := 0; r < rows; r += step {
-		geluBlock(k, min(step, rows-r), at(x, r*ld), ld, n)
+		actBlock(f, min(step, rows-r), at(x, r*ld), ld, n)
 	}
 }
 
 //go:noinline
-func geluBlock(k *kernel.Table, rows int, x *float32, ld, n int) { k.Gelu(rows, x, ld, x, ld, n) }
+func actBlock(f kernel.Gelu, rows int, x *float32, ld, n int) { f(rows, x, ld, x, ld, n) }

@@ -1,6 +1,9 @@
 package exec
 
-import "github.com/multiway-go/multiway/codegen/rt/blob"
+import (
+	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
+)
 
 // Every layer says where in the weights its own start, in bytes; -1: it has none.
 
@@ -31,13 +34,43 @@ func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
 // deep returns the steps of k in a panel: as many as fill whole groups of four bytes a column.
 func (l *Linear) deep() int { return (l.K*l.size() + 3) / 4 * 4 / l.size() }
 
-// FFN is a pre-norm feed-forward block: x + Fc2(norm2(gelu(Fc1(norm1(x))))).
+// FFN is a pre-norm feed-forward block: x + Fc2(norm2(act(Fc1(norm1(x))))).
 // A nil norm is absent.
 type FFN struct {
 	Norm1 *Norm
 	Fc1   Linear
+	Act   Act
 	Norm2 *Norm
 	Fc2   Linear
+}
+
+// Act is an activation, a function of each element.
+type Act int8
+
+// The activations. No layer has NoAct: it says of a product in a [Work] that there is none.
+const (
+	NoAct     Act = iota - 1
+	Gelu          // x*(1+erf(x/sqrt2))/2
+	GeluTanh      // x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3))
+	QuickGelu     // x*sigmoid(1.702*x)
+)
+
+// acts holds the name of each activation from Gelu on, and its kernel.
+var acts = [...]struct {
+	name   string
+	kernel func(k *kernel.Table) kernel.Gelu
+}{
+	Gelu:      {"gelu", func(k *kernel.Table) kernel.Gelu { return k.Gelu }},
+	GeluTanh:  {"gelu_tanh", func(k *kernel.Table) kernel.Gelu { return k.GeluTanh }},
+	QuickGelu: {"quick_gelu", func(k *kernel.Table) kernel.Gelu { return k.QuickGelu }},
+}
+
+// String returns the activation's name, "" of NoAct.
+func (a Act) String() string {
+	if a == NoAct {
+		return ""
+	}
+	return acts[a].name
 }
 
 // Attention describes an attention core. A head has D columns, the heads of a

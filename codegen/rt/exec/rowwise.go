@@ -33,6 +33,7 @@ type rowTask struct {
 	size           int              // of its elements
 	scales         *float32         // of a table of bytes
 	eps            float32
+	act            Act // NoAct: none
 	i              int
 	secs           []Section // a copy: the caller's need not be on the heap
 	patches        *Patches
@@ -80,12 +81,16 @@ func normBlock(t *rowTask, r, rows int) {
 	t.e.kern.LayerNorm(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols, t.g, t.b, t.eps)
 }
 
-// Gelu computes dst = gelu(src); dst may be src.
-func (e *Exec) Gelu(dst, src Mat) {
+// Gelu computes dst = act(src), act being Gelu unless it is given; dst may be src.
+func (e *Exec) Gelu(dst, src Mat, act ...Act) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "gelu", dst, src)
 	t := &e.each
-	t.fn, t.dst, t.src = geluTask, dst, src
+	t.fn, t.dst, t.src, t.act = geluTask, dst, src, Gelu
+	if act != nil {
+		t.act = act[0]
+	}
 	e.runRows(src.Rows, src.Cols)
+	t.act = NoAct
 }
 
 func geluTask(t *rowTask, lo, hi int) {
@@ -97,7 +102,7 @@ func geluTask(t *rowTask, lo, hi int) {
 
 //go:noinline
 func geluTo(t *rowTask, r, rows int) {
-	t.e.kern.Gelu(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols)
+	acts[t.act].kernel(t.e.kern)(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols)
 }
 
 // Tanh computes dst = tanh(src); dst may be src.
@@ -383,7 +388,7 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		g.a, g.lda = tmp.P, tmp.LD
 		g.c, g.ldc = first, dst.LD
 		g.res, g.ldr = first, dst.LD
-		g.m, g.cstep, g.gelu = n, rows, false
+		g.m, g.cstep, g.act = n, rows, NoAct
 		e.weigh(&p.Proj)
 		e.runGemm(seqs)
 	}

@@ -349,10 +349,10 @@ func TestQKVAndAttnOut(t *testing.T) {
 func TestFFN(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, rows := range []int{1, 19, 50} {
-			for _, norms := range []int{0, 1, 2} {
+			for norms, act := range []func(float64) float64{kerneltest.Gelu64, kerneltest.GeluTanh64, kerneltest.QuickGelu64} {
 				w := newWorld(t, k, threads)
 				const d, h = 24, 100
-				var f FFN
+				f := FFN{Act: Act(norms)}
 				var m1, m2 [][]float64
 				var b1, b2 []float64
 				var g1, o1, g2, o2 []float32
@@ -370,7 +370,7 @@ func TestFFN(t *testing.T) {
 				if norms > 0 {
 					y = norm64(y, g1, o1)
 				}
-				y = map64(mul64(y, m1, b1), kerneltest.Gelu64)
+				y = map64(mul64(y, m1, b1), act)
 				if norms > 1 {
 					y = norm64(y, g2, o2)
 				}
@@ -548,6 +548,10 @@ func TestRowWise(t *testing.T) {
 			near(t, "layernorm", dst, norm64(x, g, o))
 			w.Gelu(dst, a)
 			near(t, "gelu", dst, map64(x, kerneltest.Gelu64))
+			w.Gelu(dst, a, GeluTanh)
+			near(t, "gelu_tanh", dst, map64(x, kerneltest.GeluTanh64))
+			w.Gelu(dst, a, QuickGelu)
+			near(t, "quick_gelu", dst, map64(x, kerneltest.QuickGelu64))
 			w.Tanh(dst, a)
 			near(t, "tanh", dst, map64(x, math.Tanh))
 			w.Copy(dst, a)
@@ -851,7 +855,7 @@ func TestSameBits(t *testing.T) {
 }
 
 // TestBlockingsGiveTheSameBits checks that a product with any blocking is the same to the
-// last bit, with or without gelu and rows to add to.
+// last bit, with or without an activation and rows to add to.
 func TestBlockingsGiveTheSameBits(t *testing.T) {
 	blockings := []*Blocking{
 		{}, {Passes: 3}, {Passes: math.MaxInt}, {Passes: -1, Rows: []RowClass{{Rows: -1, Block: 1}}},
@@ -863,12 +867,12 @@ func TestBlockingsGiveTheSameBits(t *testing.T) {
 			w := newWorld(t, k, threads)
 			l, _, _ := w.linear(s.k, s.n, true)
 			src, dst, res := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, true)
-			for _, gelu := range []bool{false, true} {
+			for _, act := range []Act{NoAct, Gelu} {
 				for _, add := range []*float32{nil, res.P} {
 					var want []float32
 					for i, c := range append([]*Blocking{nil}, blockings...) {
 						l.Blocking = c
-						w.matmul(dst, src, add, res.LD, &l, gelu)
+						w.matmul(dst, src, add, res.LD, &l, act)
 						var got []float32
 						for r := range s.m {
 							got = append(got, dst.row(r)...)
@@ -877,7 +881,7 @@ func TestBlockingsGiveTheSameBits(t *testing.T) {
 							want = got
 						}
 						if !slices.Equal(got, want) {
-							t.Errorf("%v gelu %v add %v: blocking %+v differs", s, gelu, add != nil, c)
+							t.Errorf("%v activation %q add %v: blocking %+v differs", s, act, add != nil, c)
 						}
 					}
 				}
@@ -966,6 +970,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.Linear(a, b, &l)
 		w.LayerNorm(a, a, n)
 		w.Gelu(a, a)
+		w.Gelu(a, a, QuickGelu)
 		w.Tanh(a, a)
 		w.Copy(b, a)
 		w.Add(a, a, b)

@@ -12,7 +12,7 @@ type Work struct {
 	Kind    string     // gemm, attention, or rows: work by rows, named by who called it
 	M, N, K int        // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
 	Heads   int        // attention: heads of all sequences
-	Gelu    bool       // gemm: the result goes through gelu
+	Act     Act        // gemm: what the result goes through; rows: what it computes, if that is an activation; else NoAct
 	Weights blob.DType // gemm: the elements of the weights
 	Layer   *Linear    // gemm: whose product it is
 	FLOPs   int64
@@ -49,7 +49,7 @@ func (e *Exec) do(chunks int, t task) {
 
 func (e *Exec) traced(chunks int, t task) {
 	w := &e.trace.work
-	*w = Work{}
+	*w = Work{Act: NoAct}
 	start := time.Now()
 	if !e.trace.last.IsZero() {
 		w.Before = start.Sub(e.trace.last)
@@ -58,7 +58,7 @@ func (e *Exec) traced(chunks int, t task) {
 	w.Time = time.Since(start)
 	switch t := t.(type) {
 	case *gemmTask:
-		w.Kind, w.M, w.N, w.K, w.Gelu = "gemm", t.m*t.seqs, t.n, t.kk, t.gelu
+		w.Kind, w.M, w.N, w.K, w.Act = "gemm", t.m*t.seqs, t.n, t.kk, t.act
 		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
 		w.Weights, w.Layer = max(blob.F32, t.layer.DType), t.layer
 	case *attnTask:
@@ -73,7 +73,7 @@ func (e *Exec) traced(chunks int, t task) {
 			w.FLOPs += 4 * int64(m) * int64(n) * int64(t.d*t.heads)
 		}
 	case *rowTask:
-		w.Kind, w.M, w.N = "rows", t.dst.Rows, t.dst.Cols
+		w.Kind, w.M, w.N, w.Act = "rows", t.dst.Rows, t.dst.Cols, t.act
 	}
 	w.Stack = e.trace.stack[:runtime.Callers(3, e.trace.stack[:])]
 	e.trace.f(w)
