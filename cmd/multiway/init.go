@@ -80,6 +80,7 @@ are dropped. The description says both.`,
 	f.BoolVar(&force, "force", false, "overwrite the file")
 	f.StringVar(&o.Key, "key", "", "`key` of one of several sets of weights in the file, such as model_ema")
 	f.IntVar(&o.Heads, "heads", 0, "attention heads, if no released model has these sizes")
+	f.IntVar(&o.TextHeads, "text-heads", 0, "attention heads of the tower of texts, of models that have one")
 	f.IntVar(&o.Image, "image", 0, "picture size to compile for, if not the checkpoint's")
 	f.StringVar(&o.Tokenizer, "tokenizer", "", "tokenizer file (default: the only .spm beside the checkpoint)")
 	f.StringVar(&o.Labels, "labels", "", "file with the names of the classes")

@@ -19,6 +19,7 @@ type InitOptions struct {
 	Out       string // where the description will be; paths in it start at its folder
 	Key       string // of one of several sets of weights in the file, "" = the usual one
 	Heads     int    // attention heads, 0 = as a released model of these sizes
+	TextHeads int    // of a tower of texts, likewise
 	Image     int    // side of the picture, if not the checkpoint's
 	Tokenizer string // "" = one that stands beside the checkpoint
 	Labels    string
@@ -46,7 +47,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
 	}
 	r := &Inited{}
-	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads); err != nil {
+	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads, o.TextHeads); err != nil {
 		if why := checkpoint.Altered(src, nil); why != nil {
 			return nil, why // rather than that their names are strange
 		}
@@ -82,6 +83,9 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	if r.Guess.Sizes.Heads == 0 { // the written description says so in a comment; any number does for finding unused tensors and other problems
 		g := *r.Guess
 		g.Sizes.Heads = 1
+		if g.Sizes.Text != (model.TowerSizes{}) {
+			g.Sizes.Text.Heads = 1
+		}
 		if r.Used, problem = tryOut(cmp.Or(o.Out, "description"), g.YAML(s), src); problem != nil {
 			r.Problem = problem
 		}

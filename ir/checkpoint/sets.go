@@ -95,24 +95,32 @@ func unwrapped(name string) (bare, dropped string) {
 // the list from which a model is recognised.
 func BareTensors(src Source) []Info {
 	var list []Info
-	seen := map[string]bool{}
+	shapes := map[string][]int{}
 	for _, t := range src.Tensors() {
-		if t.Name = Bare(t.Name); !seen[t.Name] {
-			seen[t.Name] = true
+		if t.Name = Bare(t.Name); shapes[t.Name] == nil {
+			shapes[t.Name] = append([]int{}, t.Shape...)
 			list = append(list, t)
 		}
 	}
-	before := func(name string) string { // the prefix of another tensor's name before it
-		return firstLead(name, func(rest string) bool { return seen[rest] })
+	before := func(t Info) string { // the prefix of another tensor's name before it, of the same shape
+		return firstLead(t.Name, func(rest string) bool { return shapes[rest] != nil && slices.Equal(shapes[rest], t.Shape) })
 	}
 	count := map[string]int{}
 	for _, t := range list {
-		if p := before(t.Name); p != "" {
+		if p := before(t); p != "" {
 			count[p]++
 		}
 	}
+	// A further set has every matrix of the first; a tower of the same model may have layers that are called alike.
+	for p, n := range count {
+		if 3*n > len(list) && slices.ContainsFunc(list, func(t Info) bool {
+			return len(t.Shape) > 1 && !strings.HasPrefix(t.Name, p+".") && shapes[p+"."+t.Name] == nil
+		}) {
+			delete(count, p)
+		}
+	}
 	all := len(list)
-	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t.Name)] > all })
+	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t)] > all })
 }
 
 // firstLead is the shortest beginning of a name, up to a dot, after which ok accepts the rest; "" if ok accepts no rest.

@@ -136,7 +136,7 @@ var badDescriptions = []struct {
 	{"infinity", "dim: 128", "dim: .inf", "m.yaml:4:14: .inf is no usable number"},
 
 	// Family and sizes.
-	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt, vlmo, clip, clipa, siglip, cnclip, xlmrclip) and its sizes, or modalities and layers"},
+	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt, vlmo, clipa, clip, siglip, cnclip, xlmrclip) and its sizes, or modalities and layers"},
 	{"unknown family", "family: beit3", "family: beit", "m.yaml:3:1: family: unknown family \"beit\"; did you mean beit3?"},
 	{"bias of another family", "layers: 5", "layers: 5, reach: 9", "m.yaml:4:50: sizes.reach is given, but family beit3 has no relative position bias; remove it"},
 	{"layer scale of another family", "layers: 5", "layers: 5, scale: true", "m.yaml:4:50: sizes.scale is given, but it is the same in all models of family beit3; remove it"},

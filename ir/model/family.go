@@ -19,7 +19,10 @@ type family struct {
 	// act and text are the activations of pictures and texts unless sizes say others, in families with a tower for texts.
 	act, text string
 	// direct says that such a family's pictures have no projection.
-	direct  bool
+	direct bool
+	// lacks is a fact of layouts by which a checkpoint of the family is told from those of families after it: it has none of
+	// the tensors.
+	lacks   string
 	layouts []string // of its checkpoints, the first if the description names none
 	// positions and eps are what Sizes has by default.
 	positions int
@@ -32,8 +35,8 @@ var families = []family{
 	{name: "beit3", structure: beit3, layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
 	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
 	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
+	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", heads: faceHeads},
-	{name: "clipa", structure: clipa, layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", heads: faceHeads},
 	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, eps: 1e-5, act: "quick_gelu", text: "gelu", heads: faceHeads},
 	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},

@@ -13,6 +13,7 @@ import (
 // Guess is what the names and shapes of a checkpoint's tensors tell of its model.
 type Guess struct {
 	Family string
+	Layout string // of a family that has several, or ""
 	Sizes  Sizes
 	Tasks  []Task // whose heads the checkpoint has, encode if it has none
 
@@ -66,9 +67,9 @@ var inferers = []struct {
 
 // Infer tells from a checkpoint's tensors which model it is. file, the checkpoint's
 // name or "", decides between presets that fit alike. heads, if not 0, is the number
-// of attention heads; otherwise that of a preset of the same sizes is taken. Without one
-// it stays 0.
-func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
+// of attention heads, and text that of a tower of texts; otherwise those of a preset of the same sizes are taken. Without one
+// they stay 0.
+func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 	s := shapes{}
 	for _, t := range tensors {
 		if s[t.Name] = t.Shape; t.Shape == nil {
@@ -85,7 +86,22 @@ func Infer(tensors []Tensor, file string, heads int) (*Guess, error) {
 			return nil, err
 		}
 		g.presets(file)
-		return g, g.heads(heads)
+		return g, g.heads(heads, text)
+	}
+	for i := range layouts {
+		if l := &layouts[i]; l.key != "" && s.has(l.key) {
+			g := &Guess{}
+			inferTowers(g, l, s)
+			if err := g.check(l.key); err != nil {
+				return nil, err
+			}
+			g.presets(file)
+			if z := &g.Sizes; s.has("input_resolution") && z.Dim%64 == 0 && z.Text.Dim%64 == 0 && heads == 0 {
+				z.Heads, z.Text.Heads, g.Heads = z.Dim/64, z.Text.Dim/64, "width / 64, as OpenAI's code has it, whose archive this is"
+				return g, nil
+			}
+			return g, g.heads(heads, text)
+		}
 	}
 	return nil, notKnown(tensors)
 }
@@ -163,15 +179,22 @@ func under(family, first string) []string {
 // check refuses sizes that cannot be.
 func (g *Guess) check(key string) error {
 	s := &g.Sizes
-	for _, f := range []struct {
+	type size struct {
 		name string
 		v    int
 		from string
-	}{
+	}
+	all := []size{
 		{"width", s.Dim, "the token table"}, {"feed-forward width", s.FFN, "fc1 of layer 0"}, {"number of layers", s.Layers, "the layers' names"},
 		{"patch", s.Patch, "the patch convolution"}, {"channels", s.Channels, "the patch convolution"},
 		{"vocabulary", s.Vocab, "the token table"}, {"picture", s.Image, "the table of picture positions"},
-	} {
+	}
+	if g.Layout != "" {
+		all = append(all, size{"embedding", s.Embed, "the projection"}, size{"width of texts", s.Text.Dim, "the token table"},
+			size{"feed-forward width of texts", s.Text.FFN, "the first linear of layer 0"}, size{"number of layers of texts", s.Text.Layers, "the layers' names"})
+		all[0].from = "the patch convolution"
+	}
+	for _, f := range all {
 		if f.v < 1 || f.v > 1<<24 {
 			return fmt.Errorf("it has %s, as family %s does, but its %s cannot be told: %s is missing or has a strange shape", key, g.Family, f.name, f.from)
 		}
@@ -310,7 +333,8 @@ func (g *Guess) presets(file string) {
 	for _, p := range Presets() {
 		// What shapes do not tell does not count.
 		z := p.Sizes
-		z.Heads, z.Eps = g.Sizes.Heads, g.Sizes.Eps
+		z.Heads, z.Eps, z.Act = g.Sizes.Heads, g.Sizes.Eps, g.Sizes.Act
+		z.Text.Heads, z.Text.Act = g.Sizes.Text.Heads, g.Sizes.Text.Act
 		if p.Family != g.Family || z != g.Sizes {
 			continue
 		}
@@ -344,30 +368,42 @@ func (g *Guess) presets(file string) {
 	})
 }
 
-// heads sets the number of heads and says where it comes from.
-func (g *Guess) heads(given int) error {
+// heads sets the numbers of heads and says where they come from.
+func (g *Guess) heads(given, text int) error {
 	z := &g.Sizes
-	switch {
-	case given != 0:
-		if given < 0 || z.Dim%given != 0 {
-			return fmt.Errorf("%d heads: want a divisor of the width, which is %d%s", given, z.Dim, nearDivisors(z.Dim, max(given, 1)))
+	for _, f := range []struct{ given, dim int }{{given, z.Dim}, {text, z.Text.Dim}} {
+		if f.given != 0 && (f.given < 0 || f.dim%f.given != 0) {
+			return fmt.Errorf("%d heads: want a divisor of the width, which is %d%s", f.given, f.dim, nearDivisors(f.dim, max(f.given, 1)))
 		}
-		if z.Heads != 0 && z.Heads != given {
-			return fmt.Errorf("%d heads: the checkpoint has tables for %d", given, z.Heads)
-		}
-		z.Heads, g.Heads = given, "as given"
-		return nil
-	case z.Heads != 0 && z.Dim%z.Heads == 0:
+	}
+	if text != 0 && g.Layout == "" {
+		return fmt.Errorf("%d heads of texts: family %s has no tower for texts", text, g.Family)
+	}
+	if given != 0 && z.Heads != 0 && z.Heads != given {
+		return fmt.Errorf("%d heads: the checkpoint has tables for %d", given, z.Heads)
+	}
+	if z.Heads != 0 && z.Dim%z.Heads == 0 {
 		g.Heads = "told by the table of relative positions"
 		return nil
 	}
-	for _, p := range Presets() {
-		if p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Family == g.Family {
-			z.Heads, g.Heads = p.Sizes.Heads, fmt.Sprintf("not told by the tensors; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, familyNamed(g.Family).heads)
-			return nil
-		}
+	name := familyNamed(g.Family).heads
+	like := slices.IndexFunc(presetList(), func(p PresetInfo) bool {
+		return p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Sizes.Text.Dim == z.Text.Dim && p.Sizes.Text.Layers == z.Text.Layers && p.Family == g.Family
+	})
+	z.Heads, z.Text.Heads, g.Heads = given, text, "as given"
+	if like >= 0 && (given == 0 || g.Layout != "" && text == 0) {
+		p := &presetList()[like]
+		z.Heads, z.Text.Heads = cmp.Or(given, p.Sizes.Heads), cmp.Or(text, p.Sizes.Text.Heads)
+		g.Heads = fmt.Sprintf("not told by the tensors; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, name)
+		return nil
 	}
-	z.Heads = 0
-	g.Heads = fmt.Sprintf("MISSING: tensors do not tell it, and no released model has these sizes. It is a divisor of %d, called %s in the code and the configuration that the model was trained with", z.Dim, familyNamed(g.Family).heads)
+	switch missing := "tensors do not tell it, and no released model has these sizes. It is a divisor of"; {
+	case g.Layout == "" && given == 0:
+		g.Heads = fmt.Sprintf("MISSING: %s %d, called %s in the code and the configuration that the model was trained with", missing, z.Dim, name)
+	case g.Layout != "" && (given == 0 || text == 0):
+		z.Heads = 0
+		g.Heads = fmt.Sprintf("MISSING: tensors do not tell heads, and no released model has these sizes. Those of pictures are a divisor of %d, those of texts of %d, called %s in the configuration that the model came with",
+			z.Dim, z.Text.Dim, name)
+	}
 	return nil
 }

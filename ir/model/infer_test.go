@@ -23,7 +23,7 @@ func TestInferPresets(t *testing.T) {
 				tensors = append(tensors, Tensor{"mlm_head.weight", []int{p.Sizes.Vocab, p.Sizes.Dim}}, Tensor{"mlm_head.bias", []int{p.Sizes.Vocab}},
 					Tensor{"mim_head.weight", []int{8192, p.Sizes.Dim}})
 			}
-			g, err := Infer(tensors, p.File, 0)
+			g, err := Infer(tensors, p.File, 0, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func tinyTensors(t *testing.T, family, more, tasks string) []Tensor {
 }
 
 func TestInferOthers(t *testing.T) {
-	g, err := Infer(tinyTensors(t, "mwt", ", vl_layers: 2", "retrieval, {classification: {classes: 5}}"), "", 3)
+	g, err := Infer(tinyTensors(t, "mwt", ", vl_layers: 2", "retrieval, {classification: {classes: 5}}"), "", 3, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestInferOthers(t *testing.T) {
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if g, err = Infer(tinyTensors(t, "beit3", "", "encode"), "", 0); err != nil || g.Sizes.Heads != 0 || !strings.Contains(g.Heads, "a divisor of 72, called encoder_attention_heads") {
+	if g, err = Infer(tinyTensors(t, "beit3", "", "encode"), "", 0, 0); err != nil || g.Sizes.Heads != 0 || !strings.Contains(g.Heads, "a divisor of 72, called encoder_attention_heads") {
 		t.Errorf("%+v, %v", g, err)
 	}
 	if norm := g.Tasks[0].Norm; norm == nil || !*norm {
@@ -78,7 +78,7 @@ func TestInferOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g, err = Infer(Tensors(d), "", 0); err != nil {
+	if g, err = Infer(Tensors(d), "", 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	sizes := d.Sizes
@@ -101,7 +101,7 @@ func TestInferOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Tasks = append(d.Tasks, Task{Name: "itm"}, Task{Name: "mlm"})
-	if g, err = Infer(Tensors(d), "", 0); err != nil || len(g.Presets) != 1 || g.Presets[0].Name != d.Preset {
+	if g, err = Infer(Tensors(d), "", 0, 0); err != nil || len(g.Presets) != 1 || g.Presets[0].Name != d.Preset {
 		t.Errorf("%+v, %v", g, err)
 	}
 }
@@ -144,7 +144,7 @@ func TestInferErrors(t *testing.T) {
 		{"negative heads", tiny, -1, "-1 heads: want a divisor"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Infer(c.tensors, "", c.heads)
+			_, err := Infer(c.tensors, "", c.heads, 0)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v, want it to say %q", err, c.want)
 			}
@@ -159,7 +159,7 @@ func TestSketchOfHostileName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := Infer(Tensors(d), p.File, 0)
+	g, err := Infer(Tensors(d), p.File, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestSketch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := Infer(Tensors(d), p.File, 0)
+		g, err := Infer(Tensors(d), p.File, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func TestSketch(t *testing.T) {
 	}
 
 	// Without a preset, and with what a file's name may hold.
-	g, err := Infer(tinyTensors(t, "mwt", ", vl_layers: 2", "encode, {classification: {classes: 5}}"), "", 3)
+	g, err := Infer(tinyTensors(t, "mwt", ", vl_layers: 2", "encode, {classification: {classes: 5}}"), "", 3, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestSketch(t *testing.T) {
 	if got.Checkpoint != evil || got.Sizes.VLLayers != 2 || got.Sizes.Heads != 3 || got.Tasks[0].Classes != 5 || got.Tasks[0].Labels != "123" {
 		t.Errorf("%+v", got)
 	}
-	if g, err = Infer(tinyTensors(t, "beit3", "", "encode"), "", 0); err != nil {
+	if g, err = Infer(tinyTensors(t, "beit3", "", "encode"), "", 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err = Parse("m.yaml", g.YAML(Sketch{Name: "the_file", Checkpoint: "m.pth"})); err == nil || !strings.Contains(err.Error(), "sizes.heads is missing") {
@@ -254,7 +254,7 @@ func FuzzInfer(f *testing.F) {
 		for n := range strings.Lines(names) {
 			ts = append(ts, Tensor{strings.TrimSuffix(n, "\n"), []int{int(a), int(b)}})
 		}
-		if g, err := Infer(ts, names, int(a)); err == nil {
+		if g, err := Infer(ts, names, int(a), 0); err == nil {
 			g.YAML(Sketch{Name: "the_file", Checkpoint: names})
 		}
 	})

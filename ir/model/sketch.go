@@ -59,6 +59,10 @@ func (g *Guess) YAML(s Sketch) []byte {
 				sizes = append(sizes, fmt.Sprintf("%s: %d", r.name, v))
 			}
 		}
+		if z.Text != (TowerSizes{}) {
+			t := &z.Text
+			sizes = append(sizes, "act: "+z.Act, fmt.Sprintf("text: {dim: %d, heads: %d, ffn: %d, layers: %d, act: %s}", t.Dim, t.Heads, t.FFN, t.Layers, t.Act))
+		}
 		if z.Absolute {
 			sizes = append(sizes, "absolute: true")
 		}
@@ -69,6 +73,9 @@ func (g *Guess) YAML(s Sketch) []byte {
 	}
 	if image != g.Sizes.Image {
 		line("interpolate: true # the checkpoint's table of positions is for pictures of %d", g.Sizes.Image)
+	}
+	if g.Layout != "" && g.Layout != familyNamed(g.Family).layouts[0] {
+		line("layout: %s", g.Layout)
 	}
 	if s.Key == "" {
 		line("checkpoint: %s", scalar(s.Checkpoint))

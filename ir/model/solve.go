@@ -1,0 +1,111 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// solver finds the sizes of a model by its layout: a size that stands alone in a tensor's shape is read off the checkpoint's.
+// It is reader the other way.
+type solver struct {
+	s     shapes
+	words map[string]string
+	sizes map[string]map[string]int // by modality; of "" what both have
+	scope map[string]int            // the sizes of the modality under way
+	has   map[string]bool           // facts, by whether a tensor is there whose rows depend on them
+	class bool                      // there is a class row
+}
+
+// solve finds the sizes of the modalities vision and language, layers among them. Sizes that the shapes do not tell are left
+// out. Shapes that contradict each other are not looked for: Bind does that.
+func solve(l *layout, s shapes) *solver {
+	v := &solver{s: s, words: map[string]string{"p": "", "l": "", "b": ""}, sizes: map[string]map[string]int{"": {}}, has: map[string]bool{}}
+	v.scope = v.sizes[""]
+	v.rows(l.rows)
+	return v
+}
+
+func (v *solver) rows(rows []row) {
+	for _, x := range rows {
+		switch {
+		case x.each == "layer":
+			n := 0
+			for v.words["i"] = "0"; n < maxLayers && v.found(x.rows); v.words["i"] = strconv.Itoa(n) {
+				if n == 0 {
+					v.rows(x.rows)
+				}
+				n++
+			}
+			v.scope["layers"] = n
+		case x.each != "":
+			name := map[string]string{string(Patch): "vision", string(Token): "language"}[x.each]
+			if v.sizes[name] == nil {
+				v.sizes[name] = map[string]int{}
+			}
+			v.words["m"], v.scope = name, v.sizes[name]
+			v.rows(x.rows)
+			v.scope = v.sizes[""]
+		case x.rows != nil:
+			if x.when != "" {
+				v.has[x.when] = v.found(x.rows)
+			}
+			v.rows(x.rows)
+		default:
+			v.tensor(x)
+		}
+	}
+}
+
+// found reports whether the first tensor of rows is there.
+func (v *solver) found(rows []row) bool {
+	for rows[0].rows != nil {
+		rows = rows[0].rows
+	}
+	return v.s.has(v.key(rows[0]))
+}
+
+func (v *solver) key(x row) string {
+	key := x.key
+	for w, to := range v.words {
+		key = strings.ReplaceAll(key, "{"+w+"}", to)
+	}
+	return key
+}
+
+func (v *solver) tensor(x row) {
+	shape, ok := v.s[v.key(x)]
+	words := strings.Fields(x.shape)
+	if !ok || len(shape) != len(words) {
+		return
+	}
+	for _, to := range x.to {
+		v.class = v.class || strings.HasSuffix(to.weight, ".embed.cls.w")
+	}
+	for i, w := range words {
+		if strings.Trim(w, "abcdefghijklmnopqrstuvwxyz_") == "" && v.scope[w] == 0 {
+			v.scope[w] = shape[i]
+		}
+	}
+}
+
+// inferTowers reads the sizes of a model with two towers off a checkpoint in a layout.
+func inferTowers(g *Guess, l *layout, s shapes) {
+	v := solve(l, s)
+	see, read := v.sizes["vision"], v.sizes["language"]
+	i := slices.IndexFunc(families, func(f family) bool {
+		return slices.Contains(f.layouts, l.name) && (f.lacks == "" || !v.has[f.lacks])
+	})
+	g.Family, g.Layout = families[i].name, l.name
+	class := 0
+	if v.class {
+		class = 1
+	}
+	g.Sizes = Sizes{
+		Dim: see["dim"], FFN: see["ffn"], Layers: see["layers"], Patch: see["patch"], Channels: see["channels"], Embed: cmp.Or(see["embed"], read["embed"]),
+		Image: see["patch"] * square(see["positions"]-class), Vocab: read["vocab"], Positions: read["positions"],
+		Act: families[i].act, Text: TowerSizes{Dim: read["dim"], FFN: read["ffn"], Layers: read["layers"], Act: families[i].text},
+	}
+	g.Tasks = []Task{{Name: "retrieval"}}
+}
