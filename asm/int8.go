@@ -44,14 +44,14 @@ func PackTable(src []float32, k int) []byte {
 }
 
 // Int8Size returns the size of the layout's int8 panels, in bytes.
-func (l Layout) Int8Size() int { return l.Panels() * (Panel*l.Deep + int8Tail) }
+func (l Layout) Int8Size() int { return l.Panels() * (Panel*l.PaddedK + int8Tail) }
 
-// PackInt8 quantises weights and packs them as int8 panels [Deep/4][16][4]; Deep is a multiple of 4. Each panel ends with a
+// PackInt8 quantises weights and packs them as int8 panels [PaddedK/4][16][4]; PaddedK is a multiple of 4. Each panel ends with a
 // tail, little-endian: 16 column scales (float32), 16 compensations for activations with zero point 128, which are -128 times
 // the column's sum (int32), and 16 column sums times the scale (float32).
 func (l Layout) PackInt8(src ...[]float32) []byte {
 	out := make([]byte, 0, l.Int8Size())
-	values := Panel * l.Deep
+	values := Panel * l.PaddedK
 	for p := range l.Panels() {
 		panel := make([]byte, values+int8Tail)
 		l.within(p*Panel, (p+1)*Panel, func(r Run) {

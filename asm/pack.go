@@ -17,18 +17,18 @@ type Run struct {
 }
 
 // Layout says how one or more weights [N,K], row-major float32, become the right-hand side of one matrix product:
-// panels of 16 columns, [panel p][k 0..Deep-1][16], column n at panel n/16, lane n%16. Columns that no run names are zero.
+// panels of 16 columns, [panel p][k 0..PaddedK-1][16], column n at panel n/16, lane n%16. Columns that no run names are zero.
 // It is plain data, so that a pass can choose it and codegen can stream weights through it, a panel at a time.
 type Layout struct {
-	K    int   // length of a row of each weight
-	Deep int   // k of a panel: K rounded up with zeros, see the function Deep
-	Cols int   // columns of the packed matrix, whole panels
-	Runs []Run // in order of Col, disjoint
+	K       int   // length of a row of each weight
+	PaddedK int   // k of a panel: K rounded up with zeros, see PadK
+	Cols    int   // columns of the packed matrix, whole panels
+	Runs    []Run // in order of Col, disjoint
 }
 
 // Stack lays weights of rows[i] rows side by side, in order, without gaps. Stack(k, n) is a single weight.
 func Stack(k int, rows ...int) Layout {
-	l := Layout{K: k, Deep: k}
+	l := Layout{K: k, PaddedK: k}
 	for i, n := range rows {
 		l.Runs = append(l.Runs, Run{Src: i, Col: l.Cols, Len: n})
 		l.Cols += n
@@ -41,7 +41,7 @@ func Stack(k int, rows ...int) Layout {
 // up to whole panels: no panel belongs to two heads, and the columns that pad a head are zero.
 func Heads(k, parts, heads, d int) Layout {
 	dp := Ceil(d)
-	l := Layout{K: k, Deep: k, Cols: parts * heads * dp, Runs: make([]Run, 0, parts*heads)}
+	l := Layout{K: k, PaddedK: k, Cols: parts * heads * dp, Runs: make([]Run, 0, parts*heads)}
 	for p := range parts {
 		for h := range heads {
 			l.Runs = append(l.Runs, Run{Src: p, Row: h * d, Col: (p*heads + h) * dp, Len: d})
@@ -50,22 +50,22 @@ func Heads(k, parts, heads, d int) Layout {
 	return l
 }
 
-// Deep rounds k up so that a column of elements of size bytes takes a multiple of four bytes, and a panel a multiple of 64.
-func Deep(k, size int) int { return (k*size + 3) / 4 * 4 / size }
+// PadK rounds k up so that a column of elements of size bytes takes a multiple of four bytes, and a panel a multiple of 64.
+func PadK(k, size int) int { return (k*size + 3) / 4 * 4 / size }
 
 // Panels is the number of panels.
 func (l Layout) Panels() int { return l.Cols / Panel }
 
 // Floats is the size of the packed matrix in float32 values.
-func (l Layout) Floats() int { return l.Cols * l.Deep }
+func (l Layout) Floats() int { return l.Cols * l.PaddedK }
 
 // Offset returns where step k of panel p starts, in floats.
-func (l Layout) Offset(p, k int) int { return (p*l.Deep + k) * Panel }
+func (l Layout) Offset(p, k int) int { return (p*l.PaddedK + k) * Panel }
 
 // Check returns an error if the layout contradicts itself or does not fit weights with the given numbers of rows.
 func (l Layout) Check(rows ...int) error {
-	if l.K < 1 || l.Deep < l.K || l.Cols < Panel || l.Cols%Panel != 0 {
-		return fmt.Errorf("layout of %d columns with K = %d and Deep = %d: want K >= 1, Deep >= K and a positive multiple of %d columns", l.Cols, l.K, l.Deep, Panel)
+	if l.K < 1 || l.PaddedK < l.K || l.Cols < Panel || l.Cols%Panel != 0 {
+		return fmt.Errorf("layout of %d columns with K = %d and PaddedK = %d: want K >= 1, PaddedK >= K and a positive multiple of %d columns", l.Cols, l.K, l.PaddedK, Panel)
 	}
 	end := 0
 	for i, r := range l.Runs {
@@ -92,9 +92,9 @@ func (l Layout) within(lo, hi int, f func(Run)) {
 	}
 }
 
-// PackPanel writes panel p, Deep*16 floats, into dst. src[i] is the whole weight i.
+// PackPanel writes panel p, PaddedK*16 floats, into dst. src[i] is the whole weight i.
 func (l Layout) PackPanel(dst []float32, p int, src ...[]float32) {
-	dst = dst[:l.Deep*Panel]
+	dst = dst[:l.PaddedK*Panel]
 	clear(dst)
 	l.within(p*Panel, (p+1)*Panel, func(r Run) {
 		for i := range r.Len {
@@ -114,7 +114,7 @@ func (l Layout) Pack(dst []float32, src ...[]float32) {
 	}
 }
 
-// Pair reorders packed panels to [k/2][16][2], for bf16 products, which take two steps of k at a time. Deep is even.
+// Pair reorders packed panels to [k/2][16][2], for bf16 products, which take two steps of k at a time. PaddedK is even.
 func (l Layout) Pair(packed []float32) {
 	var pair [2 * Panel]float32
 	for i := 0; i+2*Panel <= len(packed); i += 2 * Panel {

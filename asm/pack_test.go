@@ -33,15 +33,15 @@ func TestPack(t *testing.T) {
 		{"heads of 8", asm.Heads(4, 2, 2, 8), []int{16, 16}, join(columns(0, 0, 0, 8), columns(16, 0, 8, 8), columns(32, 1, 0, 8), columns(48, 1, 8, 8)), 64},
 		{"heads of 20", asm.Heads(2, 1, 2, 20), []int{40}, join(columns(0, 0, 0, 20), columns(32, 0, 20, 20)), 64},
 		{"heads of 16 need no padding", asm.Heads(2, 1, 2, 16), []int{32}, columns(0, 0, 0, 32), 32},
-		{"part of a weight", asm.Layout{K: 2, Deep: 2, Cols: 16, Runs: []asm.Run{{Row: 7, Col: 3, Len: 2}}}, []int{9}, columns(3, 0, 7, 2), 16},
-		{"a step of zeros", asm.Layout{K: 3, Deep: 4, Cols: 32, Runs: []asm.Run{{Len: 17}}}, []int{17}, columns(0, 0, 0, 17), 32},
+		{"part of a weight", asm.Layout{K: 2, PaddedK: 2, Cols: 16, Runs: []asm.Run{{Row: 7, Col: 3, Len: 2}}}, []int{9}, columns(3, 0, 7, 2), 16},
+		{"a step of zeros", asm.Layout{K: 3, PaddedK: 4, Cols: 32, Runs: []asm.Run{{Len: 17}}}, []int{17}, columns(0, 0, 0, 17), 32},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := c.layout
 			if err := l.Check(c.rows...); err != nil {
 				t.Fatal(err)
 			}
-			if l.Cols != c.width || l.Floats() != c.width*l.Deep || l.Panels() != c.width/asm.Panel {
+			if l.Cols != c.width || l.Floats() != c.width*l.PaddedK || l.Panels() != c.width/asm.Panel {
 				t.Fatalf("%d columns, %d panels, %d floats; want %d columns", l.Cols, l.Panels(), l.Floats(), c.width)
 			}
 			var src, bias, back [][]float32
@@ -53,7 +53,7 @@ func TestPack(t *testing.T) {
 			want, wantBias := make([]float32, l.Floats()), make([]float32, l.Cols)
 			for col, from := range c.cols {
 				for k := range l.K {
-					want[col/16*l.Deep*16+k*16+col%16] = src[from[0]][from[1]*l.K+k]
+					want[col/16*l.PaddedK*16+k*16+col%16] = src[from[0]][from[1]*l.K+k]
 				}
 				wantBias[col] = bias[from[0]][from[1]]
 			}
@@ -63,7 +63,7 @@ func TestPack(t *testing.T) {
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("packed (-want +got):\n%s", d)
 			}
-			one := weight(9, l.Deep*asm.Panel, 1)
+			one := weight(9, l.PaddedK*asm.Panel, 1)
 			for p := range l.Panels() {
 				l.PackPanel(one, p, src...)
 				if d := cmp.Diff(want[l.Offset(p, 0):][:len(one)], one); d != "" {
@@ -125,13 +125,13 @@ func TestLayoutCheck(t *testing.T) {
 	}{
 		{"no columns", asm.Stack(3), nil, "want K >= 1"},
 		{"no depth", asm.Stack(0, 16), []int{16}, "want K >= 1"},
-		{"fewer steps than K", asm.Layout{K: 2, Deep: 1, Cols: 16}, nil, "K = 2 and Deep = 1"},
-		{"half a panel", asm.Layout{K: 1, Deep: 1, Cols: 24}, nil, "positive multiple of 16"},
+		{"fewer steps than K", asm.Layout{K: 2, PaddedK: 1, Cols: 16}, nil, "K = 2 and PaddedK = 1"},
+		{"half a panel", asm.Layout{K: 1, PaddedK: 1, Cols: 24}, nil, "positive multiple of 16"},
 		{"weight not given", asm.Stack(3, 16, 16), []int{16}, "run 1: weight 1 of 1"},
 		{"weight too small", asm.Stack(3, 16), []int{15}, "16 rows from row 0 of weight 0, which has 15 rows"},
-		{"empty run", asm.Layout{K: 1, Deep: 1, Cols: 16, Runs: []asm.Run{{}}}, []int{1}, "0 rows from row 0"},
-		{"overlap", asm.Layout{K: 1, Deep: 1, Cols: 16, Runs: []asm.Run{{Len: 4}, {Col: 3, Len: 4}}}, []int{4}, "4 columns from column 3, want them between 4 and 16"},
-		{"past the end", asm.Layout{K: 1, Deep: 1, Cols: 16, Runs: []asm.Run{{Col: 13, Len: 4}}}, []int{4}, "4 columns from column 13, want them between 0 and 16"},
+		{"empty run", asm.Layout{K: 1, PaddedK: 1, Cols: 16, Runs: []asm.Run{{}}}, []int{1}, "0 rows from row 0"},
+		{"overlap", asm.Layout{K: 1, PaddedK: 1, Cols: 16, Runs: []asm.Run{{Len: 4}, {Col: 3, Len: 4}}}, []int{4}, "4 columns from column 3, want them between 4 and 16"},
+		{"past the end", asm.Layout{K: 1, PaddedK: 1, Cols: 16, Runs: []asm.Run{{Col: 13, Len: 4}}}, []int{4}, "4 columns from column 13, want them between 0 and 16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.layout.Check(c.rows...); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -23,7 +23,7 @@ func WeightLayout(name string, size int, shape ...int) (Layout, error) {
 		return Layout{}, err
 	}
 	l := Heads(k, 1, heads, width)
-	l.Deep = Deep(k, size)
+	l.PaddedK = PadK(k, size)
 	return l, nil
 }
 
@@ -77,14 +77,14 @@ func StoredBytes(name string, size int, scaled bool, shape ...int) (int64, error
 		return (n+3)/4*4 + 4*int64(shape[0]), nil
 	}
 	k, heads, width, err := headsOf(name, shape)
-	l := Layout{Deep: Deep(k, size), Cols: heads * Ceil(width)} // without its runs, of which there may be many
+	l := Layout{PaddedK: PadK(k, size), Cols: heads * Ceil(width)} // without its runs, of which there may be many
 	switch {
 	case err != nil:
 		return 0, err
 	case scaled:
 		return int64(l.Int8Size()), nil
 	}
-	return int64(l.Cols) * int64(l.Deep) * int64(size), nil
+	return int64(l.Cols) * int64(l.PaddedK) * int64(size), nil
 }
 
 // Stride returns the leading dimension, in floats, of an activation matrix of that many columns: whole panels, but no multiple

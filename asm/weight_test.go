@@ -11,11 +11,11 @@ import (
 
 func TestWeightLayout(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		size  int
-		shape []int
-		want  Layout
-		deep  int
+		name    string
+		size    int
+		shape   []int
+		want    Layout
+		paddedK int
 	}{
 		{"panel16", 4, []int{20, 8}, Stack(8, 20), 8},
 		{"panel16", 4, []int{20, 7}, Stack(7, 20), 7},
@@ -28,7 +28,7 @@ func TestWeightLayout(t *testing.T) {
 		{"panel16", 1, []int{20, 8}, Stack(8, 20), 8},
 		{"panel16", 1, []int{20, 5}, Stack(5, 20), 8},
 	} {
-		c.want.Deep = c.deep
+		c.want.PaddedK = c.paddedK
 		got, err := WeightLayout(c.name, c.size, c.shape...)
 		if err != nil {
 			t.Errorf("%s %v of %d bytes: %v", c.name, c.shape, c.size, err)

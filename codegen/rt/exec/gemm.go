@@ -64,7 +64,7 @@ type gemmTask struct {
 	lda, ldc   int
 	ldr        int
 	m, n, kk   int // rows (of one sequence), columns, depth
-	deep       int // steps of k in a panel
+	paddedK    int // k of a panel, zeros included
 	seqs       int
 	cstep      int // rows of C from one sequence to the next; of A it is m
 	act        Act
@@ -186,7 +186,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, act Act) {
 func (e *Exec) weigh(l *Linear) {
 	g := &e.gemm
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
-	g.n, g.kk, g.deep = l.N, l.K, l.deep()
+	g.n, g.kk, g.paddedK = l.N, l.K, l.paddedK()
 	g.layer, g.passes = l, l.passes()
 	g.w, g.bias = e.w(l.W), e.w(l.Bias)
 	switch g.narrow.kernels = widening(g.k, l.DType); {
@@ -336,7 +336,7 @@ func (g *gemmTask) left(s *span) *float32 { return at(g.a, s.row*g.lda+s.k0) }
 
 // step returns the address of step k in the first panel of group p.
 func (g *gemmTask) step(p, k int) *float32 {
-	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*g.nr*g.deep+k*16)*g.size))
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*g.nr*g.paddedK+k*16)*g.size))
 }
 
 // over returns the panels that the worker begins the next product with and the steps of
@@ -347,7 +347,7 @@ func (g *gemmTask) over(worker int) (*float32, int) {
 		return nil, 0
 	}
 	p, _ := part((ceil16(l.N)+g.nr-1)/g.nr, len(g.shares), worker)
-	return (*float32)(unsafe.Add(unsafe.Pointer(g.first), l.W+p*g.nr*l.deep()*g.size)), l.K
+	return (*float32)(unsafe.Add(unsafe.Pointer(g.first), l.W+p*g.nr*l.paddedK()*g.size)), l.K
 }
 
 // span is one tile-wide group of panels, or a pass over it, for the rows of a block.
@@ -393,7 +393,7 @@ func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *
 
 // strip runs the row tiles of per panels from panel first on.
 func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first int, a *A, lda, unit int) {
-	stride := g.deep * 16
+	stride := g.paddedK * 16
 	b := unsafe.Add(unsafe.Pointer(g.w), (first*stride+s.k0*16)*g.size)
 	c, bias := at(s.c, first*16), s.bias
 	if bias != nil {

@@ -19,7 +19,7 @@ func (g *bf16Product) panel(s span, worker int) {
 
 // prepare rounds the left-hand side.
 func (g *bf16Product) prepare(e *Exec, rows int) {
-	g.passes = min(g.passes, max(1, g.deep/2)) // whole pairs
+	g.passes = min(g.passes, max(1, g.paddedK/2)) // whole pairs
 	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
 	if g.ldp = (g.kk + 31) / 32 * 32; g.ldp%512 == 0 {
 		g.ldp += 32

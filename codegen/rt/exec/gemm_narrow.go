@@ -58,7 +58,7 @@ func (g *narrowProduct) widePanel(s *span, worker int) {
 	}
 	a, wide := g.left(s), &g.wide[worker][0]
 	for i := range n {
-		g.kernels.Convert(k*16, at(wide, i*k*16), narrow(g.w, ((first+i)*g.deep+s.k0)*16*g.size))
+		g.kernels.Convert(k*16, at(wide, i*k*16), narrow(g.w, ((first+i)*g.paddedK+s.k0)*16*g.size))
 	}
 	if n == per {
 		g.wideStrip(g.k.Gemm, k, s.rows, a, wide, column(s.c, 0), column(s.bias, 0), s.acc)

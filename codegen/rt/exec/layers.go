@@ -31,8 +31,8 @@ type Linear struct {
 // size returns the bytes of an element of the weights.
 func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
 
-// deep returns the steps of k in a panel: as many as fill whole groups of four bytes a column.
-func (l *Linear) deep() int { return (l.K*l.size() + 3) / 4 * 4 / l.size() }
+// paddedK returns the k of a panel: K rounded up so that each column takes a multiple of four bytes.
+func (l *Linear) paddedK() int { return (l.K*l.size() + 3) / 4 * 4 / l.size() }
 
 // FFN is a pre-norm feed-forward block: x + Fc2(norm2(act(Fc1(norm1(x))))).
 // A nil norm is absent.
