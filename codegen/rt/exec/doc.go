@@ -1,5 +1,5 @@
-// Package exec is what generated code calls: the steps that functions are made of, over an
-// arena, threads and the batch under way.
+// Package exec runs compiled functions: it has the steps that generated code calls, the arena and
+// threads that they use, and the current batch.
 //
 // The nouns:
 //
@@ -7,11 +7,10 @@
 //   - [Func]: a function of a model; its Run is straight-line code over an Exec.
 //   - [Mat]: a matrix in the arena. Layers ([Linear], [Norm], [Attention] and others) say where
 //     the weights of a step are.
-//   - [State]: what the functions of a caption keep between calls, outside the arena: keys
-//     and values of the picture, and of each beam's words.
+//   - [State]: the key/value cache of a caption, which outlives calls and is not in the arena.
 //
 // A generated function reads like its IR. Offsets in the arena are constants in bytes, leading
-// dimensions constants in floats, row counts come from the batch:
+// dimensions constants in floats; numbers of rows depend on the batch:
 //
 //	func vision(e *exec.Exec) {
 //		rows197 := e.Rows(197, false)
@@ -22,15 +21,15 @@
 //		e.SelfAttention(t, i, &attention, sections197)
 //	}
 //
-// A batch is packed rows: a value with C rows a sequence holds B*C rows, a text value the rows
-// of all texts one after the other, each at its true length; a value that joins both holds its
-// [Section]s one after the other. Row-wise steps run once over all rows; attention, row
-// selection and means go by sequence. Results do not depend on the batch, the number of
-// threads or how a call was split, with the exception that package rt names.
+// The rows of a batch are packed, without padding: a value with C rows per sequence has B*C rows, a
+// text value has the rows of all texts, one after the other. A value that joins both has its
+// [Section]s one after the other. Row-wise steps run once over all rows; attention, row selection
+// and means run per sequence. Results do not depend on the batch, the number of threads or how a
+// call was split.
 //
-// Steps allocate nothing once their memory has grown. They trust the compiler's shapes, and a
-// broken shape is a panic; what users give is checked before, by rt.
+// Steps allocate nothing once their memory has grown. They trust the shapes that the compiler
+// chose, and panic if these do not fit; rt checks what users pass.
 //
-// Imports: blob (element types, memory, faults) and kernel. It is not a tensor library: the
-// steps are the calls that the compiler emits.
+// Imports: blob (element types, memory, faults) and kernel. It is not a tensor library: it has the
+// steps that the compiler emits, no others.
 package exec

@@ -10,41 +10,41 @@ import (
 )
 
 // Exec is what a generated function runs on: kernels, weights, arena, threads and
-// the batch under way. It belongs to a session; its methods are steps, called by
-// one goroutine. Steps panic when shapes do not fit: the compiler promised them.
+// the current batch. It belongs to a session; its methods are steps, called by one
+// goroutine. A step panics if shapes do not fit, which is a bug of the compiler.
 type Exec struct {
 	B      int         // sequences of the batch
-	T      int         // text rows of all sequences
-	Len    []int       // text rows of each sequence
-	Start  []int       // first text row of each sequence
+	T      int         // tokens of all sequences
+	Len    []int       // tokens of each sequence
+	Start  []int       // index of the first token of each sequence among all
 	Images [][]float32 // image of each sequence, for functions that take one
-	IDs    []int32     // text ids of all sequences
+	IDs    []int32     // token ids of all sequences
 
-	states []*State // of each sequence, for functions that keep something
-	beams  []int    // of each sequence
+	states []*State // of each sequence, for functions with a state
+	beams  []int    // of each sequence: its beam in the state
 
 	kern    *kernel.Table
 	weights *float32
 	arena   []float32
 	pool    *pool
-	trace   *tracer // nil: nobody looks
+	trace   *tracer // nil: no trace
 	workers int
-	scratch []scratch // one a worker
+	scratch []scratch // one per worker
 
-	// Of the function that runs.
+	// The current function.
 	f      *Func
-	rows   int // of the longest sequence it takes
+	rows   int // of the longest sequence that it may get
 	order  *order
-	orders map[*Func]*order // as each function's last call left it
+	orders map[*Func]*order // of each function, from its last pass
 
-	// The task of each kind of step, reused.
+	// One task of each kind, reused by all steps.
 	gemm gemmTask
 	attn attnTask
 	each rowTask
 }
 
-// New returns an Exec that runs functions on kernels and weights, with an arena of that many bytes, a multiple of 4. Its
-// threads, the caller's among them, stop with Close, or when it is garbage.
+// New returns an Exec with the given kernels and weights, an arena of that many bytes (a multiple of 4) and that many
+// threads, of which the caller is one. The others end with Close or when the Exec is garbage-collected.
 func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena / 4), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
@@ -61,15 +61,15 @@ func (e *Exec) Threads() int { return e.workers }
 // Close stops the threads. No call may be under way, and none may follow.
 func (e *Exec) Close() { e.pool.close() }
 
-// order is the layers of a function in the order of their products, as it was in the pass
-// before this one: weights that are used next can then be prefetched.
+// order lists the layers of a function in the order of their products, as recorded in the last
+// pass. It lets a product prefetch the weights of the next one.
 type order struct {
 	layers []*Linear
-	turn   int // the product to come
+	turn   int // index of the next product
 }
 
-// after takes note of the product by l and returns the layer of the one after it, nil if it
-// is unknown.
+// after records the product by l and returns the layer of the product after it, nil if it is
+// unknown.
 func (o *order) after(l *Linear) *Linear {
 	if o == nil {
 		return nil
@@ -85,8 +85,8 @@ func (o *order) after(l *Linear) *Linear {
 	return nil
 }
 
-// Rows returns the packed rows of a value with c rows a sequence, plus the text
-// rows when t is set.
+// Rows returns the number of packed rows of a value with c rows per sequence, plus one row per
+// token if t is set.
 func (e *Exec) Rows(c int, t bool) int {
 	n := e.B * c
 	if t {
@@ -95,7 +95,7 @@ func (e *Exec) Rows(c int, t bool) int {
 	return n
 }
 
-// Mat returns the matrix that starts off bytes into the arena. ld is the distance of rows in floats.
+// Mat returns the matrix that starts off bytes into the arena. ld is the distance between rows in floats.
 func (e *Exec) Mat(off, ld, rows, cols int) Mat {
 	if off < 0 || rows < 0 || cols > ld || off+rows*ld*4 > len(e.arena)*4 {
 		panic(fmt.Sprintf("exec: matrix of %dx%d ld %d at %d in an arena of %d bytes", rows, cols, ld, off, len(e.arena)*4))
@@ -103,7 +103,7 @@ func (e *Exec) Mat(off, ld, rows, cols int) Mat {
 	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off)), ld, rows, cols}
 }
 
-// w returns the address of the weight that starts off bytes into the weights, nil for -1.
+// w returns the address off bytes into the weights, nil for -1.
 func (e *Exec) w(off int) *float32 {
 	if off < 0 {
 		return nil
@@ -111,18 +111,17 @@ func (e *Exec) w(off int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(e.weights), off))
 }
 
-// Section is a run of packed rows of a batch: C rows of every sequence, or, when
-// T is set, the text rows of every sequence. A joined value is a list of sections.
+// Section describes consecutive packed rows of a batch: C rows of every sequence or, if T is
+// set, a row for every token of every sequence. A joined value is a list of sections.
 type Section struct {
 	C int
 	T bool
 }
 
-// sectionRows returns the rows of section s in the whole batch.
+// sectionRows returns the number of rows of section s in the whole batch.
 func (e *Exec) sectionRows(s Section) int { return e.Rows(s.C, s.T) }
 
-// span returns where the rows of sequence seq start inside section s, and their
-// number.
+// span returns the first row of sequence seq within section s and the number of its rows.
 func (e *Exec) span(s Section, seq int) (start, n int) {
 	if s.T {
 		return e.Start[seq], e.Len[seq]
@@ -130,7 +129,7 @@ func (e *Exec) span(s Section, seq int) (start, n int) {
 	return seq * s.C, s.C
 }
 
-// packed returns the rows of all sections.
+// packed returns the number of rows of all sections in the whole batch.
 func (e *Exec) packed(secs []Section) int {
 	n := 0
 	for _, s := range secs {
@@ -139,7 +138,7 @@ func (e *Exec) packed(secs []Section) int {
 	return n
 }
 
-// seqRow returns the packed row of row i of sequence seq, i counted through all
+// seqRow returns the index of the packed row that is row i of sequence seq, counted through all
 // its sections.
 func (e *Exec) seqRow(secs []Section, seq, i int) int {
 	base := 0
@@ -151,10 +150,10 @@ func (e *Exec) seqRow(secs []Section, seq, i int) int {
 		i -= n
 		base += e.sectionRows(s)
 	}
-	panic(fmt.Sprintf("exec: sequence %d has %d rows too few for a row selection", seq, i+1))
+	panic(fmt.Sprintf("exec: row selection: sequence %d is %d rows too short", seq, i+1))
 }
 
-// want panics unless ok: a step was generated with shapes that do not fit.
+// want panics unless ok, which says that the shapes of a step fit.
 func want(ok bool, step string, m ...Mat) {
 	if !ok {
 		badShapes(step, m)

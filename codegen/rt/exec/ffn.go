@@ -1,8 +1,8 @@
 package exec
 
-// FFN computes dst = src + fc2(norm2(act(fc1(norm1(src))))) over equal row blocks
-// of at most tmp.Rows rows. tmp holds the first norm, hidden the hidden rows; dst may be
-// src, and neither may overlap tmp or hidden.
+// FFN computes dst = src + fc2(norm2(act(fc1(norm1(src))))) in equal blocks of at most
+// tmp.Rows rows. tmp is memory for the rows after norm1, hidden for those after fc1. dst may
+// be src; neither may overlap tmp or hidden.
 func (e *Exec) FFN(dst, src, tmp, hidden Mat, f *FFN) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols && src.Cols == f.Fc1.K && dst.Cols == f.Fc2.N && f.Fc1.N == f.Fc2.K &&
 		hidden.LD >= ceil16(f.Fc1.N) && hidden.Rows >= min(tmp.Rows, src.Rows) && (src.Rows == 0 || tmp.Rows > 0),

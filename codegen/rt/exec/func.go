@@ -1,30 +1,30 @@
 package exec
 
-// Func is one entry point for one task.
+// Func is a compiled function: one task on one kind of input.
 type Func struct {
 	Name string
 	Task string // such as retrieval
-	Kind string // image, text or pair: the task's function of these; else which of its own, such as the head of nlvr2
+	Kind string // the input, image, text or pair, or a function that only the task has, such as the head of nlvr2
 
-	Image   int  // floats that a sequence's Image has, 0: takes none
-	Text    bool // takes text
-	IDs     int  // ids that its text has, 0: 1 to the package's limit
-	Fixed   int  // rows a sequence besides its text rows
+	Image   int  // floats of a sequence's image; 0: it takes none
+	Text    bool // it takes a text
+	IDs     int  // tokens of a text; 0: 1 to the package's limit
+	Fixed   int  // rows of a sequence besides one per token
 	Inputs  []Input
-	Stores  []Slot // what it begins a State with
-	States  []Slot // what it reads from a State and adds a row to
+	Stores  []Slot // of the State that it starts; nil: none
+	States  []Slot // of the State that it reads and adds a row to; nil: none
 	Outputs []Output
-	Arena   int // bytes, at B*Fixed <= Rows and text rows <= Rows
+	Arena   int // bytes, enough for B*Fixed <= Package.Rows and as many tokens
 	Cost    Cost
 	Run     func(*Exec)
 }
 
-// Input is a matrix that a function takes as it is: the floats of a sequence's Image
-// from At on are its rows of the matrix, which is in the arena.
+// Input is a matrix in the arena that is filled with a part of each sequence's image, not embedded
+// as pixels.
 type Input struct {
-	At             int
+	At             int // index of the first float in the image
 	Off            int // bytes into the arena
-	LD, Rows, Cols int // Rows of each sequence
+	LD, Rows, Cols int // in floats; Rows per sequence
 }
 
 // Output is a result of a function: a matrix in the arena after Run.
@@ -32,10 +32,10 @@ type Output struct {
 	Name     string
 	Off      int // bytes into the arena
 	LD, Cols int
-	Sections []Section // {{C: 1}} for one row a sequence
+	Sections []Section // {{C: 1}} for one row per sequence
 }
 
-// RowsOf returns the rows of a sequence with that many text rows in an output.
+// RowsOf returns the number of rows that the output has for a sequence with that many tokens.
 func (o *Output) RowsOf(text int) int {
 	n := 0
 	for _, s := range o.Sections {
@@ -47,18 +47,17 @@ func (o *Output) RowsOf(text int) int {
 	return n
 }
 
-// Cost is what the compiler counted of a function: the floating-point operations of
-// its products and the bytes that a call has to move at least. Everything else
-// counts 0.
+// Cost is the work of a function, as the compiler counted it: the floating-point operations of
+// matrix products, and the least number of bytes that a call moves.
 type Cost struct {
-	FLOPs  [3]int64 // of a sequence with t text rows: FLOPs[0] + FLOPs[1]*t + FLOPs[2]*t*t
-	Weight int64    // bytes of weights that a call reads, however many sequences it has
-	Seq    int64    // bytes of a sequence's picture and fixed outputs
-	Row    int64    // bytes of a text row: its id, its table row, its outputs
+	FLOPs  [3]int64 // a sequence with t tokens takes FLOPs[0] + FLOPs[1]*t + FLOPs[2]*t*t
+	Weight int64    // bytes of weights, read once per call
+	Seq    int64    // bytes per sequence: its image and outputs without text rows
+	Row    int64    // bytes per token: its id, its embedding, its output rows
 }
 
-// Of returns the FLOPs and the bytes of one call on texts of these lengths, 0 for a
-// sequence without text.
+// Of returns the FLOPs and the bytes of one call. texts has the number of tokens of each sequence, 0
+// for one without text.
 func (c *Cost) Of(texts []int) (flops, bytes int64) {
 	bytes = c.Weight
 	for _, n := range texts {

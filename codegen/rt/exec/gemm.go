@@ -7,9 +7,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// GEMM driver: C[rows][N] = start + A[rows][K] * W + bias, W in panels of 16
-// columns. The order of the sums depends on K alone, so results do not depend on
-// the number of rows, the tile, the blocking or the thread.
+// The driver of matrix products C[rows][N] = start + A[rows][K]*W + bias, with W in panels of 16
+// columns. The order of the sums depends on K alone, so results do not depend on the number of
+// rows, the tile, the blocking or the thread.
 
 // Blocking splits products with weights of one depth K so that their operands stay in the
 // caches. The zero Blocking has one pass over k and one block of rows.
@@ -48,61 +48,61 @@ func (l *Linear) passes() int {
 }
 
 const (
-	// smallWork is the work in floating-point operations below which a step is not
-	// worth waking threads for; a part has at least half of it.
+	// smallWork is the number of floating-point operations below which a product does not
+	// use other threads; a part has at least half of it.
 	smallWork = 1 << 17
-	// actColumns are enough for an activation to run at its full speed, and few enough that
-	// they are still in the second-level cache.
+	// actColumns is the number of columns that an activation is applied to at a time: enough for
+	// its full speed, few enough to be still in the second-level cache.
 	actColumns = 192
 )
 
-// gemmTask is one matrix product, cut into blocks of row tiles x parts of panels.
+// gemmTask is one matrix product, split into blocks of row tiles times parts of panels.
 type gemmTask struct {
 	k          *kernel.Table
 	a, w, bias *float32
-	c, res     *float32 // res: rows added to the result; c itself: in place; nil: none
+	c, res     *float32 // res is added to the result: nil for none, c for in place
 	lda, ldc   int
 	ldr        int
 	m, n, kk   int // rows (of one sequence), columns, depth
 	paddedK    int // k of a panel, zeros included
 	seqs       int
-	cstep      int // rows of C from one sequence to the next; of A it is m
+	cstep      int // distance of sequences in C, in rows; in A it is m
 	act        Act
-	wide       [][]float32 // of each worker: panels of w, widened
+	wide       [][]float32 // by worker: memory for converted panels of w
 
-	by     product // the one of these that w's type asks for
+	by     product // one of the following, by the type of w
 	f32    f32Product
 	narrow narrowProduct
 	bf16   bf16Product
 	int8   int8Product
 
 	nr            int // columns of a whole tile
-	tiles, blocks int // row tiles of a sequence, blocks they are cut into
-	groups, parts int // panel groups (one tile wide), parts they are cut into
-	passes        int // over a panel
-	ahead         int // cache lines, see RowClass
+	tiles, blocks int // row tiles of a sequence, and the blocks that they are split into
+	groups, parts int // groups of panels as wide as a tile, and the parts that they are split into
+	passes        int // over k
+	ahead         int // see RowClass.Ahead
 	shares        shares
 	layer         *Linear
 
-	size  int      // bytes of an element of w
-	then  *Linear  // of the product that comes next; nil: unknown
-	first *float32 // of all weights
+	size  int      // of an element of w, in bytes
+	then  *Linear  // layer of the next product; nil: unknown
+	first *float32 // start of all weights
 }
 
-// product is how weights of a type are multiplied.
+// product multiplies by weights of one kind of type.
 type product interface {
-	// prepare chooses kernels for the task's product, and gives them memory and the rows of the
-	// left-hand side as they read them.
+	// prepare chooses kernels for the task's product, allocates their memory and converts the
+	// left-hand side, if they need that.
 	prepare(e *Exec, rows int)
 
-	// tile returns the rows and columns of a whole tile.
+	// tile returns the number of rows and columns of the largest tile.
 	tile() (mr, nr int)
 
-	// panel computes a span.
+	// panel computes the part of the result that a span describes.
 	panel(s span, worker int)
 }
 
-// f32Product multiplies by weights that kernels use as they are.
+// f32Product multiplies by float32 weights.
 type f32Product struct{ *gemmTask }
 
 func (g *f32Product) prepare(*Exec, int) {}
@@ -122,23 +122,23 @@ func (e *Exec) Linear(dst, src Mat, l *Linear) {
 	e.matmul(dst, src, nil, 0, l, NoAct)
 }
 
-// QKV computes dst = l(norm(src)); tmp holds the norm and may be src. A nil norm
-// is none. When tmp has fewer rows than src the rows go in blocks.
+// QKV computes dst = l(n(src)), or l(src) if n is nil. tmp is memory for the normalised rows and
+// may be src; if it has fewer rows than src, the step works in blocks of rows.
 func (e *Exec) QKV(dst, src, tmp Mat, n *Norm, l *Linear) {
 	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "qkv", dst, src)
 	e.normed(dst, src, Mat{}, tmp, n, l)
 }
 
-// AttnOut computes dst = res + l(norm(src)); dst may be res, tmp may be src. A nil
-// norm is none. When tmp has fewer rows than src the rows go in blocks.
+// AttnOut computes dst = res + l(n(src)), or res + l(src) if n is nil; dst may be res. tmp is memory
+// for the normalised rows and may be src; if it has fewer rows than src, the step works in blocks.
 func (e *Exec) AttnOut(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	want(dst.Rows == src.Rows && dst.Rows == res.Rows && src.Cols == l.K && dst.Cols == l.N && res.Cols == l.N && dst.LD >= ceil16(l.N),
 		"attnout", dst, src, res)
 	e.normed(dst, src, res, tmp, n, l)
 }
 
-// normed runs norm and linear over equal row blocks of at most tmp.Rows
-// rows.
+// normed computes dst = res + l(n(src)) in equal blocks of at most tmp.Rows rows; a zero res counts
+// as zeros.
 func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	if n == nil {
 		e.matmul(dst, src, res.P, res.LD, l, NoAct)
@@ -162,7 +162,7 @@ func (e *Exec) normed(dst, src, res, tmp Mat, n *Norm, l *Linear) {
 	}
 }
 
-// blocksOf returns the number of blocks of at most most rows.
+// blocksOf returns the number of blocks that rows are split into if each has at most most.
 func blocksOf(rows, most int) int {
 	if rows == 0 {
 		return 0
@@ -177,13 +177,13 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, act Act) {
 	g.c, g.ldc = dst.P, dst.LD
 	g.res, g.ldr = res, ldr
 	g.m, g.cstep, g.act = src.Rows, 0, act
-	e.weigh(l)
+	e.setWeights(l)
 	e.runGemm(1)
 	g.int8.norm = nil
 }
 
-// weigh makes l the right-hand side of the product to come.
-func (e *Exec) weigh(l *Linear) {
+// setWeights prepares the task for a product by l.
+func (e *Exec) setWeights(l *Linear) {
 	g := &e.gemm
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk, g.paddedK = l.N, l.K, l.paddedK()
@@ -201,7 +201,7 @@ func (e *Exec) weigh(l *Linear) {
 	}
 }
 
-// widened makes room for so many floats of widened panels of each worker.
+// widened makes sure that each worker has memory for need floats of converted panels.
 func (g *gemmTask) widened(workers, need int) {
 	if len(g.wide) < workers {
 		g.wide = make([][]float32, workers)
@@ -213,7 +213,7 @@ func (g *gemmTask) widened(workers, need int) {
 	}
 }
 
-// runGemm cuts the product of seqs sequences into parts and runs them.
+// runGemm splits the product of seqs sequences, m rows each, into parts and runs them.
 func (e *Exec) runGemm(seqs int) {
 	g := &e.gemm
 	if g.m == 0 || seqs == 0 {
@@ -235,7 +235,7 @@ func (e *Exec) runGemm(seqs int) {
 	if class.Block > 0 {
 		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
 	}
-	// A part is the least that is worth handing out.
+	// A part is the smallest unit that a worker takes.
 	most := 1
 	if work := 2 * seqs * g.m * g.n * g.kk; work >= smallWork {
 		most = 2 * work / smallWork
@@ -252,25 +252,25 @@ func (e *Exec) runGemm(seqs int) {
 	e.do(min(parts, e.workers), g)
 }
 
-// tileStart returns the first row of tile t of n tiles over m rows: tiles differ
-// by at most one row, so that there is no tail of a single row.
+// tileStart returns the first row of tile t if m rows are split into n tiles. Tiles differ
+// by at most one row, so that no tile has very few.
 func tileStart(m, n, t int) int { return t*(m/n) + min(t, m%n) }
 
-// tileRun is n tiles of one height, one under the other: what a call of a kernel computes.
+// tileRun is n tiles of the same height, one below the other, which one call of a kernel computes.
 type tileRun struct {
 	n, height  int
-	first, row int // tile, and its first row
+	first, row int // index of the first tile, and its first row
 }
 
-// tileRuns cuts m rows into tiles of at most mr, as tileStart does. The first of the runs
-// may be of no tiles.
+// tileRuns splits m rows into tiles of at most mr rows, as tileStart does. The first run may have no
+// tiles.
 func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	tiles = (m + mr - 1) / mr
 	high, height := m%tiles, m/tiles
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// run computes parts until none are left. Those taken together go through an activation together.
+// run computes parts until none are left. Parts that are taken together go through the activation together.
 func (g *gemmTask) run(_, worker int) {
 	most := 1
 	if g.act != NoAct {
@@ -285,7 +285,7 @@ func (g *gemmTask) run(_, worker int) {
 	}
 }
 
-// compute computes the panels of parts [p0, p1) for the rows of one block.
+// compute computes the columns of parts [p0, p1) for the rows of one block.
 func (g *gemmTask) compute(block, p0, p1, worker int) {
 	seq, block := block/g.blocks, block%g.blocks
 	g0, _ := part(g.groups, g.parts, p0)
@@ -313,7 +313,7 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 }
 
-// pass makes s the i-th pass of a span over k, in whole units.
+// pass sets s to the i-th pass of its span over k, a multiple of unit steps.
 func (g *gemmTask) pass(s *span, i, unit, worker int) {
 	s.k0, s.k1 = part((g.kk+unit-1)/unit, g.passes, i)
 	s.k0, s.k1 = s.k0*unit, s.k1*unit
@@ -331,7 +331,7 @@ func (g *gemmTask) pass(s *span, i, unit, worker int) {
 	}
 }
 
-// left returns the left-hand side of a span, from its first step of k on.
+// left returns the address of the span's left-hand side at its first step of k.
 func (g *gemmTask) left(s *span) *float32 { return at(g.a, s.row*g.lda+s.k0) }
 
 // step returns the address of step k in the first panel of group p.
@@ -339,8 +339,8 @@ func (g *gemmTask) step(p, k int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*g.nr*g.paddedK+k*16)*g.size))
 }
 
-// over returns the panels that the worker begins the next product with and the steps of
-// their k, 0 if they are unknown. It takes that product to be cut as this one is.
+// over returns the panels that the worker starts the next product with and their k, 0 if they are
+// unknown. It assumes that the next product is split as this one is.
 func (g *gemmTask) over(worker int) (*float32, int) {
 	l := g.then
 	if l == nil || l.size() != g.size || g.blocks > 1 {
@@ -350,32 +350,30 @@ func (g *gemmTask) over(worker int) (*float32, int) {
 	return (*float32)(unsafe.Add(unsafe.Pointer(g.first), l.W+p*g.nr*l.paddedK()*g.size)), l.K
 }
 
-// span is one tile-wide group of panels, or a pass over it, for the rows of a block.
+// span is the product of a block of rows with one group of panels, or one pass over it.
 type span struct {
-	p         int
-	row, rows int  // of A; C's begin at c
-	k0, k1    int  // steps of k
-	last      bool // of the blocks that were taken together
+	p         int  // index of the group
+	row, rows int  // of A; the rows of C start at c
+	k0, k1    int  // range of k
+	last      bool // it is the last of the spans that were taken together
 	c, bias   *float32
-	acc       int // whether C is added to
+	acc       int // 1: the product is added to C
 
-	// The left steps of k that are used next are prefetched meanwhile. They need not be
-	// exactly right, only inside the weights.
+	// The weights to prefetch: left steps of k at next. They are a guess, but lie inside the weights.
 	next *float32
 	left int
 }
 
-// tileOf is a kernel for elements A of the left-hand side and B of the weights.
+// tileOf is the type of a kernel for elements A of the left-hand side and B of the weights.
 type tileOf[A, B any] interface {
 	~func(tiles int, k int, a *A, lda int, b *B, bstride int, c *float32, ldc int, bias *float32, acc int, pf *B, pfstep int)
 }
 
-// panel computes a span with wide tiles, or the narrow ones where panels are too few or
-// there are no wide ones. a is the left-hand side from k0 on; a tile counts k in units.
+// panel computes a span with wide tiles, or with narrow ones if the group has too few panels or wide
+// is nil. a is the left-hand side from k0 on; the tiles' argument k counts units of steps.
 //
-// It stays a function of its own, not a leaf and never inlined: its prologue is
-// where the garbage collector can stop a goroutine that otherwise only calls
-// assembly.
+// It is never inlined: the garbage collector can stop a goroutine in its prologue,
+// but not in assembly.
 //
 //go:noinline
 func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *A, lda, unit int) {
@@ -391,7 +389,7 @@ func panel[A, B any, T tileOf[A, B]](g *gemmTask, s *span, wide, narrow []T, a *
 	}
 }
 
-// strip runs the row tiles of per panels from panel first on.
+// strip runs the row tiles over per panels, from panel first on.
 func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first int, a *A, lda, unit int) {
 	stride := g.paddedK * 16
 	b := unsafe.Add(unsafe.Pointer(g.w), (first*stride+s.k0*16)*g.size)
@@ -402,7 +400,7 @@ func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first 
 	k := s.k1 - s.k0
 	tiles, runs := tileRuns(s.rows, len(tile)-1)
 
-	// Together the tiles prefetch as many lines of a panel as this part of it has.
+	// Together the tiles prefetch as many cache lines as this pass reads of a panel.
 	own, next := max(1, k*g.size/4), max(1, min(k, s.left)*g.size/4)
 	pf, step := unsafe.Add(b, 64*min(g.ahead/per, own-1)), 64
 	if g.ahead == 0 {
@@ -429,7 +427,7 @@ func copyRows(rows int, dst *float32, ldd int, src *float32, lds, n int) {
 	}
 }
 
-// actRows applies an activation in place, a few rows an assembly call.
+// actRows applies an activation in place, a few rows per assembly call.
 func actRows(f kernel.Gelu, rows int, x *float32, ld, n int) {
 	step := rowStep(n)
 	for r := 0; r < rows; r += step {

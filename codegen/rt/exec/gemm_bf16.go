@@ -1,11 +1,11 @@
 package exec
 
-// bf16Product multiplies by weights of bf16 in pairs of two steps of k. Activations are rounded
-// to bf16 for every product; sums are float32, in an order that depends on K alone.
+// bf16Product multiplies bf16 by bf16, two steps of k at a time. Activations are rounded to bf16 for
+// every product; sums are float32, in an order that depends on K alone.
 type bf16Product struct {
 	*gemmTask
-	pairs []uint16 // A in bf16, rows ldp apart
-	ldp   int
+	pairs []uint16 // A rounded to bf16
+	ldp   int      // distance of rows in pairs, in values
 }
 
 func (g *bf16Product) tile() (mr, nr int) { return len(g.k.Dot.Gemm) - 1, g.k.Dot.NR }
@@ -19,8 +19,8 @@ func (g *bf16Product) panel(s span, worker int) {
 
 // prepare rounds the left-hand side.
 func (g *bf16Product) prepare(e *Exec, rows int) {
-	g.passes = min(g.passes, max(1, g.paddedK/2)) // whole pairs
-	// Not a multiple of 1 KiB, whose rows would fall into the same cache sets.
+	g.passes = min(g.passes, max(1, g.paddedK/2)) // a pass takes whole pairs
+	// At a distance of a multiple of 1 KiB, all rows would map to the same cache sets.
 	if g.ldp = (g.kk + 31) / 32 * 32; g.ldp%512 == 0 {
 		g.ldp += 32
 	}

@@ -8,10 +8,10 @@ import (
 )
 
 // narrowAhead is the number of rows from which on products with weights of 16 bits or less
-// prefetch the panels that are next.
+// prefetch the panels that are used next, not the current ones.
 const narrowAhead = 8
 
-// narrowProduct multiplies by weights that are widened to float32 as they are used.
+// narrowProduct multiplies by 16-bit weights, which are converted to float32 on use.
 type narrowProduct struct {
 	*gemmTask
 	kernels *kernel.Widening
@@ -44,8 +44,8 @@ func (g *narrowProduct) panel(s span, worker int) {
 	}
 }
 
-// widePanel is panel for weights that tiles widen slowly: they are widened once, into
-// memory of the worker. The sums are the same.
+// widePanel is panel for a level whose tiles convert slowly: it converts the span's panels once, into
+// the worker's memory, and multiplies with float32 tiles. The sums have the same bits.
 func (g *narrowProduct) widePanel(s *span, worker int) {
 	per, k := g.k.NR/16, s.k1-s.k0
 	first := s.p * per
@@ -69,7 +69,7 @@ func (g *narrowProduct) widePanel(s *span, worker int) {
 	}
 }
 
-// wideStrip runs the row tiles over widened panels, k*16 floats apart.
+// wideStrip runs the row tiles over converted panels, which are k*16 floats apart.
 func (g *narrowProduct) wideStrip(tile []kernel.Gemm, k, rows int, a, b, c, bias *float32, acc int) {
 	_, runs := tileRuns(rows, len(tile)-1)
 	pf := at(b, min(8, k-1)*16)
@@ -80,10 +80,10 @@ func (g *narrowProduct) wideStrip(tile []kernel.Gemm, k, rows int, a, b, c, bias
 	}
 }
 
-// widening returns the kernels for weights of type d, nil if these are not widened.
+// widening returns the kernels for weights of type d, nil if these are not converted to float32.
 func widening(k *kernel.Table, d blob.DType) *kernel.Widening {
 	return k.Widens(max(blob.F32, d).String())
 }
 
-// narrow returns what lies so many bytes after p.
+// narrow returns the address that many bytes after p.
 func narrow(p *float32, bytes int) *uint8 { return (*uint8)(unsafe.Add(unsafe.Pointer(p), bytes)) }

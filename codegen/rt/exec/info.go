@@ -1,6 +1,6 @@
 package exec
 
-// Info describes a function, for people and machines.
+// Info describes a function. Its JSON form is part of the output of commands.
 type Info struct {
 	Name    string       `json:"name"`
 	Image   int          `json:"image_floats,omitempty"`
@@ -10,7 +10,7 @@ type Info struct {
 	Arena   int64        `json:"arena_bytes"`
 }
 
-// OutputInfo describes an output: Fixed rows a sequence, and its text rows if Text.
+// OutputInfo describes an output: Fixed rows per sequence and, if Text is set, one per token.
 type OutputInfo struct {
 	Name  string `json:"name"`
 	Fixed int    `json:"fixed_rows"`
@@ -18,7 +18,7 @@ type OutputInfo struct {
 	Cols  int    `json:"cols"`
 }
 
-// Info describes the function.
+// Info returns a description of the function.
 func (f *Func) Info() Info {
 	i := Info{Name: f.Name, Image: f.Image, Text: f.Text, Fixed: f.Fixed, Arena: int64(f.Arena)}
 	for _, o := range f.Outputs {

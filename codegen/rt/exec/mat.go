@@ -5,15 +5,15 @@ import (
 	"unsafe"
 )
 
-// Mat is a row-major float32 matrix in an arena. LD is the distance of rows in
-// floats; a matrix that a step writes has room for Cols rounded up to 16 in every
-// row, and what stands there beyond Cols is of no meaning.
+// Mat is a row-major float32 matrix in an arena. LD is the distance between rows in
+// floats. A matrix that a step writes has room for Cols rounded up to a multiple of
+// 16 in every row; the floats after Cols are undefined.
 type Mat struct {
 	P              *float32
 	LD, Rows, Cols int
 }
 
-// Sub returns the n rows from row on.
+// Sub returns n rows of the matrix, from row on.
 func (m Mat) Sub(row, n int) Mat {
 	if row < 0 || n < 0 || row+n > m.Rows {
 		panic(fmt.Sprintf("exec: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
@@ -24,13 +24,13 @@ func (m Mat) Sub(row, n int) Mat {
 // Row returns the address of row i.
 func (m Mat) Row(i int) *float32 { return at(m.P, i*m.LD) }
 
-// columns returns the n columns from column `at` on.
+// columns returns n columns of the matrix, from column at on.
 func (m Mat) columns(at, n int) Mat {
 	want(at >= 0 && at+n <= m.Cols, "columns", m)
 	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(m.P), at*4)), m.LD, m.Rows, n}
 }
 
-// row returns the columns of row i.
+// row returns the floats of row i.
 func (m Mat) row(i int) []float32 { return floats(m.Row(i), m.Cols) }
 
 // at returns the address i floats after p.
@@ -44,5 +44,5 @@ func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 // ceil16 rounds n up to a multiple of 16.
 func ceil16(n int) int { return (n + 15) &^ 15 }
 
-// part returns the i-th of n nearly equal ranges of [0, total).
+// part splits [0, total) into n nearly equal ranges and returns the i-th.
 func part(total, n, i int) (lo, hi int) { return total * i / n, total * (i + 1) / n }

@@ -389,7 +389,7 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		g.c, g.ldc = first, dst.LD
 		g.res, g.ldr = first, dst.LD
 		g.m, g.cstep, g.act = n, rows, NoAct
-		e.weigh(&p.Proj)
+		e.setWeights(&p.Proj)
 		e.runGemm(seqs)
 	}
 }
