@@ -149,9 +149,9 @@ func TestInterruptKeepsBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(in, strings.Repeat("green\n", 3*batchItems))
-	part := filepath.Join(dir, "x.npy"+file.PartSuffix)
+	lines := filepath.Join(dir, "x.inputs.jsonl"+file.PartSuffix) // written after the batch's rows
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if st, err := os.Stat(part); err == nil && st.Size() > npyHeader {
+		if st, err := os.Stat(lines); err == nil && st.Size() > 0 {
 			break
 		}
 		if time.Now().After(deadline) {
