@@ -162,12 +162,12 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 	if v.Op.Scratch == nil {
 		return nil
 	}
-	for _, s := range v.Op.Scratch(e.g.p, v) {
+	for i, s := range v.Op.Scratch(e.g.p, v) {
 		n := e.rows([]section{s.Rows})
 		if s.Blocks {
 			n = jen.Id("min").Call(n, jen.Lit(v.Attrs.Int("block", 1)))
 		}
-		mats = append(mats, e.arena(v.Attrs.Int(s.Key, 0), asm.Stride(s.Cols), n, s.Cols))
+		mats = append(mats, e.arena(v.Attrs.Int(ir.ScratchKeys[i], 0), asm.Stride(s.Cols), n, s.Cols))
 	}
 	return mats
 }
@@ -198,7 +198,7 @@ func (e *entry) emit(file *jen.File) error {
 		body = append(body, jen.Line(), jen.Comment(ir.PrintValue(v)))
 		step, ok := stepOf(v.Op)
 		if !ok {
-			return fmt.Errorf("%s: %s: the runtime has no step for %s; it can only run inside a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
+			return fmt.Errorf("%s: %s: no call of the runtime computes %s; give its row in ir a Step, or codegen/steps.go a row, or have a fusion make it a part of a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
 		}
 		if e.used[v] {
 			id := e.scope.name(goName(v.Name, false))

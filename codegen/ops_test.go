@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/multiway-go/multiway/asm"
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
@@ -24,16 +26,7 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 	}
 	values, programs = map[*ir.Op]*ir.Value{}, map[*ir.Op]*ir.Program{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before, _, _ := strings.Cut(string(text), "-- after --\n")
-		p, err := ir.Parse(file, []byte(before))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err = passes.Run(p, passes.Options{})
+		p, err := passes.Run(readCase(t, file), passes.Options{})
 		if err != nil {
 			continue // a case of a late pass begins in the middle
 		}
@@ -44,6 +37,21 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 		}
 	}
 	return values, programs
+}
+
+// readCase returns the program of a case of package passes, as it is before the pass.
+func readCase(t *testing.T, file string) *ir.Program {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "-- after --\n")
+	p, err := ir.Parse(file, []byte(before))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestOps holds the tables that have ops together: ir's rows, the catalogue of kernels, what the runtime has steps for, and
@@ -66,13 +74,12 @@ func TestOps(t *testing.T) {
 	for _, op := range ir.Ops {
 		p, v := programs[op], values[op]
 		if v == nil && (op.Fused() || op.Scratch != nil) {
-			t.Errorf("%s: no case of passes/testdata becomes a program that has it", op.Name)
+			t.Errorf("%s: no case of passes/testdata becomes a program that has it; is its pass in All of passes/passes.go, and has it a case?", op.Name)
 			continue
 		}
 		if op.Scratch != nil {
 			for _, s := range op.Scratch(p, v) {
-				noted := slices.ContainsFunc(ir.CommonAttrs, func(a ir.AttrSpec) bool { return a.Key == s.Key && a.Kind == ir.Int })
-				if !noted || s.Rows == (ir.Dim{}) || s.Cols < 1 {
+				if s.Rows == (ir.Dim{}) || s.Cols < 1 {
 					t.Errorf("%s: scratch %+v", op.Name, s)
 				}
 			}
@@ -127,5 +134,95 @@ func TestOps(t *testing.T) {
 		if !slices.Contains(ir.Ops, op) {
 			t.Errorf("a step of %q, which is no row of ir.Ops", op.Name)
 		}
+	}
+}
+
+// TestRowsOfFusedOps compares what the row of each fused op says besides Expand with the expansions of the values that the
+// fusions make of their cases: the weights of the bundle, the kernels, and the columns of norms.
+func TestRowsOfFusedOps(t *testing.T) {
+	type reads struct{ fields, kernels map[string]bool }
+	all := map[*ir.Op]reads{}
+	for _, pass := range passes.All {
+		files, err := filepath.Glob("../passes/testdata/" + pass.Name + "/*.ir")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(pass.Name, "fuse-") {
+			continue
+		}
+		for _, file := range files {
+			p := readCase(t, file)
+			if err := pass.Run(p, passes.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range p.Funcs {
+				for _, v := range f.Values {
+					if !v.Op.Fused() {
+						continue
+					}
+					if all[v.Op].fields == nil {
+						all[v.Op] = reads{map[string]bool{}, map[string]bool{}}
+					}
+					expansion, err := p.Expand(v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, u := range expansion.Values {
+						for _, field := range u.Op.Fields {
+							if p.Field(u.Bundle, field.Name) != nil {
+								all[v.Op].fields[strings.TrimPrefix(u.Bundle+"."+field.Name, v.Bundle+".")] = true
+							}
+						}
+						for _, k := range u.Op.Kernels {
+							if k != ir.PlainGo && u.Op != ir.OpAdd { // products add residuals themselves
+								all[v.Op].kernels[k] = true
+							}
+						}
+					}
+					for _, part := range v.Op.Step.Parts {
+						checkNorm(t, p, v, expansion, part)
+					}
+				}
+			}
+		}
+	}
+	for _, op := range ir.Ops {
+		if !op.Fused() {
+			continue
+		}
+		declared := map[string]bool{}
+		for _, f := range op.Fields {
+			declared[f.Name] = true
+		}
+		if diff := cmp.Diff(all[op].fields, declared); diff != "" {
+			t.Errorf("%s: Fields of its row in ir are not the weights that its expansions read in the cases of passes/testdata (-expansions +row):\n%s", op.Name, diff)
+		}
+		kernels := map[string]bool{}
+		for _, k := range op.Kernels {
+			if k != ir.PlainGo {
+				kernels[k] = true
+			}
+		}
+		if diff := cmp.Diff(all[op].kernels, kernels); diff != "" {
+			t.Errorf("%s: Kernels of its row in ir are not those of its expansions in the cases of passes/testdata (-expansions +row):\n%s", op.Name, diff)
+		}
+	}
+}
+
+// checkNorm holds that a norm of v's step is one of v's expansion.
+func checkNorm(t *testing.T, p *ir.Program, v *ir.Value, expansion *ir.Func, part ir.Part) {
+	t.Helper()
+	eps, ok := v.Attrs.Get(part.Eps)
+	if part.Kind != ir.PartNorm || !ok {
+		return
+	}
+	columns := v.Args[0].Type.Cols()
+	if part.Of != "" {
+		columns = p.Field(v.Bundle+"."+part.Of, "w").Type.Rows().C
+	}
+	if !slices.ContainsFunc(expansion.Values, func(u *ir.Value) bool {
+		return u.Op == ir.OpLayerNorm && u.Attrs.Float("eps", 0) == eps.Float && u.Type.Cols() == columns
+	}) {
+		t.Errorf("%s: part %+v of its Step is a norm over %d columns, and its expansion has no such norm; the field Of of a Part says whose columns a norm is over", ir.PrintValue(v), part, columns)
 	}
 }

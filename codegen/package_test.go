@@ -330,7 +330,7 @@ func TestWriteErrors(t *testing.T) {
 			i := slices.IndexFunc(f.Values, func(v *ir.Value) bool { return v.Op == ir.OpLayerNorm })
 			f.Values[i].Op = ir.OpAttention
 			return p, options
-		}, "attention; it can only run inside a fused op"},
+		}, "no call of the runtime computes attention; give its row in ir a Step"},
 	} {
 		p, opt := row.make()
 		dir := t.TempDir()

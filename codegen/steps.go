@@ -59,7 +59,10 @@ func (e *entry) step(v *ir.Value) (jen.Code, error) {
 		case ir.PartLinear:
 			d, err = e.g.linear(name, name)
 		case ir.PartNorm:
-			d, err = e.g.optionalNorm(v, name, v.Args[0].Type.Cols(), p.Eps)
+			var n int
+			if n, err = e.g.normColumns(v, p); err == nil {
+				d, err = e.g.optionalNorm(v, name, n, p.Eps)
+			}
 		case ir.PartWeight:
 			_, err = e.g.need(name)
 			d = jen.Lit(e.g.offset(name))

@@ -149,6 +149,24 @@ func (g *generator) norm(bundle string, n int, eps float64) (jen.Code, error) {
 	return g.describe("Norm", name, fields(field{"G", g.offset(bundle + ".g")}, field{"B", g.offset(bundle + ".b")}, field{"N", n}, field{"Eps", eps})), nil
 }
 
+// normColumns is the number of columns that the norm p of v's step normalises.
+func (g *generator) normColumns(v *ir.Value, p ir.Part) (int, error) {
+	n := v.Args[0].Type.Cols()
+	if p.Of != "" {
+		w, err := g.need(v.Bundle + "." + p.Of + ".w")
+		if err != nil {
+			return 0, err
+		}
+		n = w.Type.Rows().C
+	}
+	for _, field := range []string{".g", ".b"} {
+		if w := g.weights[v.Bundle+"."+p.Name+field]; w != nil && w.Type.Shape[0].C != n {
+			return 0, fmt.Errorf("@%s is %v, and its norm in the step of %s is over %d columns; the field Of of its Part, in the row of %[3]s in ir, says whose columns a norm is over", w.Name, w.Type, v.Op.Name, n)
+		}
+	}
+	return n, nil
+}
+
 // optionalNorm is the norm whose presence the attribute key says, or nil.
 func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) (jen.Code, error) {
 	a, ok := v.Attrs.Get(key)

@@ -3,6 +3,7 @@ package ir_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,12 +12,11 @@ import (
 )
 
 // TestFused compares each fused op, in every variant, with primitives written out
-// by hand.
+// by hand. Every fused op has a case.
 func TestFused(t *testing.T) {
 	const ln, sub = "e.ln.g e.ln.b ", "e.sub.g e.sub.b "
-	tests := []struct {
-		name, weights, params, fused, plain string
-	}{
+	type test struct{ name, weights, params, fused, plain string }
+	tests := []test{
 		{"qkv", ln + "e.q.w e.q.b e.k.w e.v.w e.v.b", "x: f32[2+T,4]",
 			"y = qkv x, @e {eps=0.25 heads=2} : f32[2+T,12]",
 			`n = layernorm x, @e.ln {eps=0.25} : f32[2+T,4]
@@ -172,6 +172,11 @@ func TestFused(t *testing.T) {
 			}
 			irtest.Equivalent(t, parse(tt.plain), parse(tt.fused), 1e-12)
 		})
+	}
+	for _, op := range ir.Ops {
+		if op.Fused() && !slices.ContainsFunc(tests, func(tt test) bool { return strings.Contains(tt.fused, "= "+op.Name+" ") }) {
+			t.Errorf("no case has %s; add one with the primitives that it stands for", op.Name)
+		}
 	}
 }
 

@@ -24,12 +24,15 @@ type Op struct {
 	// Kernels names the kernels of package asm that the op runs on, first the one that does most of the work, or PlainGo
 	// alone. A view has none.
 	Kernels []string
-	// InPlace lists the arguments that the result may be written over. Others are read until all of it is written.
+	// InPlace lists the arguments in whose memory the result may be written, row over row: pass plan does so if both have
+	// equally many columns and nothing reads the argument later. The step reads no element of such an argument after it has
+	// written the element of the result in the same row and column. The other arguments keep their values until the whole
+	// result is written.
 	InPlace []int
-	// Scratch lists the memory that v needs while it is computed. Nil: none.
+	// Scratch lists the matrices that v needs while it is computed, as many as ScratchKeys at most. Nil: none.
 	Scratch func(p *Program, v *Value) []Scratch
-	// Step is the call of the runtime that computes the op. An op without one is a view, occurs only inside fused ops, or
-	// has a function of its own in package codegen that writes its call.
+	// Step is the call of the runtime that computes the op. Ops of three kinds have none: views; ops that occur only inside
+	// fused ops; and ops with a row in codegen/steps.go, whose calls take other arguments than a Step can list.
 	Step Step
 
 	Infer  func(c *Infer) (Type, error)
@@ -43,11 +46,13 @@ const PlainGo = "go"
 
 // Scratch is a matrix of float32 that a value needs while it is computed.
 type Scratch struct {
-	Key    string // the attribute with its offset in the arena
-	Rows   Dim    // for each sequence
+	Rows   Dim // for each sequence
 	Cols   int
 	Blocks bool // the op works on one block of rows at a time, and the scratch holds one block
 }
+
+// ScratchKeys are the common attributes with the arena offsets of a value's scratch matrices, in their order.
+var ScratchKeys = []string{"tmp", "hidden"}
 
 // Step is a call of the runtime: Method(result, packed arguments, scratch, parts).
 type Step struct {
@@ -55,11 +60,13 @@ type Step struct {
 	Parts  []Part
 }
 
-// Part is an argument of a step besides its matrices: weights of the bundle, or an attribute.
+// Part is an argument of a step besides its matrices: weights of the bundle, or an attribute. The kinds are PartLinear and
+// those declared with it.
 type Part struct {
 	Kind PartKind
 	Name string // of the part of the bundle, "" for all of it, or of the attribute
 	Eps  string // of a norm: its attribute for epsilon; a value without the attribute has no such norm
+	Of   string // of a norm: the linear of the bundle whose result it normalises; "" for the first argument of the op
 }
 
 // PartKind is the kind of an argument of a step.
@@ -67,7 +74,7 @@ type PartKind uint8
 
 const (
 	PartLinear   PartKind = iota // the linear of Name.w and Name.b
-	PartNorm                     // the norm of Name.g and Name.b, over the columns of the first argument
+	PartNorm                     // the norm of Name.g and Name.b, which may be absent; see Eps and Of
 	PartWeight                   // the weight Name
 	PartAttr                     // the attribute Name; zero where it is not given
 	PartAct                      // the activation; none where the attribute act is not given
@@ -93,8 +100,8 @@ var CommonAttrs = []AttrSpec{
 	{Key: "route", Kind: Symbol},  // the one expert of a pool for the whole sequence, if the function has two or more segments
 	{Key: "kernel", Kind: Symbol}, // kernel family, set by select
 	{Key: "ld", Kind: Int},        // leading dimension in elements, set by plan
-	{Key: "tmp", Kind: Int},       // arena offset of scratch memory, set by plan
-	{Key: "hidden", Kind: Int},    // arena offset of hidden rows, set by plan
+	{Key: "tmp", Kind: Int},       // arena offset of the first scratch matrix, set by plan
+	{Key: "hidden", Kind: Int},    // arena offset of the second, the hidden rows of an ffn, set by plan
 	{Key: "block", Kind: Int},     // rows of one block, set by plan
 }
 

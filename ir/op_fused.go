@@ -211,20 +211,20 @@ func own(op *Op, attrs Attrs) Attrs {
 // scratchPatches holds the patches.
 func scratchPatches(_ *Program, v *Value) []Scratch {
 	image, patch := v.Args[0].Type.Shape, v.Attrs.Int("patch", 1)
-	return []Scratch{{Key: "tmp", Rows: C(image[1].C / patch * (image[2].C / patch)), Cols: image[0].C * patch * patch}}
+	return []Scratch{{Rows: C(image[1].C / patch * (image[2].C / patch)), Cols: image[0].C * patch * patch}}
 }
 
 // scratchNorm holds the first argument's norm.
 func scratchNorm(_ *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
-	return []Scratch{{Key: "tmp", Rows: x.Rows(), Cols: x.Cols()}}
+	return []Scratch{{Rows: x.Rows(), Cols: x.Cols()}}
 }
 
 // scratchFFN holds the argument's norm and the hidden rows.
 func scratchFFN(p *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
 	return []Scratch{
-		{Key: "tmp", Rows: x.Rows(), Cols: x.Cols(), Blocks: true},
-		{Key: "hidden", Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C, Blocks: true},
+		{Rows: x.Rows(), Cols: x.Cols(), Blocks: true},
+		{Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C, Blocks: true},
 	}
 }

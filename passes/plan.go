@@ -246,7 +246,11 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		if l.place(v); l.work > maxWork {
 			return errWork
 		}
-		for _, s := range scratchOf(p, v, limits) {
+		scratches := scratchOf(p, v, limits)
+		if n := len(ir.ScratchKeys); len(scratches) > n {
+			return fmt.Errorf("%s: Scratch of %s lists %d matrices, and ir.ScratchKeys has attributes for %d", ir.PrintValue(v), v.Op.Name, len(scratches), n)
+		}
+		for _, s := range scratches {
 			b := &buffer{bytes: s.bytes, start: i, end: i}
 			l.buffers = append(l.buffers, b)
 			scratch[v] = append(scratch[v], b)
@@ -275,7 +279,7 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		}
 		attrs := v.Attrs.With(ir.IntAttr("ld", s.ld))
 		for i, x := range scratchOf(p, v, limits) {
-			attrs = attrs.With(ir.IntAttr(x.key, int(scratch[v][i].offset)))
+			attrs = attrs.With(ir.IntAttr(ir.ScratchKeys[i], int(scratch[v][i].offset)))
 			if x.block > 0 {
 				attrs = attrs.With(ir.IntAttr("block", x.block))
 			}
@@ -459,7 +463,6 @@ func upTo(a, b ir.Dim) bool { return a.C <= b.C && (!a.T || b.T) }
 
 // memory is one scratch matrix of a value.
 type memory struct {
-	key   string // the attribute with its offset
 	bytes int64
 	block int // rows, if the op works on blocks of rows; else 0
 }
@@ -476,7 +479,7 @@ func scratchOf(p *ir.Program, v *ir.Value, l limits) []memory {
 			rows = min(rows, ffnBlock)
 			block = rows
 		}
-		all = append(all, memory{s.Key, int64(rows) * int64(asm.Stride(s.Cols)) * 4, block})
+		all = append(all, memory{int64(rows) * int64(asm.Stride(s.Cols)) * 4, block})
 	}
 	return all
 }

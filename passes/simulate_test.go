@@ -137,8 +137,8 @@ func (s *simulation) run(before *ir.Program) error {
 			}
 			out = append(out, x)
 		}
-		for _, m := range scratchOf(s.p, v, s.limits) {
-			s.poison(int64(v.Attrs.Int(m.key, -1)), m.bytes)
+		for i, m := range scratchOf(s.p, v, s.limits) {
+			s.poison(int64(v.Attrs.Int(ir.ScratchKeys[i], -1)), m.bytes)
 		}
 		// A product writes whole panels.
 		sh, ld := s.shapes[v], v.Attrs.Int("ld", 0)

@@ -409,7 +409,7 @@ func (h *host) build(dir, exe string, log logger, env ...string) error {
 	}
 	err := h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
 	if failed := (*goError)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.text, "# ") { // the package whose errors follow
-		return fmt.Errorf("the generated code does not compile with the %s in %s, which may be of another version than this command: build the command anew from it, or use `go tool multiway` there\n%w", modulePath, h.root, err)
+		return fmt.Errorf("the generated code does not compile:\n%s\nthe %s in %s may be of another version than this command: build the command anew from it, or use `go tool multiway` there", failed.text, modulePath, h.root)
 	}
 	return err
 }

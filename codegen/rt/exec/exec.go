@@ -160,6 +160,13 @@ func want(ok bool, step string, m ...Mat) {
 	}
 }
 
+// wantLinear is want of a step that multiplies by l.
+func wantLinear(ok bool, step string, l *Linear, m ...Mat) {
+	if !ok {
+		badShapes(fmt.Sprintf("%s of %d inputs and %d outputs", step, l.K, l.N), m)
+	}
+}
+
 func badShapes(step string, m []Mat) {
 	text := ""
 	for _, x := range m {

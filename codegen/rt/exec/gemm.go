@@ -118,22 +118,22 @@ func (g *f32Product) panel(s span, worker int) {
 
 // Linear computes dst = l(src).
 func (e *Exec) Linear(dst, src Mat, l *Linear) {
-	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "linear", dst, src)
+	wantLinear(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "linear", l, dst, src)
 	e.matmul(dst, src, nil, 0, l, NoAct)
 }
 
 // QKV computes dst = l(n(src)), or l(src) if n is nil. tmp is memory for the normalised rows and
 // may be src; if it has fewer rows than src, the step works in blocks of rows.
 func (e *Exec) QKV(dst, src, tmp Mat, n *Norm, l *Linear) {
-	want(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "qkv", dst, src)
+	wantLinear(dst.Rows == src.Rows && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "qkv", l, dst, src)
 	e.normed(dst, src, Mat{}, tmp, n, l)
 }
 
 // AttnOut computes dst = res + l(n(src)), or res + l(src) if n is nil; dst may be res. tmp is memory
 // for the normalised rows and may be src; if it has fewer rows than src, the step works in blocks.
 func (e *Exec) AttnOut(dst, src, res, tmp Mat, n *Norm, l *Linear) {
-	want(dst.Rows == src.Rows && dst.Rows == res.Rows && src.Cols == l.K && dst.Cols == l.N && res.Cols == l.N && dst.LD >= ceil16(l.N),
-		"attnout", dst, src, res)
+	wantLinear(dst.Rows == src.Rows && dst.Rows == res.Rows && src.Cols == l.K && dst.Cols == l.N && res.Cols == l.N && dst.LD >= ceil16(l.N),
+		"attnout", l, dst, src, res)
 	e.normed(dst, src, res, tmp, n, l)
 }
 

@@ -60,7 +60,9 @@ func (e *Exec) runRows(units, elems int) {
 
 // LayerNorm computes dst = n(src); dst may be src.
 func (e *Exec) LayerNorm(dst, src Mat, n *Norm) {
-	want(dst.Rows == src.Rows && src.Cols == n.N && dst.Cols == n.N, "layernorm", dst, src)
+	if dst.Rows != src.Rows || src.Cols != n.N || dst.Cols != n.N {
+		badShapes(fmt.Sprintf("layernorm over %d columns", n.N), []Mat{dst, src})
+	}
 	t := &e.each
 	t.fn, t.dst, t.src, t.g, t.b, t.eps = normRows, dst, src, e.w(n.G), e.w(n.B), n.Eps
 	e.runRows(src.Rows, src.Cols)
