@@ -5404,7 +5404,7 @@ TEXT ·gelu_tanh_f32_neon(SB), NOSPLIT, $0-48
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
@@ -6129,7 +6129,7 @@ TEXT ·quick_gelu_f32_neon(SB), NOSPLIT, $0-48
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
-	// V31       the vector that the row's end cuts
+	// V31       the vector that the end of the row falls into
 	// R0        rows
 	MOVD dst+8(FP), R1
 	MOVD src+24(FP), R2
