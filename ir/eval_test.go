@@ -48,6 +48,7 @@ func TestOps(t *testing.T) {
 	tests := []struct {
 		op      string // the line after "y = ", with x (and z) as arguments
 		in      string // type of the parameters
+		t       int    // length of the text; 0: 1
 		x, z    *ir.Tensor
 		weights map[string][]float32
 		want    *ir.Tensor
@@ -72,6 +73,11 @@ func TestOps(t *testing.T) {
 		{op: "cols x {at=1 len=2} : f32[2,2]", x: matrix(2, 1, 2, 3, 4, 5, 6), want: matrix(2, 2, 3, 5, 6)},
 		{op: "hcat x, z : f32[2,3]", x: matrix(2, 1, 2, 3, 4), z: matrix(2, 5, 6), want: matrix(2, 1, 2, 5, 3, 4, 6)},
 		{op: "select x {row=2} : f32[1,2]", x: matrix(4, 1, 2, 3, 4, 5, 6, 7, 8), want: matrix(1, 5, 6)},
+		{op: "select x {row=T-1} : f32[1,2]", in: "f32[T,2]", t: 3, x: matrix(3, 1, 2, 3, 4, 5, 6), want: matrix(1, 5, 6)},
+		{op: "select x {row=T-1} : f32[1,2]", in: "f32[1+T,2]", t: 3, x: matrix(4, 1, 2, 3, 4, 5, 6, 7, 8), want: matrix(1, 5, 6)},
+		{op: "select x {row=1+T} : f32[1,2]", in: "f32[2+T,2]", x: matrix(3, 1, 2, 3, 4, 5, 6), want: matrix(1, 5, 6)},
+		// The pixels of a last row and column that fill no patch.
+		{op: "patches x {patch=2} : f32[1,4]", in: "f32[1,3,3]", x: &ir.Tensor{Shape: []int{1, 3, 3}, F: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8}}, want: matrix(1, 0, 1, 3, 4)},
 		{op: "mean x {from=1} : f32[1,2]", x: matrix(3, 9, 9, 1, 2, 3, 6), want: matrix(1, 2, 4)},
 		{op: "mean x : f32[1,2]", x: matrix(2, 1, 2, 3, 6), want: matrix(1, 2, 4)},
 		{op: "l2norm x {floor=1} : f32[2,2]", x: matrix(2, 3, 4, 0.3, 0.4), want: matrix(2, 0.6, 0.8, 0.3, 0.4)},
@@ -100,7 +106,7 @@ func TestOps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.op, func(t *testing.T) {
 			var b strings.Builder
-			fmt.Fprintln(&b, "program p")
+			fmt.Fprintln(&b, "program p T<=4")
 			for name, x := range tt.weights {
 				typ := fmt.Sprintf("f32[%d]", len(x))
 				if strings.HasSuffix(name, ".w") {
@@ -121,7 +127,7 @@ func TestOps(t *testing.T) {
 			p := program(t, b.String(), tt.weights)
 			op := p.Funcs[0].Values[0].Op
 			tested[op] = true
-			out, err := p.Run("f", 1, in)
+			out, err := p.Run("f", max(1, tt.t), in)
 			if err != nil {
 				t.Fatal(err)
 			}

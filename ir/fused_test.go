@@ -128,6 +128,20 @@ func TestFused(t *testing.T) {
 			w = const @e.cls : f32[4,4]
 			j = concat w, h : f32[6,4]
 			y = addrows j, @e.pos : f32[6,4]`},
+		{"embed_patches without class row, bias and last pixels", "e.proj.w e.pos.w", "image: f32[1,3,5]",
+			"y = embed_patches image, @e {patch=2} : f32[2,4]",
+			`p = patches image {patch=2} : f32[2,4]
+			h = linear p, @e.proj : f32[2,4]
+			y = addrows h, @e.pos : f32[2,4]`},
+		{"embed_patches of patches alone", "e.proj.w e.proj.b", "image: f32[1,3,5]",
+			"y = embed_patches image, @e {patch=2} : f32[2,4]",
+			`p = patches image {patch=2} : f32[2,4]
+			y = linear p, @e.proj : f32[2,4]`},
+		{"crossattention of the last row", "", "q: f32[1,4], x: f32[T,8]",
+			"y = crossattention q, x {heads=2 at=T-1 prefix=1} : f32[1,4]",
+			`k = cols x {at=0 len=4} : f32[T,4]
+			v = cols x {at=4 len=4} : f32[T,4]
+			y = attention q, k, v {heads=2 at=T-1 prefix=1} : f32[1,4]`},
 		// Pools: each expert on its own rows, whatever op reads them.
 		{"pool of linear", "e.a.w e.b.w", "x: f32[2+T,4], SEGMENTS",
 			"y = linear x, @e.* : f32[2+T,4]",

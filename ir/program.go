@@ -169,7 +169,7 @@ func (k Kind) String() string {
 	case Float:
 		return "a number"
 	case Length:
-		return "a length (a number, T or number+T)"
+		return "a length (a number, T, number+T or T-number)"
 	}
 	return "a symbol"
 }

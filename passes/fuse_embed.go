@@ -14,8 +14,8 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
 //
-// with a class row before the patches or without one, and a lookup in tok with rows of pos added, from any row on, becomes embed. Both ops may
-// lack position embeddings.
+// with or without a class row before the patches. A lookup in tok with rows of pos added, from any row on, becomes
+// embed. Both ops may lack position embeddings.
 var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
 	Needs:   []*Property{Routed},
