@@ -78,7 +78,7 @@ func Model(p *ir.Program, f *ir.Func, o Options) (*File, error) {
 		}
 	}
 	if o.Mask && !m.masked {
-		return nil, fmt.Errorf("%s: no attention over text, so a mask of padding has no use", f.Name)
+		return nil, fmt.Errorf("%s: nothing reads all rows of a text, so a mask of padding has no use", f.Name)
 	}
 	for _, v := range f.Results {
 		m.outputs = append(m.outputs, info{v.Name, typeFloat, dims(v.Type)})
@@ -252,7 +252,7 @@ type graph struct {
 	tensors []*tensor
 	consts  map[string]bool // names of initializers and of shared nodes there are
 	mask    string          // input that says which ids are padding, "" = none
-	masked  bool            // an attention uses it
+	masked  bool            // something reads it
 }
 
 // attr is an attribute of a node: an int64, a float32, or []int64.

@@ -375,6 +375,51 @@ func TestActivations(t *testing.T) {
 	}
 }
 
+// TestMask checks that what depends on the length of each text depends on the mask: its last row and the mean of its rows
+// do, what follows the text does not.
+func TestMask(t *testing.T) {
+	p, err := ir.Parse("mask.ir", []byte(`program mask T<=9
+weight @e.w f32[50,8]
+weight @c.w f32[2,8]
+
+func f(ids: i32[T]) {
+  e = lookup ids, @e : f32[T,8]
+  w = const @c : f32[2,8]
+  x = concat w, e, w : f32[4+T,8]
+  first = select x {row=0} : f32[1,8]
+  last = select x {row=1+T} : f32[1,8]
+  next = select x {row=2+T} : f32[1,8]
+  mean = mean x {from=1} : f32[1,8]
+  all = mean w : f32[1,8]
+  return first, last, next, mean, all
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	irtest.RandomWeights(p)
+	for _, test := range []struct {
+		o    onnx.Options
+		want map[string]int
+	}{
+		{onnx.Options{}, map[string]int{"Slice": 4, "ReduceMean": 2, "GatherND": 0, "ReduceSum": 0}},
+		{onnx.Options{Mask: true}, map[string]int{"Slice": 4, "ReduceMean": 1, "GatherND": 1, "ReduceSum": 3}}, // a slice is of the mask
+	} {
+		m, err := onnx.Model(p, p.Func("f"), test.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "mask.onnx")
+		write(t, m, path)
+		nodes := read(t, path).nodes
+		for node, n := range test.want {
+			if nodes[node] != n {
+				t.Errorf("%+v: %d nodes %s, want %d of %v", test.o, nodes[node], node, n, nodes)
+			}
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	pruned := program(t, passes.Prune.Name)
 	d, err := model.Preset("beit3-base-patch16-224")

@@ -21,6 +21,7 @@ var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	ir.OpL2Norm:    l2Norm,
 	ir.OpGelu:      gelu,
 	ir.OpMean:      mean,
+	ir.OpSelect:    selectRow,
 	ir.OpAttention: attention,
 
 	ir.OpTanh:   func(g *graph, v *ir.Value) error { return g.same("Tanh", v) },
@@ -29,10 +30,6 @@ var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	ir.OpHCat:   func(g *graph, v *ir.Value) error { return g.same("Concat", v, attr{"axis", 2}) },
 	ir.OpRows: func(g *graph, v *ir.Value) error {
 		_, err := g.slice(v.Name, v.Args[0].Name, 1, v.Attrs.Dim("at"), v.Attrs.Dim("len"))
-		return err
-	},
-	ir.OpSelect: func(g *graph, v *ir.Value) error {
-		_, err := g.slice(v.Name, v.Args[0].Name, 1, v.Attrs.Dim("row"), ir.C(1))
 		return err
 	},
 	ir.OpStore: func(g *graph, v *ir.Value) error {
@@ -197,11 +194,46 @@ var activations = map[string]func(g *graph, v *ir.Value, x string){
 }
 
 func mean(g *graph, v *ir.Value) error {
-	x := v.Args[0].Name
-	if from := v.Attrs.Int("from", 0); from > 0 {
-		x = g.node("Slice", v.Name+"/rows", []string{x, g.ints(from), g.dim(v.Args[0].Type.Rows()), g.ints(1)})
+	rows := v.Args[0].Type.Rows()
+	from := func(x, out string) string {
+		if from := v.Attrs.Int("from", 0); from > 0 {
+			return g.node("Slice", out, []string{x, g.ints(from), g.dim(rows), g.ints(1)})
+		}
+		return x
 	}
-	g.node("ReduceMean", v.Name, []string{x}, attr{"axes", []int{1}}, attr{"keepdims", 1})
+	x := from(v.Args[0].Name, v.Name+"/rows")
+	if g.mask == "" || !rows.T {
+		g.node("ReduceMean", v.Name, []string{x}, attr{"axes", []int{1}}, attr{"keepdims", 1})
+		return nil
+	}
+	keep, err := g.unpadded(v.Args[0])
+	if err != nil {
+		return err
+	}
+	keep = g.node("Unsqueeze", v.Name+"/keep", []string{from(keep, v.Name+"/unpadded"), g.ints(2)})
+	x = g.node("Mul", v.Name+"/kept", []string{x, keep})
+	x = g.node("ReduceSum", v.Name+"/sum", []string{x, g.ints(1)}, attr{"keepdims", 1})
+	n := g.node("ReduceSum", v.Name+"/count", []string{keep, g.ints(1)}, attr{"keepdims", 1})
+	g.node("Div", v.Name, []string{x, n})
+	return nil
+}
+
+// selectRow takes the same row of all sequences, unless the row is counted from the end of a text and texts are padded.
+func selectRow(g *graph, v *ir.Value) error {
+	x, row := v.Args[0], v.Attrs.Dim("row")
+	before, known := textStart(x)
+	switch {
+	case g.mask == "" || !row.T || known && row.C >= before: // what follows a text follows its padding
+		_, err := g.slice(v.Name, x.Name, 1, row, ir.C(1))
+		return err
+	case !known:
+		return unknown(x)
+	}
+	g.masked = true
+	at := g.node("ReduceSum", v.Name+"/length", []string{g.mask, g.ints(1)}, attr{"keepdims", 1})
+	at = g.node("Add", v.Name+"/row", []string{at, g.ints(row.C)})
+	at = g.node("Unsqueeze", v.Name+"/at", []string{at, g.ints(2)})
+	g.node("GatherND", v.Name, []string{x.Name, at}, attr{"batch_dims", 1})
 	return nil
 }
 
@@ -288,30 +320,45 @@ func (g *graph) relBias(v *ir.Value, heads int) (string, error) {
 // padding is added to scores, [N,1,1,keys]: 0, or a very small number for the keys that
 // the mask says are padding.
 func (g *graph) padding(k *ir.Value) (string, error) {
-	before, ok := textStart(k)
+	keep, err := g.unpadded(k)
+	if err != nil {
+		return "", err
+	}
+	name := keep + "/padding"
+	return g.once(name, func() {
+		x := g.node("Sub", name+"/minus", []string{keep, g.float(1)})
+		x = g.node("Mul", name+"/text", []string{x, g.float(1e9)})
+		g.node("Unsqueeze", name, []string{x, g.ints(1, 2)})
+	}), nil
+}
+
+// unknown is the error of a mask where x has a text among its rows.
+func unknown(x *ir.Value) error {
+	return fmt.Errorf("the place of the text among the rows of %s is not known, so a mask of padding has no form here", x.Name)
+}
+
+// unpadded is 1 for the rows of x and 0 for those that the mask says are padding, [N,rows].
+func (g *graph) unpadded(x *ir.Value) (string, error) {
+	before, ok := textStart(x)
 	if !ok {
-		return "", fmt.Errorf("the place of the text among the keys is not known, so a mask of padding has no form here")
+		return "", unknown(x)
 	}
 	g.masked = true
-	after := k.Type.Rows().C - before
-	name := fmt.Sprintf("/padding[%d,T,%d]", before, after)
+	after := x.Type.Rows().C - before
+	name := fmt.Sprintf("/rows[%d,T,%d]", before, after)
 	return g.once(name, func() {
-		x := g.node("Cast", name+"/float", []string{g.mask}, attr{"to", typeFloat})
-		x = g.node("Sub", name+"/minus", []string{x, g.float(1)})
-		x = g.node("Mul", name+"/text", []string{x, g.float(1e9)})
-		zeros := func(what string, n int) string {
+		ones := func(what string, n int) string {
 			shape := g.node("Concat", name+"/"+what+"/shape", []string{g.batch(), g.ints(n)}, attr{"axis", 0})
-			return g.node("Expand", name+"/"+what, []string{g.float(0), shape})
+			return g.node("Expand", name+"/"+what, []string{g.float(1), shape})
 		}
-		parts := []string{x}
+		parts := []string{g.node("Cast", name+"/text", []string{g.mask}, attr{"to", typeFloat})}
 		if before > 0 {
-			parts = append([]string{zeros("before", before)}, parts...)
+			parts = append([]string{ones("before", before)}, parts...)
 		}
 		if after > 0 {
-			parts = append(parts, zeros("after", after))
+			parts = append(parts, ones("after", after))
 		}
-		x = g.node("Concat", name+"/all", parts, attr{"axis", 1})
-		g.node("Unsqueeze", name, []string{x, g.ints(1, 2)})
+		g.node("Concat", name, parts, attr{"axis", 1})
 	}), nil
 }
 
