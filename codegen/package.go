@@ -456,10 +456,14 @@ func (e *entry) descriptor() (jen.Code, error) {
 		if v.Op == ir.OpStore {
 			continue
 		}
-		if _, ok := e.home[v]; ok && v.Op != ir.OpConcat {
-			return nil, fmt.Errorf("%s: result %s is a view of another value; plan has to copy it", f.Name, v.Name)
+		name := v.Name
+		for v.Op == ir.OpRows && v.Type.Rows() == v.Args[0].Type.Rows() { // all of it, under another name
+			v = v.Args[0]
 		}
-		outs = append(outs, jen.Values(fields(field{"Name", v.Name}, field{"Off", int(v.Offset)}, field{"LD", v.Attrs.Int("ld", 0)},
+		if _, ok := e.home[v]; ok && v.Op != ir.OpConcat {
+			return nil, fmt.Errorf("%s: result %s is a part of another value, which stays where it is; return the whole value, or compute the part", f.Name, name)
+		}
+		outs = append(outs, jen.Values(fields(field{"Name", name}, field{"Off", int(v.Offset)}, field{"LD", v.Attrs.Int("ld", 0)},
 			field{"Cols", v.Type.Cols()}, field{"Sections", sectionList(e.sections[v])})...))
 	}
 	list = append(list, field{"Image", floats}, field{"Text", text}, field{"IDs", ids}, field{"Fixed", fixed},

@@ -23,6 +23,13 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpCrossAttention: attention("CrossAttention"),
 	ir.OpFFN:            ffn,
 
+	ir.OpConst: func(e *entry, v *ir.Value) (jen.Code, error) {
+		w, err := e.g.need(v.Bundle + ".w")
+		if err != nil {
+			return nil, err
+		}
+		return e.call("Const", v, jen.Lit(int(w.Offset))), nil
+	},
 	ir.OpAddRow: func(e *entry, v *ir.Value) (jen.Code, error) {
 		w, err := e.g.need(v.Bundle + ".w")
 		if err != nil {

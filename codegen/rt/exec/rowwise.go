@@ -209,6 +209,14 @@ func addRowTask(t *rowTask, lo, hi int) {
 	}
 }
 
+// Const gives every sequence the same rows: those that start table bytes into the weights, as many as dst has for a sequence.
+func (e *Exec) Const(dst Mat, table int) {
+	want(dst.Rows%max(1, e.B) == 0, "const", dst)
+	for r := range dst.Rows {
+		copy(dst.row(r), floats(at(e.w(table), r%(dst.Rows/e.B)*dst.Cols), dst.Cols))
+	}
+}
+
 // Scale multiplies every row of src by the src.Cols floats that start gamma bytes into the weights.
 // dst may be src.
 func (e *Exec) Scale(dst, src Mat, gamma int) {

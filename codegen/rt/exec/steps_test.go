@@ -606,6 +606,17 @@ func TestPerSequence(t *testing.T) {
 			w.AddRows(dst, src, off, 2, c.secs)
 			near(t, "addrows "+c.name, dst, want)
 
+			const alike = 3
+			same := w.mat(alike*w.B, d, false)
+			w.Const(same, off)
+			constant := mat64(alike*w.B, d)
+			for r := range constant {
+				for j := range d {
+					constant[r][j] = float64(table[r%alike*d+j])
+				}
+			}
+			near(t, "const "+c.name, same, constant)
+
 			for _, row := range []int{0, len(seqs[0]) - 1} {
 				w.Select(one, src, c.secs, Section{C: row})
 				sel := mat64(w.B, d)
@@ -613,6 +624,14 @@ func TestPerSequence(t *testing.T) {
 					sel[seq] = x[list[row]]
 				}
 				near(t, "select "+c.name, one, sel)
+			}
+			if len(c.secs) == 1 && c.secs[0].T {
+				w.Select(one, src, c.secs, Section{C: -1, T: true})
+				sel := mat64(w.B, d)
+				for seq, list := range seqs {
+					sel[seq] = x[list[w.Len[seq]-1]]
+				}
+				near(t, "select the last of the text "+c.name, one, sel)
 			}
 			if i := slices.IndexFunc(c.secs, func(s Section) bool { return s.T }); i >= 0 && i < len(c.secs)-1 {
 				first := 0
@@ -982,6 +1001,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.HCat(a, a.columns(0, 3), a.columns(3, a.Cols-3))
 		w.Mean(one, a, text, 1)
 		w.AddRow(a, a, off)
+		w.Const(one, off)
 		w.Scale(a, a, off)
 		w.QKV(b, a, b, n, &l)
 		w.AttnOut(a, b, a, b, n, &l)
