@@ -11,7 +11,7 @@ import (
 // Describe makes the description of a case from the `config` block of its case.json. It
 // has the case's task and encode (of family vlmo, whose cases have all of its tasks,
 // those), every entry of theirs, and the longest text that the position table allows. A
-// family or task that is not built yet is an error naming it.
+// family or task that there is not is an error naming it.
 func Describe(config []byte) (*model.Description, error) {
 	var c struct {
 		Family    string  `json:"family"`

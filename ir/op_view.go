@@ -72,7 +72,7 @@ func init() {
 // Concat puts the rows of its arguments below each other.
 func (b *Builder) Concat(xs ...*Value) *Value { return b.Op(OpConcat, "", "", nil, xs...) }
 
-// Rows returns n rows of x from row at on.
+// Rows returns n rows of x from row at on. Only whole sections of x compile: see [Sections].
 func (b *Builder) Rows(x *Value, at, n Dim) *Value {
 	return b.Op(OpRows, "", "", Attrs{DimAttr("at", at), DimAttr("len", n)}, x)
 }
@@ -85,7 +85,8 @@ func (b *Builder) Cols(x *Value, at, n int) *Value {
 // HCat puts the columns of its arguments side by side.
 func (b *Builder) HCat(xs ...*Value) *Value { return b.Op(OpHCat, "", "", nil, xs...) }
 
-// Select is one row of x, counted from the start of the sequence; row T-1 is the last of a text.
+// Select is one row of x, counted from the start of the sequence; row T-1 is the last of a text. For many rows an op of their
+// own is cheaper: if more than an eighth of a layer's rows are selected, the whole layer is computed.
 func (b *Builder) Select(x *Value, row Dim) *Value {
 	return b.Op(OpSelect, "", "", Attrs{DimAttr("row", row)}, x)
 }

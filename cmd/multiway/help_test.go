@@ -61,7 +61,7 @@ func TestPresetsFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows[0].Built, rows[1].Checkpoint = false, "o.pth"
+	rows[1].Checkpoint = "o.pth"
 	var b bytes.Buffer
 	if err := printByTask(&b, rows); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestPresetsFit(t *testing.T) {
 			t.Errorf("%s is not in one line of\n%s", r.Name, text)
 		}
 	}
-	for _, want := range []string{notBuilt, "  o.pth\n", "  .pt\n", "  -\n"} {
+	for _, want := range []string{"  o.pth\n", "  .pt\n", "  -\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -97,11 +97,11 @@ func TestGrownPresets(t *testing.T) {
 		"vlmo-base-patch16-480-vqa", "vlmo-base-plus-patch16-384-coco", "mwt-giant-patch14-224"} {
 		i := slices.IndexFunc(model.Presets(), func(p model.PresetInfo) bool { return p.Name == name })
 		p := model.Presets()[i]
-		got, _, err := grown(p)
+		got, err := grown(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _, err := sizeOf(p, p.Sizes.Layers)
+		want, err := sizeOf(p, p.Sizes.Layers)
 		if off := math.Abs(float64(got.Blob-want.Blob)) / float64(want.Blob); off > 2e-4 {
 			t.Errorf("%s: weights of %d bytes, want %d", name, got.Blob, want.Blob)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,15 +27,14 @@ type presetRow struct {
 	Layers     int    `json:"layers"`
 	Image      int    `json:"image"`
 	Checkpoint string `json:"checkpoint,omitempty"`
-	Built      bool   `json:"built"` // this multiway can compile it
 	presetSize
 }
 
 // presetSize is the size and cost of a preset, compiled for its task.
 type presetSize struct {
-	Parameters int64          `json:"parameters"`           // of the checkpoint
-	Functions  []functionSize `json:"functions,omitempty"`  // of a built one
-	Blob       int64          `json:"blob_bytes,omitempty"` // weights of all functions, packed; to a ten-thousandth: pages end where they end
+	Parameters int64          `json:"parameters"` // of the checkpoint
+	Functions  []functionSize `json:"functions"`
+	Blob       int64          `json:"blob_bytes"` // weights of all functions, packed; to a ten-thousandth: pages end where they end
 }
 
 type functionSize struct {
@@ -59,7 +59,7 @@ models that the original code registers, and the giant of the paper. For each it
            for -; "-" if not published
 
 --wide prints lines of more than 200 columns: also sizes, each function and whole names of
-files. Weights that are "not yet" there are of a model whose task is not built yet.`,
+files.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			rows, err := presetRows()
@@ -87,9 +87,6 @@ files. Weights that are "not yet" there are of a model whose task is not built y
 	return c
 }
 
-// notBuilt stands in the place of the size of models that have parameters only.
-const notBuilt = "not yet"
-
 // printByTask prints the presets by task in 80 columns.
 func printByTask(out io.Writer, rows []presetRow) error {
 	var tasks []string
@@ -109,15 +106,11 @@ func printByTask(out io.Writer, rows []presetRow) error {
 			if r.Task != t {
 				continue
 			}
-			mb, dearest, file := notBuilt, "-", r.ending()
-			if r.Built {
-				most := int64(0)
-				for _, f := range r.Functions {
-					most = max(most, f.FLOPs)
-				}
-				mb, dearest = fmt.Sprintf("%.0f", float64(r.Blob)/1e6), fmt.Sprintf("%.4g", float64(most)/1e9)
+			most := int64(0)
+			for _, f := range r.Functions {
+				most = max(most, f.FLOPs)
 			}
-			fmt.Fprintf(w, "%s\t%.0f M\t%s\t%s\t%s\n", r.Name, float64(r.Parameters)/1e6, mb, dearest, file)
+			fmt.Fprintf(w, "%s\t%.0f M\t%.0f\t%.4g\t%s\n", r.Name, float64(r.Parameters)/1e6, float64(r.Blob)/1e6, float64(most)/1e9, r.ending())
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -143,19 +136,12 @@ func printWide(out io.Writer, rows []presetRow) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PRESET\tTASK\tDIM x LAYERS\tIMAGE\tPARAMETERS\tWEIGHTS, f32\tGFLOP A CALL\tCHECKPOINT")
 	for _, r := range rows {
-		weights, calls, file := notBuilt, "-", r.Checkpoint
-		if r.Built {
-			weights = fmt.Sprintf("%.0f MB", float64(r.Blob)/1e6)
-			var each []string
-			for _, f := range r.Functions {
-				each = append(each, fmt.Sprintf("%s %.4g", f.Name, float64(f.FLOPs)/1e9))
-			}
-			calls = strings.Join(each, ", ")
+		var calls []string
+		for _, f := range r.Functions {
+			calls = append(calls, fmt.Sprintf("%s %.4g", f.Name, float64(f.FLOPs)/1e9))
 		}
-		if file == "" {
-			file = "-"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%.0f M\t%s\t%s\t%s\n", r.Name, r.Task, r.Dim, r.Layers, r.Image, float64(r.Parameters)/1e6, weights, calls, file)
+		fmt.Fprintf(w, "%s\t%s\t%d x %d\t%d\t%.0f M\t%.0f MB\t%s\t%s\n", r.Name, r.Task, r.Dim, r.Layers, r.Image,
+			float64(r.Parameters)/1e6, float64(r.Blob)/1e6, strings.Join(calls, ", "), cmp.Or(r.Checkpoint, "-"))
 	}
 	return w.Flush()
 }
@@ -168,53 +154,49 @@ func presetRows() ([]presetRow, error) {
 		sizes        model.Sizes
 		classes      int
 	}
-	type result struct {
-		size  presetSize
-		built bool
-	}
-	known := map[key]result{}
+	known := map[key]presetSize{}
 	var rows []presetRow
 	for _, p := range model.Presets() {
 		k := key{p.Family, p.Task, p.Sizes, p.Classes}
-		r, ok := known[k]
+		size, ok := known[k]
 		if !ok {
 			var err error
-			if r.size, r.built, err = grown(p); err != nil {
+			if size, err = grown(p); err != nil {
 				return nil, fmt.Errorf("%s: %w", p.Name, err)
 			}
-			known[k] = r
+			known[k] = size
 		}
-		rows = append(rows, presetRow{p.Name, p.Family, p.Task, p.Sizes.Dim, p.Sizes.Layers, p.Sizes.Image, p.File, r.built, r.size})
+		rows = append(rows, presetRow{p.Name, p.Family, p.Task, p.Sizes.Dim, p.Sizes.Layers, p.Sizes.Image, p.File, size})
 	}
 	return rows, nil
 }
 
 // grown is the size of a preset, from those with fewer layers without joint experts; that of its weights is not exact, since
 // layers share pages.
-func grown(p model.PresetInfo) (presetSize, bool, error) {
+func grown(p model.PresetInfo) (presetSize, error) {
 	const few = 2
 	more := int64(p.Sizes.Layers - p.Sizes.VLLayers - few)
 	if more <= 0 {
 		return sizeOf(p, p.Sizes.Layers)
 	}
-	less, _, err := sizeOf(p, p.Sizes.VLLayers+few-1)
+	less, err := sizeOf(p, p.Sizes.VLLayers+few-1)
 	if err != nil {
-		return less, false, err
+		return less, err
 	}
-	s, built, err := sizeOf(p, p.Sizes.VLLayers+few)
+	s, err := sizeOf(p, p.Sizes.VLLayers+few)
 	s.Parameters += more * (s.Parameters - less.Parameters)
 	s.Blob += more * (s.Blob - less.Blob)
 	for i := range s.Functions {
 		s.Functions[i].FLOPs += more * (s.Functions[i].FLOPs - less.Functions[i].FLOPs)
 	}
-	return s, built, err
+	return s, err
 }
 
 // sizeOf compiles a preset with another number of layers.
-func sizeOf(preset model.PresetInfo, layers int) (s presetSize, built bool, err error) {
+func sizeOf(preset model.PresetInfo, layers int) (s presetSize, err error) {
 	d, err := model.Preset(preset.Name)
 	if err != nil {
-		return s, false, err
+		return s, err
 	}
 	d.Preset, d.Sizes.Layers = "", layers
 	for _, x := range model.Tensors(d) {
@@ -226,14 +208,14 @@ func sizeOf(preset model.PresetInfo, layers int) (s presetSize, built bool, err 
 	}
 	p, err := model.Lower(d, model.Options{})
 	if err != nil {
-		return s, false, nil // its task is not built
+		return s, err
 	}
 	if p, err = passes.Run(p, passes.Options{Rows: d.Limits.Rows, Upto: passes.Pack.Name}); err != nil {
-		return s, false, err
+		return s, err
 	}
 	for _, f := range p.Funcs {
 		s.Functions = append(s.Functions, functionSize{f.Name, ir.FuncCost(p, f, p.MaxT).FLOPs})
 	}
 	s.Blob = codegen.BlobSize(p)
-	return s, true, nil
+	return s, nil
 }

@@ -24,23 +24,16 @@ func wrong(path, format string, args ...any) *problem {
 // Complete fills in the defaults and checks every field, as [Parse] does of what it reads. It
 // may be called again.
 func (d *Description) Complete() error {
-	if p := d.complete(true); p != nil {
+	if p := d.complete(); p != nil {
 		return p
 	}
 	return nil
 }
 
-// complete fills in the defaults and checks every field; with built, also that
-// everything asked for is built. It may be called again.
-func (d *Description) complete(built bool) *problem {
+// complete is Complete, without the place of the error.
+func (d *Description) complete() *problem {
 	for _, f := range []func() *problem{
 		d.completeFamily, d.completeSizes, d.completeTasks,
-		func() *problem {
-			if built {
-				return d.unbuilt()
-			}
-			return nil
-		},
 		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource, d.completePrecision,
 	} {
 		if p := f(); p != nil {

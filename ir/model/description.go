@@ -137,7 +137,7 @@ func Parse(file string, src []byte) (*Description, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	if p := d.complete(true); p != nil {
+	if p := d.complete(); p != nil {
 		at := c.where(p.path)
 		return nil, placed(file, at.line, at.col, "%s", p.text)
 	}

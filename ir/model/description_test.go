@@ -264,7 +264,7 @@ func TestName(t *testing.T) {
 	} {
 		d := tiny()
 		d.Name, d.File = "", file
-		if p := d.complete(false); p != nil {
+		if p := d.complete(); p != nil {
 			t.Fatal(p.text)
 		}
 		if d.Name != want {

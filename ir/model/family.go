@@ -9,7 +9,7 @@ import (
 // family is a row of the table of families: the structure that its sizes stand for.
 type family struct {
 	name string
-	// structure expands the sizes. nil: not built yet.
+	// structure expands the sizes.
 	structure func(s *Sizes) Structure
 	// joint says that the family has joint experts in its top layers, sizes.vl_layers of them.
 	joint bool
@@ -102,16 +102,6 @@ func familyNames() []string {
 	return s
 }
 
-func builtFamilies() []string {
-	var s []string
-	for _, f := range families {
-		if f.structure != nil {
-			s = append(s, f.name)
-		}
-	}
-	return s
-}
-
 func (d *Description) completeFamily() *problem {
 	if d.Preset != "" {
 		p, err := findPreset(d.Preset)
@@ -157,7 +147,7 @@ func (d *Description) completeFamily() *problem {
 		}
 	}
 	if d.Family == "" {
-		return wrong("family", " is missing; give a preset, or a family (%s) and its sizes, or modalities and layers", strings.Join(builtFamilies(), ", "))
+		return wrong("family", " is missing; give a preset, or a family (%s) and its sizes, or modalities and layers", strings.Join(familyNames(), ", "))
 	}
 	row := familyNamed(d.Family)
 	if row == nil {
@@ -165,10 +155,6 @@ func (d *Description) completeFamily() *problem {
 	}
 	if p := d.checkLayout(row); p != nil {
 		return p
-	}
-	// A family's sizes are read by its own row, so nothing more can be said without one.
-	if row.structure == nil {
-		return wrong("family", " %s is not built yet; built families are %s", d.Family, strings.Join(builtFamilies(), ", "))
 	}
 	return nil
 }

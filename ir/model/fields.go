@@ -160,7 +160,7 @@ func (c *decoder) fields(d *Description) []field {
 		}},
 			doc:     "a released model, which has a family, sizes, a task and a preprocessing; `multiway presets` lists them",
 			without: "none", example: "preset: beit3-base-patch16-384-coco-retrieval"},
-		{name: "family", value: value{kind: "word", legal: strings.Join(builtFamilies(), ", "), read: c.text(&d.Family).read},
+		{name: "family", value: value{kind: "word", legal: strings.Join(familyNames(), ", "), read: c.text(&d.Family).read},
 			doc:     "arrangement of the weights: beit3 as released, mwt as in the paper, vlmo; goes with sizes",
 			without: "the preset's, or modalities and layers say it", example: "family: beit3"},
 		{name: "sizes", value: c.mapping(c.sizes(&d.Sizes)),

@@ -110,7 +110,7 @@ func decodeTree(root *node) (*Description, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	if p := d.complete(true); p != nil {
+	if p := d.complete(); p != nil {
 		return nil, p
 	}
 	return d, nil

@@ -92,7 +92,7 @@ func (d *Description) Whole(entries []string) ([]Function, error) {
 // by entry, then by task. See Options.Entries.
 func (d *Description) Functions(entries []string) ([]Function, error) {
 	d = d.clone()
-	if p := d.complete(false); p != nil {
+	if p := d.complete(); p != nil {
 		return nil, p
 	}
 	all := d.AllFunctions()
@@ -141,7 +141,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 // checkpoint. The program verifies.
 func Lower(d *Description, opt Options) (*ir.Program, error) {
 	d = d.clone()
-	problem := d.complete(true)
+	problem := d.complete()
 	if problem == nil {
 		problem = d.uncounted()
 	}

@@ -126,10 +126,10 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 func Presets() []PresetInfo { return append([]PresetInfo(nil), presetList()...) }
 
 // Preset returns the description of the preset called name, without a checkpoint,
-// with the task it was made for. A task that is not built yet is an error of Lower.
+// with the task it was made for.
 func Preset(name string) (*Description, error) {
 	d := &Description{Preset: name}
-	if p := d.complete(false); p != nil {
+	if p := d.complete(); p != nil {
 		return nil, errors.New(p.text)
 	}
 	return d, nil

@@ -25,11 +25,10 @@ type task struct {
 	// classes the last tensor has a row for each.
 	keys []string
 	// check returns what is wrong with the options at path, or with a model of such sizes for this task; nil: nothing can be.
-	check func(d *Description, t *Task, path string) *problem
-	norm  func(t *Task) bool // whether it reads rows after the encoder's final norm
-	rows  []row              // the head's tensors, in the official order
-	// functions are what it has for each of its entries. nil: not built yet.
-	functions []function
+	check     func(d *Description, t *Task, path string) *problem
+	norm      func(t *Task) bool // whether it reads rows after the encoder's final norm
+	rows      []row              // the head's tensors, in the official order
+	functions []function         // what it has for each of its entries
 }
 
 // function is one function of a task and an entry.
@@ -235,24 +234,6 @@ func tasksWith(is func(t *task) bool) []string {
 // taskNames lists the tasks for the description's code.
 func (d *Description) taskNames() []string {
 	return slices.DeleteFunc(TaskNames(), func(name string) bool { return d.task(name) == nil })
-}
-
-func (d *Description) builtTasks() []string {
-	return slices.DeleteFunc(d.taskNames(), func(name string) bool { return d.task(name).functions == nil })
-}
-
-// unbuilt names the first task that is not built yet.
-func (d *Description) unbuilt() *problem {
-	for i, t := range d.Tasks {
-		if d.task(t.Name).functions == nil {
-			path := fmt.Sprintf("tasks[%d]", i)
-			if d.Preset != "" {
-				return &problem{path, fmt.Sprintf("task %s (preset %s) is not built yet; built tasks are %s", t.Name, d.Preset, strings.Join(d.builtTasks(), ", "))}
-			}
-			return &problem{path, fmt.Sprintf("task %s is not built yet; built tasks are %s", t.Name, strings.Join(d.builtTasks(), ", "))}
-		}
-	}
-	return nil
 }
 
 func (d *Description) completeTasks() *problem {
