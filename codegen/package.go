@@ -139,6 +139,9 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	if g.files["check.json"] = opt.Vectors; opt.Vectors == nil {
 		g.files["check.json"] = []byte("[]\n")
 	}
+	if err := g.exampleFile(); err != nil {
+		return nil, err
+	}
 	if opt.Golden != nil {
 		if err := g.goldenTest(); err != nil {
 			return nil, err
@@ -217,7 +220,8 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 
 // Place makes the files of a package part of a set that puts them into dir, which it makes if needed. A file that has not
 // changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay. A
-// file of somebody else's that has the name of one of the package's is an error, as Replaceable says.
+// file of somebody else's that has the name of one of the package's is an error, as Replaceable says, but for the example, which
+// is deleted from files then.
 //
 // listed says that a go generate is under way, which listed the Go files of its packages before and fails where one of them is
 // gone when it gets there: such files become empty and are ignored by builds, until the next Place removes them.
@@ -230,6 +234,9 @@ func Place(set *file.Set, dir string, files map[string][]byte, listed bool) erro
 	}
 	if err := set.Lock(dir); err != nil {
 		return err
+	}
+	if Replaceable(dir, exampleFile) != nil {
+		delete(files, exampleFile)
 	}
 	if err := Replaceable(dir, slices.Sorted(maps.Keys(files))...); err != nil {
 		return err

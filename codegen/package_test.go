@@ -2,6 +2,7 @@ package codegen_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"go/format"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/passes"
@@ -291,6 +293,40 @@ func TestPlaceBesideOthers(t *testing.T) {
 		if row.err == "" && err != nil || row.err != "" && (err == nil || !strings.Contains(err.Error(), file.Quote(filepath.Join(dir, row.err))+": is there already")) {
 			t.Errorf("%s: %v, want an error of %q", row.name, err, row.err)
 		}
+	}
+}
+
+// The package's example leaves the place to somebody else's.
+func TestPlaceBesideAnExample(t *testing.T) {
+	const name, mine = "example_multiway_test.go", "package mine\n"
+	opt := options
+	opt.Tasks = []codegen.Task{{Name: "retrieval"}}
+	opt.Pixels = &pixel.Preprocess{Size: 4, Std: [3]float32{1, 1, 1}}
+	opt.Functions = []codegen.Function{{Name: "vision", Task: "retrieval", Kind: "image"}}
+	files, err := codegen.Files(planned(t), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files[name])
+	if lines := strings.Count(text, "\n"); lines == 0 || lines >= 40 || !strings.Contains(text, "m.EmbedImage(ctx, pic)") || !strings.Contains(text, "\t// 3 values\n") {
+		t.Errorf("the example has %d lines:\n%s", lines, text)
+	}
+	dir := t.TempDir()
+	for _, want := range []string{text, mine} {
+		if want == mine {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(mine), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var set file.Set
+		err := errors.Join(codegen.Place(&set, dir, files, false), set.Commit())
+		set.Abandon()
+		if got, _ := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("the example is %q, want %q (%v)", got, want, err)
+		}
+	}
+	if files[name] != nil {
+		t.Error("an example that was left out is among the files")
 	}
 }
 

@@ -20,6 +20,8 @@ type taskAPI struct {
 	input func(g *generator, t Task, d jen.Dict)
 	// write writes the methods of Session and Model that the program has the functions for.
 	write func(g *generator, f *jen.File, t Task)
+	// example is what the package's example shows of the task, nil if the package lacks what that takes; nil: nothing.
+	example func(g *generator, t Task) *shown
 }
 
 var tasks []taskAPI
@@ -64,6 +66,19 @@ func (g *generator) find(task, kind string) *ir.Func {
 
 // ref is a pointer to what describes a function.
 func (g *generator) ref(f *ir.Func) *jen.Statement { return jen.Op("&").Id(g.funcName(f)) }
+
+// methodsOf reports whether the package has the methods of a function, which take pictures, texts or both.
+func (g *generator) methodsOf(f *ir.Func) bool {
+	if f == nil {
+		return false
+	}
+	for _, p := range f.Params {
+		if text := p.Type.DType == ir.I32; text && g.opt.Tokenizer == nil || !text && g.opt.Pixels == nil {
+			return false
+		}
+	}
+	return true
+}
 
 // labelled reports whether the package has a list of the task's labels.
 func (g *generator) labelled(t Task) bool {

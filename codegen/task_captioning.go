@@ -1,6 +1,10 @@
 package codegen
 
-import "github.com/dave/jennifer/jen"
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/multiway-go/multiway/codegen/rt/token"
+)
 
 var captioning = taskAPI{
 	name:   "captioning",
@@ -14,6 +18,13 @@ var captioning = taskAPI{
 		if g.captions(t) {
 			g.caption(f, t)
 		}
+	},
+	example: func(g *generator, t Task) *shown {
+		tok, err := token.Open(g.opt.Tokenizer)
+		if _, spells := tok.(interface{ Decode([]int32) string }); err != nil || !spells || !g.captions(t) {
+			return nil
+		}
+		return show("caption", "Caption", jen.Id("pic")).prints("true", jen.Len(jen.Id("caption").Dot("IDs")).Op(">").Lit(1))
 	},
 }
 

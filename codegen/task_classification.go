@@ -23,4 +23,10 @@ var classification = taskAPI{name: "classification", labels: "Labels", of: "imag
 		doc: fmt.Sprintf("returns the %d class logits of a picture.", fn.Results[0].Type.Cols()),
 		all: "is LogitsOfImage for several pictures.",
 	}.write(f)
+}, example: func(g *generator, t Task) *shown {
+	fn := g.find(t.Name, "image")
+	if !g.methodsOf(fn) {
+		return nil
+	}
+	return show("classes", "ClassifyImage", jen.Id("pic")).printsLen(fn.Results[0].Type.Cols(), "classes, the most probable first")
 }}

@@ -11,4 +11,9 @@ var itm = taskAPI{name: "itm", write: func(g *generator, f *jen.File, t Task) {
 			call: beneath("Probabilities", g.ref(fn)),
 		}.write(f)
 	}
+}, example: func(g *generator, t Task) *shown {
+	if !g.methodsOf(g.find(t.Name, "pair")) {
+		return nil
+	}
+	return show("match", "MatchProbability", jen.Id("pic"), jen.Lit("a photo")).prints("true", jen.Id("match").Op(">=").Lit(0).Op("&&").Id("match").Op("<=").Lit(1))
 }}

@@ -28,4 +28,9 @@ var nlvr2 = taskAPI{name: "nlvr2", idents: []string{"reasoning"}, write: func(g 
 		all:  "is TruthProbability for several statements, each with its pictures.",
 		call: beneath("Truths", jen.Op("&").Id("reasoning")),
 	}.write(f)
+}, example: func(g *generator, t Task) *shown {
+	if !g.methodsOf(g.find(t.Name, "pair")) || g.find(t.Name, "head") == nil {
+		return nil
+	}
+	return show("truth", "TruthProbability", jen.Id("pic"), jen.Id("pic"), jen.Lit("they are the same")).prints("true", jen.Id("truth").Op(">=").Lit(0).Op("&&").Id("truth").Op("<=").Lit(1))
 }}

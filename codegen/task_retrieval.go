@@ -20,6 +20,14 @@ var retrieval = taskAPI{name: "retrieval", idents: []string{"Dim", "embedders"},
 		g.similarity(f, image, text)
 	}
 	g.logitScale(f, t, "", "logit_scale")
+}, example: func(g *generator, t Task) *shown {
+	if fn := g.find(t.Name, "image"); g.methodsOf(fn) {
+		return show("vector", "EmbedImage", jen.Id("pic")).printsLen(fn.Results[0].Type.Cols(), "values")
+	}
+	if fn := g.find(t.Name, "text"); g.methodsOf(fn) {
+		return show("vector", "EmbedText", jen.Lit("a photo")).printsLen(fn.Results[0].Type.Cols(), "values")
+	}
+	return nil
 }}
 
 // retrievalVL is the second contrastive branch of VLMo.

@@ -23,4 +23,10 @@ var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *gen
 		doc: fmt.Sprintf("returns the logits of the %d answers to a question about a picture.", fn.Results[0].Type.Cols()),
 		all: "is LogitsOfQuestion for several pictures, each with its question.",
 	}.write(f)
+}, example: func(g *generator, t Task) *shown {
+	fn := g.find(t.Name, "pair")
+	if !g.methodsOf(fn) {
+		return nil
+	}
+	return show("answers", "AnswerQuestion", jen.Id("pic"), jen.Lit("what is it?")).printsLen(fn.Results[0].Type.Cols(), "answers, the most probable first")
 }}

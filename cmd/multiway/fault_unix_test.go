@@ -159,7 +159,7 @@ func (f *faults) clean() {
 	f.t.Helper()
 	for _, dir := range []string{f.temp, f.dir} {
 		filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && path != dir && (dir == f.temp || strings.Contains(d.Name(), "multiway")) {
+			if err == nil && path != dir && (dir == f.temp || strings.Contains(d.Name(), "multiway-")) {
 				f.t.Errorf("%s is left", path)
 				if d.IsDir() {
 					return fs.SkipDir

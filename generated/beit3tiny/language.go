@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain

@@ -80,4 +80,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain

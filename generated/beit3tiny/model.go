@@ -363,4 +363,4 @@ func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_8dd92ad6725c_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain = true

@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain

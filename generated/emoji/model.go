@@ -683,4 +683,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain = true

@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain

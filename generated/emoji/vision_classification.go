@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain

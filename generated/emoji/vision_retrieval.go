@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_dd55ed16e564_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain

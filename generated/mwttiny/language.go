@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f314dd2380db_elseRunMultiwayBuildAgain

@@ -325,4 +325,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_f314dd2380db_elseRunMultiwayBuildAgain = true

@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f314dd2380db_elseRunMultiwayBuildAgain

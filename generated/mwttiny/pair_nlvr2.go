@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_12297b088a55_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_f314dd2380db_elseRunMultiwayBuildAgain

@@ -66,4 +66,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain

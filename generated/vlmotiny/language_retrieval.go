@@ -84,4 +84,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain

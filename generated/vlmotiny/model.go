@@ -441,4 +441,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain = true

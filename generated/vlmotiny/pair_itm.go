@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain

@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_67ba41fd97d9_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
