@@ -16,44 +16,65 @@ import (
 // id of a text or a patch of a picture. A call that finds a session free runs at once: nothing waits for a batch to
 // fill. The option pays where many goroutines ask for a short text or a small picture each.
 //
-// Batched are the methods of a Model that embed, classify, answer, match or compare ([Model.DoPacked]). Captions, calls
-// of more than 256 rows and the calls of a [Session], also in [Model.Do], run alone. Results are the same bits as
-// without the option, int8x2 excepted: see the package's comment.
+// Batched are the methods of a Model that embed, classify, answer, match or compare ([Model.Run]). Captions, calls of
+// more than 256 rows and the calls of a [Session], also in [Model.Do], run alone. Results are the same bits as without
+// the option, int8x2 excepted: see the package's comment.
 //
 // An input that is not valid fails its own call, before the queue. A call whose context ends leaves the queue at once;
 // if it has begun, it goes on to its result. Close of the model waits for what runs; what is queued gets [ErrClosed].
-// At most 128 calls a session are queued; more of them wait until there is room.
+// A queue holds no memory but what its callers wait with.
 func WithBatching() Option {
 	return func(c *config) error { c.batching = true; return nil }
 }
 
-const (
-	batchRows = 256 // of a packed batch: products of more rows are hardly faster a row
-	batchRoom = 128 // calls a session that may run or be queued: the short texts of two batches
-)
+// batchRows is the most rows of a packed batch: products of more are hardly faster a row.
+const batchRows = 256
 
-// batching is what a model opened by WithBatching has.
-type batching struct {
-	rows   int                   // most of a packed batch
-	room   chan struct{}         // holds a value for each call of DoPacked
-	idle   sync.Pool             // of *Session, for DoPacked
-	queues map[*exec.Func]*queue // of each function that keeps nothing between calls
-}
-
-// newBatching makes the queues of a model that has that many sessions.
-func newBatching(p *Package, sessions int) *batching {
-	b := &batching{rows: min(batchRows, p.Rows), room: make(chan struct{}, batchRoom*sessions), queues: map[*exec.Func]*queue{}}
+// newQueues makes a queue for each function that keeps nothing between calls.
+func (p *Package) newQueues() map[*exec.Func]*queue {
+	all := map[*exec.Func]*queue{}
 	for _, f := range p.Funcs {
 		if f.Stores == nil && f.States == nil {
-			b.queues[f] = new(queue)
+			all[f] = &queue{rows: min(batchRows, p.Rows)}
 		}
 	}
-	return b
+	return all
+}
+
+// Run runs f on a batch in one of the model's own sessions, as [Session.Run] does, and calls take with the result, which
+// take must not keep. Where there is none, as after an [*InputError], it returns the error. It is safe for concurrent
+// use: calls wait for a session in their order until ctx is done; a call that has begun goes on. On a model opened by
+// [WithBatching] it is what packs calls together.
+func (m *Model) Run(ctx context.Context, f *exec.Func, batch []Seq, take func(*Result, error) error) error {
+	rows := 0
+	for i := range batch {
+		rows += max(1, f.Fixed+len(batch[i].IDs))
+	}
+	q := m.queues[f]
+	if q == nil || rows > q.rows {
+		return m.Do(ctx, func(s *Session) error {
+			r, err := s.Run(f, batch)
+			if r == nil {
+				return err
+			}
+			return take(r, err)
+		})
+	}
+	c := &call{batch: batch, rows: rows, first: make(chan struct{}), done: make(chan struct{})}
+	err := m.pkg.takes(f, batch)
+	if err == nil {
+		err = m.packed(ctx, f, q, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", m.pkg.Name, f.Name, err)
+	}
+	return take(&c.result, c.result.judge(m.pkg))
 }
 
 // queue is the calls of a function that have not begun, oldest first. The first one waits for a session, to run itself
 // and those behind it; the others wait to be run by it, or to become the first.
 type queue struct {
+	rows  int // most of a batch
 	mu    sync.Mutex
 	calls []*call
 }
@@ -62,11 +83,10 @@ type queue struct {
 type call struct {
 	batch  []Seq
 	rows   int
-	result *Result // laid out, to be filled
-
-	first chan struct{} // closed when the call becomes the first of its queue
-	done  chan struct{} // closed when the call has its result or err
-	err   error
+	first  chan struct{} // closed when the call becomes the first of its queue
+	done   chan struct{} // closed when the call has its result or err
+	result Result
+	err    error
 }
 
 // errBatchPanicked is the error of calls whose batch was run by another call's goroutine, which panicked.
@@ -93,14 +113,14 @@ func (q *queue) leave(c *call) bool {
 	return true
 }
 
-// take takes the first call and those behind it that fit into a batch of that many rows out of the queue.
-func (q *queue) take(rows int) []*call {
+// take takes the calls of the next batch out of the queue: the first one, and those behind it up to the one that does not
+// fit.
+func (q *queue) take() []*call {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for n < len(q.calls) && (n == 0 || q.calls[n].rows <= rows) {
-		rows -= q.calls[n].rows
-		n++
+	for rows := 0; n < len(q.calls) && rows+q.calls[n].rows <= q.rows; n++ {
+		rows += q.calls[n].rows
 	}
 	taken := slices.Clone(q.calls[:n])
 	q.remove(0, n)
@@ -115,50 +135,9 @@ func (q *queue) remove(from, to int) {
 	}
 }
 
-// DoPacked is [Model.Do] for a call of n inputs of f. On a model opened by [WithBatching], if these are few, do is called
-// beside those of other calls, with a session that has no arena: each of its Runs is packed with those of other calls
-// and runs in one of the model's own sessions. A Run that has not begun when ctx ends returns the error of ctx.
-func (m *Model) DoPacked(ctx context.Context, f *exec.Func, n int, do func(*Session) error) error {
-	b := m.batching
-	if b == nil || n*max(1, f.Fixed) > b.rows {
-		return m.Do(ctx, do)
-	}
-	select {
-	case b.room <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", m.pkg.Name, ctx.Err())
-	}
-	defer func() { <-b.room }()
-	s, _ := b.idle.Get().(*Session)
-	if s == nil {
-		s = &Session{model: m}
-	}
-	s.ctx = ctx
-	defer func() {
-		s.ctx = nil
-		b.idle.Put(s)
-	}()
-	return do(s)
-}
-
-// computePacked makes the result of a batch in one of the model's sessions, packed with what waits at that time.
-func (s *Session) computePacked(f *exec.Func, batch []Seq) error {
-	m, ctx := s.model, s.ctx
-	m.open.RLock()
-	err := s.check(f, batch)
-	m.open.RUnlock() // not held while the call waits: Close does not wait for it
-	if err != nil {
-		return err
-	}
-	s.result.layout(f, batch)
-	c := &call{batch: batch, result: &s.result, first: make(chan struct{}), done: make(chan struct{})}
-	for i := range batch {
-		c.rows += max(1, f.Fixed+len(batch[i].IDs))
-	}
-	q := m.batching.queues[f]
-	if q == nil || c.rows > m.batching.rows {
-		q = new(queue) // it runs alone
-	}
+// packed waits until a call has run: in a batch of another call's goroutine, or of its own once it is the first of the queue
+// and has a session.
+func (m *Model) packed(ctx context.Context, f *exec.Func, q *queue, c *call) error {
 	q.join(c)
 	first, sessions := c.first, chan *Session(nil)
 	for {
@@ -168,17 +147,17 @@ func (s *Session) computePacked(f *exec.Func, batch []Seq) error {
 		case <-first:
 			runtime.Gosched() // calls of goroutines that are ready to go on come into the same batch
 			first, sessions = nil, m.sessions
-		case run := <-sessions:
+		case s := <-sessions:
 			err := ctx.Err()
 			if err == nil {
 				err = m.check()
 			}
 			if err != nil {
 				q.leave(c)
-				m.sessions <- run
+				m.sessions <- s
 				return err
 			}
-			m.runAll(run, f, q.take(m.batching.rows))
+			m.runAll(s, f, q.take())
 			return c.err
 		case <-ctx.Done():
 			if q.leave(c) {
@@ -189,7 +168,7 @@ func (s *Session) computePacked(f *exec.Func, batch []Seq) error {
 	}
 }
 
-// runAll runs calls of f as one batch in a session that the model's sessions lack meanwhile, nil if it is not built yet.
+// runAll runs calls of f as one batch in a session of the model's own, nil if that is not built yet, and gives it back.
 func (m *Model) runAll(s *Session, f *exec.Func, calls []*call) {
 	err := errBatchPanicked
 	defer func() {
@@ -211,6 +190,7 @@ func (m *Model) runAll(s *Session, f *exec.Func, calls []*call) {
 	}
 	at := 0
 	for _, c := range calls {
+		c.result.layout(f, c.batch)
 		c.result.copy(&s.result, at)
 		at += len(c.batch)
 	}

@@ -73,16 +73,13 @@ func (m *packed) call(ctx context.Context, texts ...[]int32) <-chan answer {
 			a.panic = recover()
 			done <- a
 		}()
-		a.err = m.DoPacked(ctx, m.language, len(texts), func(s *Session) error {
-			var batch []Seq
-			for _, ids := range texts {
-				batch = append(batch, Seq{IDs: ids})
-			}
-			r, err := s.Run(m.language, batch)
+		var batch []Seq
+		for _, ids := range texts {
+			batch = append(batch, Seq{IDs: ids})
+		}
+		a.err = m.Run(ctx, m.language, batch, func(r *Result, err error) error {
 			for i := range batch {
-				if r != nil {
-					a.rows = append(a.rows, slices.Clone(r.Out(0, i)))
-				}
+				a.rows = append(a.rows, slices.Clone(r.Out(0, i)))
 			}
 			return err
 		})
@@ -93,7 +90,7 @@ func (m *packed) call(ctx context.Context, texts ...[]int32) <-chan answer {
 // queued waits until that many calls are in the queue.
 func (m *packed) queued(t *testing.T, n int) {
 	t.Helper()
-	q := m.batching.queues[m.language]
+	q := m.queues[m.language]
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		q.mu.Lock()
 		have := len(q.calls)
@@ -347,25 +344,20 @@ func TestBatchingPanic(t *testing.T) {
 	good(t, m.call(ctx, []int32{1}), []int32{1})
 }
 
-// A lone call runs in a session of the model. Without the option, or if it is large, so does DoPacked itself.
-func TestDoPackedAlone(t *testing.T) {
+// A lone call runs at once, and without the option every call does so in a session of the model.
+func TestBatchingAlone(t *testing.T) {
 	m := openPacked(t)
 	close(m.hold)
 	good(t, m.call(context.Background(), []int32{1, 2}), []int32{1, 2})
-	for _, c := range []struct {
-		m     *Model
-		n     int
-		arena bool
-	}{{m.Model, tinyRows, false}, {m.Model, tinyRows + 1, true}, {tinyModel(t), 1, true}} {
-		if err := c.m.DoPacked(context.Background(), c.m.Func("language"), c.n, func(s *Session) error {
-			if (s.exec != nil) != c.arena {
-				t.Errorf("%d inputs: a session with an arena: %v, want %v", c.n, s.exec != nil, c.arena)
-			}
-			s.Trace(nil)
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
+	if m := tinyModel(t); m.queues != nil {
+		t.Error("a model opened without the option has queues")
+	}
+	plain := &packed{Model: tinyModel(t)}
+	plain.language = plain.Func("language")
+	good(t, plain.call(context.Background(), []int32{1, 2}, []int32{3}), []int32{1, 2}, []int32{3})
+	var in *InputError
+	if a := <-plain.call(context.Background(), []int32{1}, nil); !errors.As(a.err, &in) || in.Index != 1 || a.rows != nil {
+		t.Errorf("an empty text: %v", a.err)
 	}
 }
 
@@ -378,22 +370,20 @@ func TestBatchingState(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	step := m.Func("step")
-	if err := m.DoPacked(context.Background(), step, 1, func(s *Session) error {
-		st, err := s.NewState(step, 1)
-		if err != nil {
-			return err
-		}
-		if _, err := s.Run(m.Func("begin"), []Seq{{Image: make([]float32, tinyImage), State: st}}); err != nil {
-			return err
-		}
-		_, err = s.Run(step, []Seq{{IDs: []int32{3, 9}, State: st}})
-		return err
-	}); err != nil {
-		t.Error(err)
+	begin, step := m.Func("begin"), m.Func("step")
+	if m.queues[begin] != nil || m.queues[step] != nil || m.queues[m.Func("pair")] == nil {
+		t.Errorf("the functions with a queue are %v", m.queues)
 	}
-	if m.batching.queues[step] != nil || m.batching.queues[m.Func("begin")] != nil || m.batching.queues[m.Func("pair")] == nil {
-		t.Errorf("the functions with a queue are %v", m.batching.queues)
+	s := m.NewSession()
+	defer s.Close()
+	st, err := s.NewState(step, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	no := func(_ *Result, err error) error { return err }
+	ctx := context.Background()
+	if err := errors.Join(m.Run(ctx, begin, []Seq{{Image: make([]float32, tinyImage), State: st}}, no), m.Run(ctx, step, []Seq{{IDs: []int32{3, 9}, State: st}}, no)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -425,27 +415,23 @@ func TestBatchingLoad(t *testing.T) {
 	for n := range 16 {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(n), 1))
-			for range 40 {
+			for range 20 {
 				ctx, cancel := context.WithCancel(context.Background())
 				if rng.IntN(4) == 0 {
 					go cancel()
 				}
 				x := inputs[rng.IntN(len(inputs))]
-				do := func(s *Session) error {
-					r, err := s.Run(x.f, x.batch)
-					if err != nil {
-						return err
-					}
+				same := func(r *Result, err error) error {
 					for o := range x.want {
 						if !slices.Equal(x.want[o], r.All(o)) {
 							t.Errorf("%s has other results", x.f.Name)
 						}
 					}
-					return nil
+					return err
 				}
-				err := m.DoPacked(ctx, x.f, len(x.batch), do)
+				err := m.Run(ctx, x.f, x.batch, same)
 				if rng.IntN(8) == 0 {
-					err = errors.Join(err, m.Do(t.Context(), do))
+					err = errors.Join(err, m.Do(ctx, func(s *Session) error { return same(s.Run(x.f, x.batch)) }))
 				}
 				if err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)

@@ -28,8 +28,8 @@ type Model struct {
 	open   sync.RWMutex
 	closed bool
 
-	sessions chan *Session // free sessions of Do; nil entries are not built yet
-	batching *batching     // nil: calls are not packed together
+	sessions chan *Session         // free sessions of Do and Run; nil entries are not built yet
+	queues   map[*exec.Func]*queue // of functions whose calls are packed together; see WithBatching
 }
 
 // Close waits for running calls and gives the weights' memory back. Calls after it

@@ -173,7 +173,7 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 		m.sessions <- nil
 	}
 	if c.batching {
-		m.batching = newBatching(p, n)
+		m.queues = p.newQueues()
 	}
 	return m, nil
 }

@@ -1,7 +1,6 @@
 package rt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,8 +17,7 @@ var ErrBusy = errors.New("the session is running another call; give each gorouti
 // garbage.
 type Session struct {
 	model  *Model
-	exec   *exec.Exec      // nil in DoPacked
-	ctx    context.Context // of the call of DoPacked
+	exec   *exec.Exec
 	busy   atomic.Bool
 	closed bool
 	result Result
@@ -51,9 +49,7 @@ func (s *Session) Close() error {
 	defer s.busy.Store(false)
 	if !s.closed {
 		s.closed = true
-		if s.exec != nil {
-			s.exec.Close()
-		}
+		s.exec.Close()
 	}
 	return nil
 }
@@ -73,13 +69,8 @@ func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 }
 
 // Trace has f called after each piece of work of the session's calls; nil ends it. It
-// must not be called while a call runs. What f gets is valid until it returns. Calls of a
-// session that [Model.DoPacked] packs are not traced.
-func (s *Session) Trace(f func(*exec.Work)) {
-	if s.exec != nil {
-		s.exec.Trace(f)
-	}
-}
+// must not be called while a call runs. What f gets is valid until it returns.
+func (s *Session) Trace(f func(*exec.Work)) { s.exec.Trace(f) }
 
 // Model returns the model the session belongs to.
 func (s *Session) Model() *Model { return s.model }
@@ -135,11 +126,7 @@ func (s *Session) Run(f *exec.Func, batch []Seq) (*Result, error) {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, ErrBusy)
 	}
 	defer s.busy.Store(false)
-	run := (*Session).compute
-	if s.exec == nil {
-		run = (*Session).computePacked
-	}
-	if err := run(s, f, batch); err != nil {
+	if err := s.compute(f, batch); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", s.model.pkg.Name, f.Name, err)
 	}
 	return &s.result, s.result.judge(s.model.pkg)
@@ -184,6 +171,11 @@ func (s *Session) check(f *exec.Func, batch []Seq) error {
 	if !known {
 		return errors.New("the function belongs to another package; use a function of the session's model")
 	}
+	return p.takes(f, batch)
+}
+
+// takes reports the first sequence of a batch that f cannot take.
+func (p *Package) takes(f *exec.Func, batch []Seq) error {
 	for i := range batch {
 		if field, err := p.take(f, &batch[i]); err != nil {
 			return &InputError{i, field, err}

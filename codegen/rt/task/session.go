@@ -308,10 +308,10 @@ func (m *Model) tensor(dst []float32, p Picture, scratch *pixel.Scratch) error {
 func (s *Session) compute(ctx context.Context, f *exec.Func) error {
 	for len(s.seqs) > 0 {
 		var err error
-		if run := func(r *rt.Session) error { return s.take(r.Run(f, s.seqs)) }; s.Session != nil {
-			err = run(s.Session)
+		if s.Session != nil {
+			err = s.take(s.Run(f, s.seqs))
 		} else {
-			err = s.m.Model.DoPacked(ctx, f, len(s.seqs), run)
+			err = s.m.Run(ctx, f, s.seqs, s.take)
 		}
 		if err == nil {
 			return nil
