@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// queryRows is the number of query rows whose scores are computed at a time; they
-// stay in the first-level cache for a few hundred keys.
+// queryRows is the number of query rows whose scores are computed at a time. With a
+// few hundred keys the scores stay in the first-level cache.
 const queryRows = 24
 
 // scratch is the attention memory of one worker.
@@ -16,21 +16,21 @@ type scratch struct {
 	keys   []float32 // packed key panels [panel][d][16]
 	scores []float32 // queryRows x ld
 	out    []float32 // queryRows x ceil16(d)
-	values []float32 // keys x ceil16(d): the values, where strips of them are read many times
+	values []float32 // keys x ceil16(d): a copy of the values, if it is worth one
 	gather []float32 // 16 x d: keys of a panel that spans two row ranges
 	inv    []float32 // queryRows: one over the row sums
 	scale  []float32 // queryRows: the factor of the scores
-	runs   []keyRun  // of the head at hand
+	runs   []keyRun  // of the current head
 }
 
-// keyRun is consecutive rows of keys and values of one head.
+// keyRun is n consecutive rows of keys and values of one head, ld floats apart.
 type keyRun struct {
 	k, v  *float32
 	ld, n int
 }
 
-// scoresLD returns the leading dimension of scores over n keys: whole panels, off
-// the multiples of 1 KiB that fall into the same cache sets.
+// scoresLD returns the leading dimension of scores for n keys: whole panels, but no
+// multiple of 1 KiB, at which all rows would map to the same cache sets.
 func scoresLD(n int) int {
 	ld := ceil16(n)
 	if ld%256 == 0 {
@@ -39,8 +39,8 @@ func scoresLD(n int) int {
 	return ld
 }
 
-// reserve makes the scratch of every worker large enough for n keys with heads of
-// d columns; it allocates only when it grows.
+// reserve makes the scratch of every worker large enough for n keys and heads of d
+// columns. It allocates only if a buffer has to grow.
 func (e *Exec) reserve(n, d int) {
 	for i := range e.scratch {
 		s := &e.scratch[i]
@@ -61,38 +61,38 @@ func (e *Exec) reserve(n, d int) {
 	}
 }
 
-// attnTask is attention cut into (sequence, head) pairs, and those into parts of their
-// queries where there are too few.
+// attnTask is attention, split into (sequence, head) pairs and, if there are too few of these,
+// into parts of their queries.
 type attnTask struct {
 	e            *Exec
 	q, k, v, dst *float32
 	ldq, ldkv    int
 	ldd          int
 	heads, d, dp int
-	factor       float32 // of the scores before the base-2 softmax; 1: none
+	factor       float32 // what scores are multiplied by before the base-2 softmax
 	table        *RelBias
-	place        int     // of the first query in the sequence
-	unit         float32 // what a bias of 1 adds to a score before it gets the factor
+	first        int     // position of the first query in the sequence
+	biasScale    float32 // what biases are multiplied by, since the factor applies to them too
 	qs, ks       []Section
 	mask         *Mask
-	slot         int // of the state whose keys come first, -1: none
+	slot         int // slot of the state whose keys come first; -1: none
 	parts        int // of the queries of a head
 	chunks       int
 }
 
-// SelfAttention computes dst[rows][H*D] from qkv rows [q|k|v][head][DP]; all rows
-// of a sequence, through all sections, see each other.
+// SelfAttention computes dst[rows][H*D] from qkv[rows][q|k|v][head][DP]. The rows of a
+// sequence, in all sections, attend to each other.
 func (e *Exec) SelfAttention(dst, qkv Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(qkv.Cols == 3*part && dst.Cols == a.Heads*a.D && dst.Rows == qkv.Rows && qkv.Rows == e.packed(secs), "selfattention", dst, qkv)
 	e.attention(dst, qkv.P, qkv.LD, at(qkv.P, part), at(qkv.P, 2*part), qkv.LD, a, secs, secs, -1)
 }
 
-// oneRow is the sections of a value with one row a sequence.
+// oneRow is the sections of a value with one row per sequence.
 var oneRow = []Section{{C: 1}}
 
-// CrossAttention computes dst[B][H*D] for one query row a sequence: q rows
-// [head][DP], kv rows [k|v][head][DP] of the sections.
+// CrossAttention computes dst[B][H*D] for one query per sequence, q[B][head][DP], and the keys and
+// values kv[rows][k|v][head][DP] of the sections.
 func (e *Exec) CrossAttention(dst, q, kv Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(q.Cols == part && kv.Cols == 2*part && dst.Cols == a.Heads*a.D && q.Rows == e.B && dst.Rows == e.B && kv.Rows == e.packed(secs),
@@ -100,14 +100,14 @@ func (e *Exec) CrossAttention(dst, q, kv Mat, a *Attention, secs []Section) {
 	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, part), kv.LD, a, oneRow, secs, -1)
 }
 
-// QueryAttention is CrossAttention for the query rows of sections qs.
+// QueryAttention is CrossAttention for the queries of sections qs.
 func (e *Exec) QueryAttention(dst, q, kv Mat, a *Attention, qs, ks []Section) {
 	e.wantCross(dst, q, kv, a, qs, ks)
 	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, a.Heads*a.DP), kv.LD, a, qs, ks, -1)
 }
 
-// StateAttention is QueryAttention whose keys and values are those in a slot of each
-// sequence's state, then those of kv.
+// StateAttention is QueryAttention with the keys and values in a slot of each sequence's state
+// before those in kv.
 func (e *Exec) StateAttention(dst, q, kv Mat, a *Attention, qs, ks []Section, slot int) {
 	e.wantCross(dst, q, kv, a, qs, ks)
 	want(len(e.states) == e.B && (e.B == 0 || e.states[0].step.States[slot].Cols == kv.Cols), "stateattention", kv)
@@ -120,8 +120,8 @@ func (e *Exec) wantCross(dst, q, kv Mat, a *Attention, qs, ks []Section) {
 		"crossattention", dst, q, kv)
 }
 
-// Attention computes dst[rows][H*D] from separate q, k and v rows [head][DP] of
-// the same sections. k and v have the same leading dimension. DP may be D.
+// Attention computes dst[rows][H*D] from separate q, k and v, each [rows][head][DP] with the
+// same sections. k and v have the same leading dimension. DP may be D.
 func (e *Exec) Attention(dst, q, k, v Mat, a *Attention, secs []Section) {
 	part := a.Heads * a.DP
 	want(q.Cols == part && k.Cols == part && v.Cols == part && dst.Cols == a.Heads*a.D && k.LD == v.LD &&
@@ -131,7 +131,7 @@ func (e *Exec) Attention(dst, q, k, v Mat, a *Attention, secs []Section) {
 
 func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, a *Attention, qs, ks []Section, slot int) {
 	want(a.D > 0 && a.DP >= a.D && dst.LD >= dst.Cols, "attention heads", dst)
-	want(a.Bias == nil || len(ks) == 1 || len(ks) == 2 && ks[0].T, "attention bias: the text comes first", dst)
+	want(a.Bias == nil || len(ks) == 1 || len(ks) == 2 && ks[0].T, "attention bias: the text must come first", dst)
 	if e.B == 0 {
 		return
 	}
@@ -145,7 +145,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	if a.Scale == 0 {
 		t.factor = float32(1 / math.Sqrt(float64(a.D)))
 	}
-	t.table, t.place, t.unit = a.Bias, a.At, 1/t.factor
+	t.table, t.first, t.biasScale = a.Bias, a.At, 1/t.factor
 	if !a.Base2 {
 		t.factor = float32(float64(t.factor) * math.Log2E)
 	}
@@ -166,7 +166,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	pairs := e.B * a.Heads
 	t.parts = 1
 	if enough := 4 * e.workers; e.workers > 1 && pairs < enough {
-		// Each part packs the keys anew, which has to stay small beside its work.
+		// Each part packs all keys again, which must be little compared with its other work.
 		t.parts = max(1, min((enough+pairs-1)/pairs, e.packed(qs)/e.B/(2*queryRows)))
 	}
 	t.chunks = min(pairs*t.parts, 32*e.workers)
@@ -187,7 +187,7 @@ func (t *attnTask) keys(seq int) int {
 	return n
 }
 
-// find lists the rows of keys and values of a head of a sequence.
+// find sets s.runs to the keys and values of a head of a sequence.
 func (t *attnTask) find(seq, h int, s *scratch) {
 	s.runs = s.runs[:0]
 	add := func(k, v *float32, ld, n int) {
@@ -215,7 +215,7 @@ func (t *attnTask) find(seq, h int, s *scratch) {
 	}
 }
 
-// resolve returns the value of a section of the mask for a sequence.
+// resolve returns the number that a section of the mask stands for in a sequence.
 func (t *attnTask) resolve(s Section, seq int) int {
 	switch {
 	case s.T && len(t.e.states) > 0:
@@ -247,13 +247,13 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 	if t.e.kern.NNNR < t.d && t.e.packed(t.qs) >= 2*queryRows*t.e.B*t.parts {
 		t.near(n, s)
 	}
-	words := 0
+	tokens := 0
 	if len(t.ks) > 0 && t.ks[0].T {
-		words = t.e.Len[seq]
+		tokens = t.e.Len[seq]
 	}
-	base, place, prefix := 0, t.place, n
+	base, first, prefix := 0, t.first, n
 	if t.mask != nil {
-		place, prefix = t.resolve(t.mask.At, seq), t.resolve(t.mask.Prefix, seq)
+		first, prefix = t.resolve(t.mask.At, seq), t.resolve(t.mask.Prefix, seq)
 	}
 	for _, sec := range t.qs {
 		start, rows := t.e.span(sec, seq)
@@ -265,21 +265,21 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 			}
 			row := base + start + r
 			if t.table != nil {
-				t.bias(h, n, words, place+r, m, &s.scores[0], scoresLD(n))
+				t.bias(h, n, tokens, first+r, m, &s.scores[0], scoresLD(n))
 			}
-			t.block(n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), prefix, place+r, s)
+			t.block(n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), prefix, first+r, s)
 			r += m
 		}
-		place += rows
+		first += rows
 		base += t.e.sectionRows(sec)
 	}
 }
 
-// pack transposes the keys of the runs into panels of 16. A panel whose keys come from
-// two runs is gathered first.
+// pack transposes the keys of the runs into panels of 16. Keys of a panel that come from
+// several runs are gathered first.
 func (t *attnTask) pack(s *scratch) {
 	d, keys := t.d, &s.keys[0]
-	held := 0 // rows in gather
+	held := 0 // rows in s.gather
 	for i, run := range s.runs {
 		for row, rows := 0, run.n; rows > 0; {
 			src := at(run.k, row*run.ld)
@@ -305,8 +305,8 @@ func (t *attnTask) pack(s *scratch) {
 	}
 }
 
-// near copies the values of the runs next to each other. A strip of them then takes up few
-// pages and cache sets.
+// near copies the values of the runs to contiguous memory, so that a strip of their columns takes
+// few pages and cache sets.
 func (t *attnTask) near(n int, s *scratch) {
 	ld, done := ceil16(t.d), 0
 	for _, run := range s.runs {
@@ -321,11 +321,11 @@ func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
 	t.e.kern.PackKeys(rows, dst, src, lds, t.d)
 }
 
-// block computes m query rows, the first at a place, against the n packed keys; with a
-// mask against those of the prefix and those up to their own.
+// block computes m queries, from position first on, with the n packed keys; with a mask, each query
+// only with the keys of the prefix and those up to its own.
 //
 //go:noinline
-func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place int, s *scratch) {
+func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first int, s *scratch) {
 	k := t.e.kern
 	ld, panels, wide := scoresLD(n), ceil16(n)/16, k.NR/16
 	scores, out, inv := &s.scores[0], &s.out[0], &s.inv[0]
@@ -350,14 +350,14 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 	} else {
 		for r := range m {
 			row := at(scores, r*ld)
-			seen := min(n, max(prefix, place+r+1))
+			seen := min(n, max(prefix, first+r+1))
 			k.Softmax(1, row, ld, seen, at(inv, r))
 			clear(floats(row, n)[min(n, ceil16(seen)):])
 		}
 	}
 	ldo := ceil16(t.d)
 	if ldo == t.d {
-		// Tiles write where the result goes: it is far away, and they do not wait for it.
+		// Tiles write to dst itself: stores to distant memory do not delay them.
 		out, ldo = dst, t.ldd
 	}
 	for j := 0; j < t.d; {
@@ -375,7 +375,7 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, place i
 	k.ScaleRows(m, dst, t.ldd, out, ldo, t.d, inv)
 }
 
-// scores computes a strip of q * k^T, as wide as the tile; add != 0 adds it to c.
+// scores computes a strip of q*k^T, as wide as the tile, and adds it to c if add is 1.
 //
 //go:noinline
 func (t *attnTask) scores(tile []kernel.Gemm, q *float32, m int, keys, c *float32, ldc, add int) {
@@ -388,8 +388,8 @@ func (t *attnTask) scores(tile []kernel.Gemm, q *float32, m int, keys, c *float3
 	}
 }
 
-// values computes a strip of p * v, as wide as the tile, over the rows of one range; acc
-// != 0 adds to what the ranges before gave.
+// values computes a strip of p*v, as wide as the tile, over the rows of one run, and adds it to c unless
+// acc is 0.
 //
 //go:noinline
 func (t *attnTask) values(tile []kernel.GemmNN, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {

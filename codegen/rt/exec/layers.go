@@ -5,21 +5,21 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// Every layer says where in the weights its own start, in bytes; -1: it has none.
+// A layer refers to its weights by offsets in bytes from the start of all weights; -1: it has no such
+// weight.
 
-// Norm is a layer norm: G and B say where the N scale and shift values start; both -1: the
-// norm without them.
+// Norm is a layer norm of rows of N floats. G and B are the offsets of its N scale and shift values,
+// both -1 for a norm without them.
 type Norm struct {
 	G, B int
 	N    int
 	Eps  float32
 }
 
-// Linear is a packed linear layer with N outputs and K inputs. W says where its panels of
-// 16 columns start (K*16 values each, the last padded with zeros; one of 16-bit values ends
-// with a step of zeros if K is odd), Bias where N floats start, padded with zeros to a
-// multiple of 16. The panels hold values of type DType, 0 for F32. A nil Blocking stands for
-// the zero Blocking.
+// Linear is a packed linear layer with N outputs and K inputs. W is the offset of its panels
+// of 16 columns, whose values have type DType, 0 for F32; zeros pad the last panel, and each
+// column to a multiple of four bytes. Bias is the offset of N floats, padded with zeros to a
+// multiple of 16. A nil Blocking stands for the zero Blocking.
 type Linear struct {
 	W, Bias int
 	K, N    int
@@ -28,7 +28,7 @@ type Linear struct {
 	Blocking *Blocking
 }
 
-// size returns the bytes of an element of the weights.
+// size returns the size of an element of the weights, in bytes.
 func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
 
 // paddedK returns the k of a panel: K rounded up so that each column takes a multiple of four bytes.
@@ -73,10 +73,11 @@ func (a Act) String() string {
 	return acts[a].name
 }
 
-// Attention describes an attention core. A head has D columns, the heads of a
-// q, k or v part stand DP columns apart. Scores are multiplied by Scale (0 stands
-// for 1/sqrt(D)), then get the Bias, if any; Base2 says that log2(e) is already in
-// both. At is the place of the first query in the sequence, for the bias.
+// Attention describes an attention core. A head has D columns; the heads of a q, k
+// or v part start DP columns apart. Scores are multiplied by Scale, 0 for
+// 1/sqrt(D), then the Bias is added, if there is one. Base2 says that both are
+// already multiplied by log2(e). At is the position of the first query in the
+// sequence, for the bias.
 type Attention struct {
 	Heads, D, DP int
 	Scale        float32
@@ -86,17 +87,18 @@ type Attention struct {
 	Mask         *Mask
 }
 
-// Mask hides keys from queries: query r of a sequence, which stands at key At+r, sees the
-// first Prefix keys and those up to its own. T stands for the words in a state where
-// there is one, else for the text's rows.
+// Mask hides keys from queries: query r of a sequence, whose own key is At+r, sees the first
+// Prefix keys and the keys up to its own. T stands for the number of tokens in the state if
+// the function has one, otherwise for that of the text.
 type Mask struct {
 	Prefix, At Section
 }
 
-// Patches embeds an image of Channels planes of Height x Width pixels, which begins at
-// float At of the sequence's input, cut into squares of Patch pixels; pixels after the last whole
-// square of a row or column are not read. Row 0 of a sequence is Cls, row 1+i patch i, plus row 0.. of the
-// table Pos. Rows of Cls and Pos have Proj.N floats. Cls -1: row i is patch i; Pos -1: no table.
+// Patches embeds an image of Channels planes of Height x Width pixels, split into squares of Patch x Patch
+// pixels; pixels after the last whole square of a row or column are not read. The image starts at
+// float At of the sequence's input. Row 0 of a sequence is the class row Cls and row 1+i patch i times Proj;
+// row i of the position table Pos is added to row i. Rows of Cls and Pos have Proj.N floats. Cls -1: row i is
+// patch i; Pos -1: no table.
 type Patches struct {
 	Proj     Linear
 	Cls, Pos int
@@ -115,10 +117,10 @@ func (p *Patches) class() int {
 	return 1
 }
 
-// Embed looks up text: row j of a text is row id of Table (Vocab rows of D floats)
-// plus row At+j of Pos (-1: no table), or At+T+j for T words in a state before it.
-// Table holds values of type DType, 0 for F32; I8 values are bytes row after row, then,
-// from a multiple of four bytes on, Vocab scales: a value is a byte times its row's scale.
+// Embed looks up the tokens of a text: row j is row id of Table, which has Vocab rows of D
+// values, plus row At+j of the position table Pos (-1: no table). T in At stands for the number of
+// tokens in the state. Table holds values of type DType, 0 for F32. An I8 table has its int8
+// values in row-major order, then, at a multiple of four bytes, a float32 scale per row.
 type Embed struct {
 	Table, Pos int
 	D, Vocab   int

@@ -3,7 +3,7 @@ package exec
 // A session runs a call of a function as passes: Begin, then for each pass Clear, Append for
 // every sequence, Run, and Out; then End.
 
-// Begin makes e ready for passes of f, whose texts have at most that many rows.
+// Begin prepares passes of f, whose texts have at most text tokens.
 func (e *Exec) Begin(f *Func, text int) {
 	e.f, e.rows = f, f.Fixed
 	if f.Text {
@@ -16,7 +16,7 @@ func (e *Exec) Begin(f *Func, text int) {
 	e.pool.enter()
 }
 
-// End parks the threads and lets go of the caller's memory.
+// End parks the threads and drops references to the caller's memory.
 func (e *Exec) End() {
 	e.pool.leave()
 	clear(e.Images[:cap(e.Images)])
@@ -30,8 +30,8 @@ func (e *Exec) Clear() {
 	e.states, e.beams = e.states[:0], e.beams[:0]
 }
 
-// Append adds a sequence to the batch: what the function takes, the rest nil. The image and
-// the state must not change until End.
+// Append adds a sequence to the batch, with nil for what the function does not take. The image and the
+// state must not change until End.
 func (e *Exec) Append(image []float32, ids []int32, st *State, beam int) {
 	e.Start = append(e.Start, e.T)
 	e.Len = append(e.Len, len(ids))
@@ -46,7 +46,7 @@ func (e *Exec) Append(image []float32, ids []int32, st *State, beam int) {
 	e.B++
 }
 
-// Run computes the function of the batch.
+// Run computes the function on the batch.
 func (e *Exec) Run() {
 	for i := range e.f.Inputs {
 		e.f.Inputs[i].fill(e)
@@ -55,7 +55,7 @@ func (e *Exec) Run() {
 	e.f.Run(e)
 }
 
-// fill copies the batch's rows into the arena.
+// fill copies the input's rows of all sequences into the arena.
 func (in *Input) fill(e *Exec) {
 	m := e.Mat(in.Off, in.LD, e.B*in.Rows, in.Cols)
 	for seq, x := range e.Images {
@@ -66,8 +66,8 @@ func (in *Input) fill(e *Exec) {
 	}
 }
 
-// Out copies the rows of one sequence of an output to dst, its sections in order, Cols
-// floats a row, nothing between.
+// Out copies an output's rows of one sequence to dst, section after section, Cols floats per row
+// without gaps.
 func (e *Exec) Out(o *Output, seq int, dst []float32) {
 	m := e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
 	base := 0

@@ -8,34 +8,34 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 )
 
-// task is work that was cut into chunks. Tasks are preallocated structs: a
-// pointer in an interface costs no allocation, a closure would.
+// task is work that is split into chunks. Tasks are preallocated structs, since a
+// pointer in an interface costs no allocation and a closure would.
 type task interface {
-	// run does one chunk. worker is 0 for the caller and 1.. for helpers; two chunks
-	// with the same worker never run at the same time.
+	// run computes one chunk. worker is 0 for the caller and from 1 on for helpers; two
+	// chunks with the same worker never run at the same time.
 	run(chunk, worker int)
 }
 
-// pool runs the chunks of a task on the caller and on helper goroutines. Chunks
-// are handed out by an atomic ticket, so a helper the system has descheduled
-// costs nothing: the caller takes its chunks and waits only for chunks that were
-// started. Between enter and leave idle helpers poll for a bounded time before
-// they park; outside they park at once.
+// pool runs the chunks of a task on the caller and on helper goroutines. Workers
+// get chunks by an atomic ticket counter, so a helper that the system has descheduled
+// delays nobody: the others take its chunks, and the caller waits only for chunks that
+// were started. Between enter and leave, idle helpers poll for a bounded time before
+// they park; otherwise they park at once.
 type pool struct {
-	// state packs epoch(24) | chunks(20) | next ticket(20): one Add claims a ticket
-	// and says whether it is valid.
+	// state packs epoch (24 bits), number of chunks (20) and next ticket (20): one Add
+	// takes a ticket and shows whether it is valid.
 	state atomic.Uint64
 	_     [56]byte
 	done  atomic.Int32
 	_     [60]byte
-	// parked counts helpers that announced that they wait, less those a token was
-	// sent for. A helper that changes its mind may leave a token behind, which wakes
-	// some helper once for nothing and keeps the count right.
+	// parked is the number of helpers that announced that they wait, minus the wake-ups
+	// sent. A helper that does not wait after all may leave a wake-up behind, which wakes a
+	// helper once for nothing and keeps the count right.
 	parked atomic.Int32
 	hot    atomic.Bool
 	quit   atomic.Bool
-	task   task                       // set before state, read after a valid ticket
-	fault  atomic.Pointer[blob.Fault] // that ended a chunk of the task
+	task   task                       // written before state, read after a valid ticket
+	fault  atomic.Pointer[blob.Fault] // the fault of a chunk of the task; nil: none
 	wake   chan struct{}
 	exited sync.WaitGroup
 	n      int // helpers
@@ -47,8 +47,9 @@ const (
 	epochMask  = 1<<24 - 1
 	maxChunks  = 1 << 19
 
-	// pollLimit times pause is about 50 microseconds: longer than the gaps between
-	// the steps of a call, short beside a scheduling slice.
+	// pollLimit is the number of pauses that an idle helper polls for, about 50
+	// microseconds: longer than the gaps between the steps of a call, short compared
+	// with a time slice of the system.
 	pollLimit = 4000
 )
 
@@ -62,7 +63,7 @@ func newPool(threads int) *pool {
 	return p
 }
 
-// pause passes a few nanoseconds without touching memory.
+// pause takes a few nanoseconds without accessing memory.
 //
 //go:noinline
 func pause() {
@@ -70,17 +71,17 @@ func pause() {
 	}
 }
 
-// enter and leave frame a call: helpers poll only in between.
+// enter and leave surround a call: helpers poll only in between.
 func (p *pool) enter() { p.hot.Store(true) }
 
 func (p *pool) leave() {
 	p.hot.Store(false)
-	p.task = nil // a parked pool keeps nothing alive
+	p.task = nil // a parked pool must not keep it alive
 }
 
-// run does the chunks [0, n) of t and returns when all are done. More chunks than
-// there are tickets stay on the caller. One caller at a time. A fault (see [blob.Watch]) in any
-// of them becomes a panic of the caller, once no helper is at work any more.
+// run computes the chunks [0, n) of t and returns when all are done. If there are more chunks than
+// tickets, the caller computes all. Only one run at a time is allowed. A fault (see [blob.Watch])
+// in a chunk becomes a panic of the caller, after all helpers have stopped working.
 func (p *pool) run(n int, t task) {
 	if n <= 1 || n > maxChunks || p.n == 0 {
 		for c := range n {
@@ -103,7 +104,7 @@ func (p *pool) run(n int, t task) {
 	}
 }
 
-// kick publishes n chunks and wakes at most want parked helpers.
+// kick publishes n chunks and wakes up to want parked helpers.
 func (p *pool) kick(n, want int) {
 	e := (p.state.Load()>>(2*ticketBits) + 1) & epochMask
 	p.state.Store(e<<(2*ticketBits) | uint64(n)<<ticketBits)
@@ -118,13 +119,14 @@ func (p *pool) kick(n, want int) {
 	}
 }
 
-// take runs chunks until none is left. After a fault it only counts them.
+// take runs chunks until none are left. After a fault it only counts them.
 func (p *pool) take(worker int) {
 	for p.chunks(worker) {
 	}
 }
 
-// chunks is take up to a fault, after which it reports that chunks may be left.
+// chunks runs chunks until none are left, which it reports by false, or until a fault, after which it
+// returns true.
 func (p *pool) chunks(worker int) (again bool) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -144,7 +146,7 @@ func (p *pool) chunks(worker int) (again bool) {
 			return false
 		}
 		if p.fault.Load() == nil {
-			p.task.run(c, worker) // stable: run returns only after done has counted this chunk
+			p.task.run(c, worker) // task does not change: run returns only after done has counted this chunk
 		}
 		p.done.Add(1)
 	}
@@ -161,8 +163,8 @@ func (p *pool) help(worker int) {
 				continue
 			}
 			p.parked.Add(1)
-			// Looked at again after announcing: a kick either sees the announcement or
-			// is seen here.
+			// Check again after the announcement: either kick sees it, or the new state is
+			// seen here.
 			if p.state.Load()>>(2*ticketBits) == last {
 				<-p.wake
 			} else {
@@ -178,7 +180,7 @@ func (p *pool) help(worker int) {
 	}
 }
 
-// close stops the helpers. No run may be under way.
+// close stops the helpers. It must not be called during a run.
 func (p *pool) close() {
 	if p.quit.Swap(true) {
 		return

@@ -10,32 +10,32 @@ import (
 )
 
 const (
-	// smallRows is the number of elements below which row-wise work stays on the
-	// caller; a chunk has at least half of it.
+	// smallRows is the number of elements below which row-wise work does not use
+	// other threads; a chunk has at least half of it.
 	smallRows = 1 << 14
-	// callElems bounds the elements of one assembly call (about 10 microseconds).
+	// callElems is the number of elements that one assembly call takes, about 10 microseconds.
 	callElems = 1 << 14
 )
 
-// rowStep returns the rows of n elements for one assembly call.
+// rowStep returns the number of rows of n elements that one assembly call takes.
 func rowStep(n int) int { return max(1, callElems/max(1, n)) }
 
-// rowTask runs fn, a plain function, over ranges of units: rows, or sequences.
+// rowTask runs fn over ranges of units: rows, or sequences.
 type rowTask struct {
 	e             *Exec
 	fn            func(t *rowTask, lo, hi int)
 	units, chunks int
 
-	// Operands; each fn says which it reads.
+	// Operands, of which each fn uses some.
 	dst, src, more Mat
 	g, b           *float32
-	narrow         *kernel.Widening // of a table
-	size           int              // of its elements
-	scales         *float32         // of a table of bytes
+	narrow         *kernel.Widening // kernels for a table of 16-bit values; nil: another type
+	size           int              // of an element of the table, in bytes
+	scales         *float32         // of the rows of an int8 table; nil: another type
 	eps            float32
 	act            Act // NoAct: none
 	i              int
-	secs           []Section // a copy: the caller's need not be on the heap
+	secs           []Section // a copy, so that the caller's need not be on the heap
 	patches        *Patches
 	at             Section
 }
@@ -75,8 +75,8 @@ func normRows(t *rowTask, lo, hi int) {
 	}
 }
 
-// normBlock and its like are the stops for the garbage collector between
-// assembly calls.
+// normBlock is not inlined, like the other functions of blocks of rows: the garbage
+// collector can stop a goroutine in its prologue, but not in assembly.
 //
 //go:noinline
 func normBlock(t *rowTask, r, rows int) {
@@ -162,9 +162,9 @@ func addBlock(t *rowTask, r, rows int) {
 	t.e.kern.Add(rows, t.dst.Row(r), t.dst.LD, t.more.Row(r), t.more.LD, t.src.Cols)
 }
 
-// AddRows adds a table to every sequence: row i of a sequence, counted through
-// its sections, gets row first+i of the table that starts table bytes into the weights (rows of
-// src.Cols floats). dst may be src.
+// AddRows adds a table to every sequence: to row i of a sequence, counted through its sections,
+// it adds row first+i of the table at byte table of the weights, whose rows have src.Cols floats.
+// dst may be src.
 func (e *Exec) AddRows(dst, src Mat, table, first int, secs []Section) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols && src.Rows == e.packed(secs), "addrows", dst, src)
 	t := &e.each
@@ -190,8 +190,8 @@ func addRowsTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// AddRow adds one row of src.Cols floats, row bytes into the weights, to every row of src.
-// dst may be src.
+// AddRow adds the src.Cols floats at byte row of the weights to every row of src. dst may be
+// src.
 func (e *Exec) AddRow(dst, src Mat, row int) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "addrow", dst, src)
 	t := &e.each
@@ -209,7 +209,7 @@ func addRowTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// Const gives every sequence the same rows: those that start table bytes into the weights, as many as dst has for a sequence.
+// Const copies the same rows to every sequence: those at byte table of the weights, as many as dst has per sequence.
 func (e *Exec) Const(dst Mat, table int) {
 	want(dst.Rows%max(1, e.B) == 0, "const", dst)
 	for r := range dst.Rows {
@@ -217,8 +217,8 @@ func (e *Exec) Const(dst Mat, table int) {
 	}
 }
 
-// Scale multiplies every row of src by the src.Cols floats that start gamma bytes into the weights.
-// dst may be src.
+// Scale multiplies every row of src, element by element, by the src.Cols floats at byte gamma of the
+// weights. dst may be src.
 func (e *Exec) Scale(dst, src Mat, gamma int) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "scale", dst, src)
 	t := &e.each
@@ -237,8 +237,7 @@ func scaleTask(t *rowTask, lo, hi int) {
 }
 
 // Select copies one row of each sequence of src, counted through its sections, to the
-// rows of dst: row C, or the one that many rows after as many as the text has if T is
-// set.
+// rows of dst: row row.C or, if row.T is set, row.C plus the number of the text's tokens.
 func (e *Exec) Select(dst, src Mat, secs []Section, row Section) {
 	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs), "select", dst, src)
 	for seq := range e.B {
@@ -250,7 +249,7 @@ func (e *Exec) Select(dst, src Mat, secs []Section, row Section) {
 	}
 }
 
-// HCat puts the columns of the parts side by side.
+// HCat concatenates the columns of the parts.
 func (e *Exec) HCat(dst Mat, parts ...Mat) {
 	at := 0
 	for _, p := range parts {
@@ -260,8 +259,8 @@ func (e *Exec) HCat(dst Mat, parts ...Mat) {
 	want(at == dst.Cols, "hcat", dst)
 }
 
-// Mean writes the mean of the rows of each sequence of src, counted through its
-// sections, from row from on, to the rows of dst. Sums are float64.
+// Mean writes the mean of the rows of each sequence of src to the rows of dst. It leaves out a
+// sequence's first from rows, counted through its sections. Sums are float64.
 func (e *Exec) Mean(dst, src Mat, secs []Section, from int) {
 	want(dst.Rows == e.B && dst.Cols == src.Cols && src.Rows == e.packed(secs) && from >= 0, "mean", dst, src)
 	t := &e.each
@@ -297,8 +296,8 @@ func meanTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// L2Norm divides each row by its length, or by floor if that is larger. dst may
-// be src.
+// L2Norm divides each row by its Euclidean norm, or by floor if that is larger. dst
+// may be src.
 func (e *Exec) L2Norm(dst, src Mat, floor float32) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "l2norm", dst, src)
 	t := &e.each
@@ -311,7 +310,7 @@ func l2Task(t *rowTask, lo, hi int) {
 		src := t.src.row(r)
 		sum := 0.0
 		for _, x := range src {
-			sum += float64(float64(x) * float64(x)) // not fused: the same bits everywhere
+			sum += float64(float64(x) * float64(x)) // not fused with the addition, for the same bits on every CPU
 		}
 		inv := 1 / max(math.Sqrt(sum), float64(t.eps))
 		for i, d := 0, t.dst.row(r); i < len(d); i++ {
@@ -320,7 +319,7 @@ func l2Task(t *rowTask, lo, hi int) {
 	}
 }
 
-// EmbedText writes the token row plus the position row of every id of the batch.
+// EmbedText writes the embedding of every token of the batch; see [Embed].
 func (e *Exec) EmbedText(dst Mat, m *Embed) {
 	want(dst.Rows == e.T && dst.Cols == m.D, "embed text", dst)
 	t := &e.each
@@ -346,36 +345,36 @@ func embedTask(t *rowTask, lo, hi int) {
 				panic(fmt.Sprintf("exec: id %d in a vocabulary of %d", id, t.i))
 			}
 			row := t.dst.row(r)
-			var word []float32
+			var token []float32
 			switch {
 			case t.narrow != nil:
 				t.narrow.Convert(d, &row[0], narrow(t.g, id*d*t.size))
-				word = row
+				token = row
 			case t.scales != nil:
 				scale := *at(t.scales, id)
 				for j, b := range unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(t.g), id*d)), d) {
 					row[j] = float32(b) * scale
 				}
-				word = row
+				token = row
 			default:
-				word = floats(at(t.g, id*d), d)
+				token = floats(at(t.g, id*d), d)
 			}
 			if t.b == nil {
-				copy(row, word)
+				copy(row, token)
 				continue
 			}
 			pos := floats(at(t.b, (first+i)*d), d)
 			for j := range row {
-				row[j] = word[j] + pos[j]
+				row[j] = token[j] + pos[j]
 			}
 		}
 	}
 }
 
-// EmbedPatches embeds the images of the batch. tmp holds the pixels of patches in
-// (channel, row, column) order, Proj.K columns, and at least the rows of one
-// sequence without its cls row; with fewer rows than the batch needs the
-// sequences go in groups.
+// EmbedPatches embeds the images of the batch; see [Patches]. tmp is memory for the
+// pixels of patches in (channel, row, column) order, Proj.K columns. It needs a row
+// for each patch of one sequence; with fewer than the batch has, the step works in
+// groups of sequences.
 func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 	rows, class := p.Rows(), p.class()
 	n := rows - class
@@ -392,7 +391,7 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		t.g, t.b = e.w(p.Cls), e.w(p.Pos)
 		e.runRows(seqs*(p.Height/p.Patch), p.Width/p.Patch*p.Proj.K)
 
-		// The table is in dst already: the product adds to it in place.
+		// dst holds the positions already: the product is added to them in place.
 		first := dst.Row(s*rows + class)
 		g := &e.gemm
 		g.a, g.lda = tmp.P, tmp.LD
@@ -404,8 +403,8 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 	}
 }
 
-// patchTask handles units of one row of patches: their pixels go to tmp, their
-// positions (and before the first the cls row) to dst.
+// patchTask copies the pixels of patches to tmp, and to dst their rows of the position
+// table and the class row. A unit is a row of patches.
 func patchTask(t *rowTask, lo, hi int) {
 	p, tmp := t.patches, t.src
 	down, across, n, class := p.Height/p.Patch, p.Width/p.Patch, p.Rows(), p.class()
@@ -428,7 +427,7 @@ func patchTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// place writes position row i of a sequence of n rows, plus cls in row 0.
+// place writes row i of a sequence of n rows: the row of the position table, plus the class row in row 0.
 func (t *rowTask) place(seq, i, n int) {
 	d := t.dst.Cols
 	row := t.dst.row(seq*n + i)

@@ -2,19 +2,18 @@ package exec
 
 import "sync/atomic"
 
-// shares hands out the units of a task so that a worker gets neighbours, whose operands
-// those before have prefetched: every worker takes runs of units from the front of a share
-// of its own, shorter ones towards its end, and when that is used up from the back of the
-// largest one left.
+// shares distributes the units of a task. A worker takes runs of units from the front of its own
+// share, so that each run can prefetch the operands of the next; runs get shorter towards the end of the
+// share. A worker whose share is empty takes runs from the back of the largest share.
 type shares []share
 
-// share is a range of units, its end << 32 | its start, in a cache line of its own.
+// share is a range of units, end<<32 | start, in a cache line of its own.
 type share struct {
 	left atomic.Uint64
 	_    [56]byte
 }
 
-// deal makes the units [0, n) shares of that many workers.
+// deal splits the units [0, n) into a share for each worker.
 func (s *shares) deal(n, workers int) {
 	if len(*s) != workers {
 		*s = make(shares, workers)
@@ -25,8 +24,8 @@ func (s *shares) deal(n, workers int) {
 	}
 }
 
-// take returns units [lo, hi) that nobody has taken, at most most of them and all of one
-// row of row units. None, which hi = 0 says, are left to take then.
+// take returns a run of units [lo, hi) and marks it as taken. A run has at most most units, all in one row
+// of row units. hi is 0 if no units are left.
 func (s shares) take(worker, most, row int) (lo, hi int) {
 	for {
 		if lo, hi = s[worker].front(most, row, len(s)); hi > 0 {
@@ -61,8 +60,8 @@ func (s *share) change(lo, hi, to, end int) bool {
 	return s.left.CompareAndSwap(uint64(hi)<<32|uint64(lo), uint64(end)<<32|uint64(to))
 }
 
-// front takes the first units: where there are other workers, no more than leaves them
-// something to take over.
+// front takes units from the front: with other workers at most a quarter of the share, which leaves
+// them something to take.
 func (s *share) front(most, row, workers int) (lo, hi int) {
 	for {
 		lo, end := s.units()
@@ -79,7 +78,7 @@ func (s *share) front(most, row, workers int) (lo, hi int) {
 	}
 }
 
-// back takes the last units.
+// back takes at most a quarter of the units, from the back.
 func (s *share) back(most, row int) (lo, hi int) {
 	for {
 		start, hi := s.units()

@@ -7,21 +7,21 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 )
 
-// Work is one piece of parallel work inside a step, as a trace sees it.
+// Work is one piece of parallel work inside a step, as a trace reports it.
 type Work struct {
-	Kind    string     // gemm, attention, or rows: work by rows, named by who called it
+	Kind    string     // gemm, attention or rows; Stack says which step works by rows
 	M, N, K int        // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
 	Heads   int        // attention: heads of all sequences
 	Act     Act        // gemm: what the result goes through; rows: what it computes, if that is an activation; else NoAct
-	Weights blob.DType // gemm: the elements of the weights
-	Layer   *Linear    // gemm: whose product it is
+	Weights blob.DType // gemm: the type of the weights
+	Layer   *Linear    // gemm: the layer
 	FLOPs   int64
 	Time    time.Duration
-	Before  time.Duration // between the work before this one, also of an earlier call, and this; 0 for the first
-	Stack   []uintptr     // where it was called from, for runtime.CallersFrames; valid during the call
+	Before  time.Duration // from the end of the previous work, possibly in an earlier call; 0 for the first
+	Stack   []uintptr     // of its caller, for runtime.CallersFrames; valid during the call
 }
 
-// tracer hands out the work.
+// tracer calls f for each work.
 type tracer struct {
 	f     func(*Work)
 	work  Work
@@ -29,8 +29,8 @@ type tracer struct {
 	last  time.Time
 }
 
-// Trace has f called after each piece of work from now on; nil ends it. It must not be
-// called while a call runs. What f gets is valid until it returns.
+// Trace makes e call f after each piece of work; a nil f stops that. It must not be called during a
+// pass. The Work is valid until f returns.
 func (e *Exec) Trace(f func(*Work)) {
 	e.trace = nil
 	if f != nil {
@@ -38,7 +38,7 @@ func (e *Exec) Trace(f func(*Work)) {
 	}
 }
 
-// do runs the chunks of a step's work.
+// do runs the chunks of a task.
 func (e *Exec) do(chunks int, t task) {
 	if e.trace == nil {
 		e.pool.run(chunks, t)
