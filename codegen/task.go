@@ -106,12 +106,12 @@ func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 // listName is the variable of a list of labels that is returned by a function of that name.
 func listName(function string) string { return strings.ToLower(function) }
 
-// input is what a typed method takes: its parameters for one input, what they are as an element of a list, and a list's name.
+// input is what a typed method takes.
 type input struct {
-	params []jen.Code
-	typ    jen.Code
-	value  jen.Code // of typ, made of the parameters, where the list says typ; nil: the parameter itself
-	list   string
+	params []jen.Code // of one input
+	typ    jen.Code   // of an element of a list
+	value  jen.Code   // the parameters as an element of a list, which says its type
+	list   string     // name of a list
 }
 
 var (
@@ -125,7 +125,7 @@ var (
 	ofQuestion = pairOf("question", "questions")
 )
 
-// pairOf is a picture and a text of a name.
+// pairOf is a picture and a text, by the names of the text and of a list of both.
 func pairOf(text, list string) input {
 	return input{params: []jen.Code{jen.Id("pic").Add(picture), jen.Id(text).String()}, typ: jen.Qual(taskPath, "Pair"),
 		value: jen.Values(fields(field{"Picture", jen.Id("pic")}, field{"Text", jen.Id(text)})...), list: list}

@@ -43,5 +43,5 @@ tasks: [retrieval]
 		return
 	}
 	fmt.Println(report.Files)
-	// Output: [check.json language_retrieval.go model.go vision_retrieval.go weights.go weights.bin]
+	// Output: [check.json example_multiway_test.go language_retrieval.go model.go vision_retrieval.go weights.go weights.bin]
 }

@@ -3,6 +3,7 @@ package imagefile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"image"
@@ -326,6 +327,20 @@ func TestLimits(t *testing.T) {
 	}
 	if _, _, err := Decode(bytes.NewReader(small.Bytes()), Options{MaxPixels: 20, MaxBytes: int64(small.Len())}); err != nil {
 		t.Error(err)
+	}
+	for name, test := range map[string]struct {
+		data []byte
+		o    Options
+	}{
+		"side":   {pngHeader(40000, 100), Options{}},
+		"pixels": {small.Bytes(), Options{MaxPixels: 19}},
+		"bytes":  {small.Bytes(), Options{MaxBytes: 20}},
+		"memory": {small.Bytes(), Options{MaxMemory: 1}},
+		"none":   {pngHeader(0, 0), Options{}},
+	} {
+		if _, _, err := Bytes(test.data, test.o); errors.Is(err, ErrLimit) != (name != "none") || errors.Is(err, ErrMaxPixels) != (name == "pixels") {
+			t.Errorf("%s: errors.Is finds the wrong one in %v", name, err)
+		}
 	}
 }
 

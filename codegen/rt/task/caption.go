@@ -101,7 +101,7 @@ func (s *Session) Captions(ctx context.Context, c *Captions, pics []Picture, o C
 			return nil, err
 		}
 	}
-	return all, s.outcome(nil)
+	return all, s.outcome()
 }
 
 // write writes the caption of the picture that is prepared.

@@ -92,7 +92,7 @@ func (s *Session) probabilities(err error) ([]float32, error) {
 		}
 		s.scores = append(s.scores, p)
 	}
-	return s.scores, s.outcome(nil)
+	return s.scores, s.outcome()
 }
 
 // cloned copies what a session owns.

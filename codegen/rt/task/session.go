@@ -137,12 +137,12 @@ func (s *Session) fail(i int, err error) {
 // lost reports whether an input has failed.
 func (s *Session) lost(i int) bool { return s.failed != nil && s.failed[i] != nil }
 
-// outcome is the error of a call that ended with err, nil or not.
-func (s *Session) outcome(err error) error {
-	if err == nil && s.failed != nil {
-		return &rt.BatchError{Errs: s.failed}
+// outcome is the error of a call that came to its end.
+func (s *Session) outcome() error {
+	if s.failed == nil {
+		return nil
 	}
-	return err
+	return &rt.BatchError{Errs: s.failed}
 }
 
 // results returns the rows of all inputs after a pass that ended with err.
@@ -154,7 +154,7 @@ func (s *Session) results(err error) ([][]float32, error) {
 	for i := range s.pairs {
 		s.rows = append(s.rows, s.row(i))
 	}
-	return s.rows, s.outcome(nil)
+	return s.rows, s.outcome()
 }
 
 // row returns output 0 of the last pass for an input, nil if it has failed.

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/rttest"
 	"github.com/multiway-go/multiway/codegen/rt/token"
@@ -286,6 +289,34 @@ func TestModel(t *testing.T) {
 	}
 	if got := m.Scalar("none"); got == got {
 		t.Errorf("a weight that is not there is %v, want NaN", got)
+	}
+}
+
+// A call ends between batches when its context is done, with the context's error.
+func TestContext(t *testing.T) {
+	m := open(t, nil)
+	for name, images := range map[string]func(context.Context, *exec.Func, []Picture) ([][]float32, error){
+		"model": m.Images, "session": m.NewSession().Images,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var pics []Picture
+		var read atomic.Int64
+		for i := range 4 * batch {
+			pics = append(pics, Image(slow{grey(1).img, func() {
+				read.Store(max(read.Load(), int64(i)))
+				if i == batch+3 {
+					cancel()
+				}
+			}}))
+		}
+		rows, err := images(ctx, m.Func("image"), pics)
+		if !errors.Is(err, context.Canceled) || rows != nil || read.Load() >= 2*batch {
+			t.Errorf("%s: %d rows and error %v after %d pictures", name, len(rows), err, read.Load())
+		}
+		if _, err := images(ctx, m.Func("image"), nil); err != nil {
+			t.Errorf("%s: no pictures: %v", name, err)
+		}
 	}
 }
 

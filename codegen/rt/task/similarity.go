@@ -38,7 +38,7 @@ func (s *Session) Similarities(ctx context.Context, e *Embedders, pairs []Pair) 
 		}
 		s.scores = append(s.scores, cosine)
 	}
-	return s.scores, s.outcome(nil)
+	return s.scores, s.outcome()
 }
 
 // Similarities returns the cosine of the embeddings of each pair's picture and text, from -1 to 1. Where only some pairs have

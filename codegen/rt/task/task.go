@@ -94,8 +94,8 @@ func shared[R any](m *Model, f func(*Session) (R, error)) (R, error) {
 }
 
 // Images returns output 0 of a function of pictures for each of them, computed 64 at a time. The call ends between these with
-// ctx's error when ctx is done. Where only some pictures have no result, such as those that cannot be read or whose outputs are
-// not finite, the error is a *rt.BatchError, and their rows are nil.
+// ctx's error when ctx is done. Where only some pictures have no result, because they cannot be read or their outputs are not
+// finite, the error is a *rt.BatchError, and their rows are nil.
 func (m *Model) Images(ctx context.Context, f *exec.Func, pics []Picture) ([][]float32, error) {
 	return m.owned(func(s *Session) ([][]float32, error) { return s.Images(ctx, f, pics) })
 }
