@@ -8,7 +8,6 @@ import (
 
 	"github.com/dave/jennifer/jen"
 
-	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
 )
@@ -84,7 +83,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	return g.add(lastFile, f)
 }
 
-// sum writes a hash; nil for the zero one.
+// sum emits a hash, or nil for the zero hash.
 func sum(hash [32]byte) any {
 	if hash == [32]byte{} {
 		return nil
@@ -92,7 +91,7 @@ func sum(hash [32]byte) any {
 	return jen.Qual(blobPath, "Sum").Call(jen.Lit(hex.EncodeToString(hash[:])))
 }
 
-// kernels is the expression of the tables that the package uses: the linker leaves out the others.
+// kernels emits the list of kernel tables that the package uses; the linker drops the others.
 func (g *generator) kernels() jen.Code {
 	has := map[ir.DType]bool{ir.F32: true}
 	for _, w := range g.p.Weights {
@@ -125,7 +124,7 @@ func (g *generator) doc() string {
 	return b.String()
 }
 
-// input writes how pictures and texts become tensors and ids.
+// input emits the variable that describes how pictures and texts become tensors and token ids.
 func (g *generator) input(f *jen.File) {
 	d := jen.Dict{
 		jen.Id("MaxText"): jen.Lit(g.opt.Text),
@@ -146,24 +145,22 @@ func (g *generator) input(f *jen.File) {
 		three := func(v [3]float32) jen.Code {
 			return jen.Index(jen.Lit(3)).Float32().Values(jen.Lit(float32lit(v[0])), jen.Lit(float32lit(v[1])), jen.Lit(float32lit(v[2])))
 		}
-		mode := "Stretch"
-		if p.Resize == pixel.Crop {
-			mode = "Crop"
-		}
+		constant := func(name string) jen.Code { return jen.Qual(pixelPath, goName(name, true)) }
 		values := jen.Dict{
 			jen.Id("Size"):   jen.Lit(p.Size),
-			jen.Id("Resize"): jen.Qual(pixelPath, mode),
-			jen.Id("Alpha"):  jen.Qual(pixelPath, map[pixel.Alpha]string{pixel.White: "White", pixel.Black: "Black", pixel.Drop: "Drop"}[p.Alpha]),
+			jen.Id("Resize"): constant(p.Resize.String()),
+			jen.Id("Alpha"):  constant(p.Alpha.String()),
 			jen.Id("Mean"):   three(p.Mean),
 			jen.Id("Std"):    three(p.Std),
 		}
-		for _, x := range []struct {
-			field, value string
-			set          bool
-		}{{"Filter", "Bilinear", p.Filter == pixel.Bilinear}, {"Offset", "Floor", p.Offset == pixel.Floor}, {"Order", "ConvertLast", p.Order == pixel.ConvertLast}} {
-			if x.set {
-				values[jen.Id(x.field)] = jen.Qual(pixelPath, x.value)
-			}
+		if p.Filter != 0 {
+			values[jen.Id("Filter")] = constant(p.Filter.String())
+		}
+		if p.Offset != 0 {
+			values[jen.Id("Offset")] = constant(p.Offset.String())
+		}
+		if p.Order != 0 {
+			values[jen.Id("Order")] = constant("convert." + p.Order.String())
 		}
 		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(values)
 	}
@@ -172,17 +169,17 @@ func (g *generator) input(f *jen.File) {
 			jen.Return(jen.Qual(tokenPath, token.Loader(g.opt.Tokenizer)).Call(jen.Id("vocab"))),
 		)
 	}
-	f.Line().Comment("input says how the model takes pictures and texts.")
+	f.Line().Comment("input describes how pictures and texts become inputs of the model.")
 	f.Var().Id("input").Op("=").Qual(taskPath, "Input").Values(d)
 }
 
-// float32lit widens a float32 to the shortest decimal that names it.
+// float32lit returns the float64 of the shortest decimal that reads back as v.
 func float32lit(v float32) float64 {
-	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // what was formatted parses
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // formatted numbers parse
 	return x
 }
 
-// constructors writes Model, Session, what opens and closes them, and what they have whatever the tasks are.
+// constructors emits Model and Session, with the functions and methods that do not depend on the tasks.
 func (g *generator) constructors(f *jen.File) {
 	opts := jen.Id("opts").Op("...").Qual(rtPath, "Option")
 	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
@@ -237,7 +234,7 @@ func (g *generator) constructors(f *jen.File) {
 	methodOn(f, "s", "Session", "Task").Params().Op("*").Qual(taskPath, "Session").Block(jen.Return(jen.Id("s").Dot("s")))
 }
 
-// tensorMethod writes the door to the function itself: tensors and ids in, tensors out.
+// tensorMethod emits the method that runs the function itself: tensors and token ids in, tensors out.
 func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
 	name := goName(fn.Name, true)
 	f.Comment(lines(fmt.Sprintf("%s runs function %s on a batch of sequences. The result's outputs are, in order:\n%s.", name, fn.Name, outputs(fn))))
@@ -247,7 +244,7 @@ func (g *generator) tensorMethod(f *jen.File, fn *ir.Func) {
 	)
 }
 
-// lines writes a comment of several lines as Go programmers do, a // each.
+// lines formats a comment of several lines, with // before each.
 func lines(text string) string {
 	all := strings.Split(text, "\n")
 	for i, l := range all {

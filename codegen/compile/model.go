@@ -185,6 +185,16 @@ func (m *Model) precision() precision.Map { return m.Choice.Stored(m.Desc.Precis
 // CodeOptions returns the options with which codegen compiles the model for an engine.
 func (m *Model) CodeOptions() (codegen.Options, error) { return m.options("", "") }
 
+// named returns the value with the name, or the first value if none has it.
+func named[T fmt.Stringer](name string, values ...T) T {
+	for _, v := range values {
+		if v.String() == name {
+			return v
+		}
+	}
+	return values[0]
+}
+
 // options returns the options with which codegen compiles the model.
 func (m *Model) options(name string, w codegen.Placement) (codegen.Options, error) {
 	d := m.Desc
@@ -201,23 +211,13 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	}
 	s := d.Structure()
 	if m := s.Image(); m != nil && m.Channels == 3 && d.Preprocess.Size > 0 {
-		pre := &pixel.Preprocess{Size: d.Preprocess.Size}
-		if d.Preprocess.Resize == "crop" {
-			pre.Resize = pixel.Crop
-		}
-		if d.Preprocess.Filter == "bilinear" {
-			pre.Filter = pixel.Bilinear
-		}
-		if d.Preprocess.Offset == "floor" {
-			pre.Offset = pixel.Floor
-		}
-		if d.Preprocess.RGB == "last" {
-			pre.Order = pixel.ConvertLast
-		}
-		for _, a := range []pixel.Alpha{pixel.White, pixel.Black, pixel.Drop} {
-			if a.String() == d.Preprocess.Alpha {
-				pre.Alpha = a
-			}
+		pre := &pixel.Preprocess{
+			Size:   d.Preprocess.Size,
+			Resize: named(d.Preprocess.Resize, pixel.Stretch, pixel.Crop),
+			Filter: named(d.Preprocess.Filter, pixel.Bicubic, pixel.Bilinear),
+			Offset: named(d.Preprocess.Offset, pixel.Even, pixel.Floor),
+			Order:  named(d.Preprocess.RGB, pixel.ConvertFirst, pixel.ConvertLast),
+			Alpha:  named(d.Preprocess.Alpha, pixel.White, pixel.Black, pixel.Drop),
 		}
 		for c := range 3 {
 			pre.Mean[c], pre.Std[c] = float32(d.Preprocess.Mean[c]), float32(d.Preprocess.Std[c])
