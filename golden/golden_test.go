@@ -184,7 +184,7 @@ func TestCasesInBytes(t *testing.T) {
 	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {
 		t.Errorf("%v, want %d passed at least", sum, want)
 	}
-	if n := slices.IndexFunc(lines, func(l golden.Line) bool { return l.Verdict == "chosen" }); n < 0 || !strings.Contains(lines[n].Note, " modules are kept from int8: vision_classification ") {
+	if n := slices.IndexFunc(lines, func(l golden.Line) bool { return l.Verdict == "chosen" }); n < 0 || !strings.Contains(lines[n].Note, " modules are stored finer than int8: vision_classification ") {
 		t.Errorf("it is not said what was kept:\n%v", lines)
 	}
 	first := map[string]float64{}

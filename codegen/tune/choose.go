@@ -12,34 +12,33 @@ import (
 )
 
 const (
-	// tuneRounds is how many choices are measured at most once one is near enough.
+	// tuneRounds bounds the measured choices. If none of them is within the limits, up to twice as many are measured.
 	tuneRounds = 4
-	// tuneSide and judgeText are the inputs that a large model's modules are judged on one
-	// by one: patches on a side of the image, and ids. The attention of longer texts is
-	// another than the attention of a few ids.
+	// tuneSide and judgeText are the size of the inputs on which a large model's modules are
+	// judged one by one: patches along a side of the image, and tokens. Shorter texts would
+	// not represent the attention of long ones.
 	tuneSide, judgeText = 3, 16
-	// tuneText is the ids of the shortest text that a choice is measured on.
+	// tuneText is the tokens of the shortest text that a choice is measured on.
 	tuneText = 4
-	// minorShare is the share of the error of all modules below which the modules of a layer are not
-	// judged one by one.
+	// minorShare bounds the layers whose modules are not judged one by one: such a layer causes at
+	// most this share of the error of all layers.
 	minorShare = 0.05
-	// cached is the most bytes of weights that are held while modules are judged.
+	// cached bounds the bytes of weights that are held in memory while modules are judged.
 	cached = 3 << 29
-	// localRows is how many rows of a matrix show what a format does to its product.
+	// localRows is the number of input rows on which the error of a module's product is measured for each format.
 	localRows = 64
-	// bytesWeight is what a share of all bytes weighs against the same share of the time of a
-	// call: weights are downloaded, mapped and kept in caches by every process, also by those
-	// that wait for memory rather than for arithmetic.
+	// bytesWeight is the cost of a share of the model's bytes over the cost of the same share of
+	// the time of a call: every process has to load weights and hold them in its caches.
 	bytesWeight = 1
-	// overrideCost is what another format costs that costs no time and no bytes: it is one more.
+	// overrideCost is the cost of an override that takes no more time and no more bytes.
 	overrideCost = 1e-5
 )
 
-// Model is what a choice is made for.
+// Model is the model that a choice is made for.
 type Model struct {
 	Desc *model.Description
-	// Lower returns the program of a description, Desc or one that differs in the size of its
-	// images, with the weights bound; entries are as [model.Options] has them.
+	// Lower returns the program of a description, with its weights bound. The description is
+	// Desc, or Desc with images of another size; entries are those of [model.Options].
 	Lower   func(d *model.Description, entries []string) (*ir.Program, error)
 	Samples *inputs.Samples // the user's own; nil: none
 	Random  bool            // whether the weights come from a seed
@@ -50,27 +49,27 @@ type Options struct {
 	Entries []string // whose outputs count; nil: the description's
 	Log     func(format string, args ...any)
 
-	// What tests set; the zero values are the constants of their names.
+	// Tests set the fields below. Zero stands for the constant of the same name.
 	largeFLOPs int64
 	tellFLOPs  float64
 }
 
-// Choose returns which norms of a model are smoothed, and which modules are stored more
-// finely than its precision says, so that outputs of the entries reach the cosine that the
-// description asks for, or else the precision itself. What the description says of a class or
-// a module stays. It depends on the model alone, not on the machine: what a module costs is what
-// it does on CPUs of the level that the description names, by [Speeds].
+// Choose returns the norms of a model to smooth, and the modules to store in finer formats
+// than its precision, so that the outputs of the entries reach the cosine of the
+// description, or else of the precision. Formats that the description gives a class or a
+// module stay. The choice depends on the model, not on the machine: the cost of a format is
+// its cost on CPUs of the level that the description names, from [Speeds].
 //
-// Every module is judged by what its rounding does to the outputs, in the float64
-// interpreter: of a large model on a small image, and layer by layer where that does
-// little. What other formats would leave of it is told by what they do to its own products.
-// Choices are made of the formats that take away most for what they cost in time and in
-// bytes, and measured on other inputs, some of the user's own samples among them, and on
-// images as they are; the cheapest that is near enough is it. What is kept of a small model
-// is float32: there it costs next to nothing.
+// For every module it measures how much the outputs change, in the float64 interpreter, if
+// only this module is rounded; in a large model it uses a small image, and modules of layers
+// that matter little are measured together. How much of that error another format leaves is
+// estimated from the error of the module's own products. A search then picks the formats that
+// remove most error for their cost in time and bytes. Each choice is measured on other inputs
+// of full size, some of the user's own samples among them, and the cheapest one that is
+// accurate enough is returned. Overrides of a small model are float32, which costs little there.
 //
-// Log, which may be nil, is told after the first run how long all takes about, and then what
-// is under way and how far it is.
+// Log, which may be nil, gets a line with the estimated time after the first run, and then
+// lines of progress.
 func Choose(m Model, o Options) (*Choice, error) {
 	t := &tuner{Model: m, Options: o}
 	var err error
@@ -96,8 +95,8 @@ func Choose(m Model, o Options) (*Choice, error) {
 	return c, nil
 }
 
-// prepare makes the programs that a choice is made with. It reports whether there is anything
-// to choose.
+// prepare lowers the programs that a choice needs. It reports whether there is anything to
+// choose.
 func (t *tuner) prepare() (chooses bool, err error) {
 	asked := t.Desc.Precision.Cosine()
 	if asked == 0 || t.Desc.Tune == "off" {
@@ -126,30 +125,30 @@ type tuner struct {
 	Model
 	Options
 	meter  *meter
-	smooth []Smoothed // norms
+	smooth []Smoothed // the norms to smooth
 
 	full    *ir.Program // as described
 	large   bool
 	allowed float64            // 1 - cosine
 	speed   map[string]float64 // a row of Speeds
 
-	modules []*module          // what is rounded
-	size    int64              // bytes of all that is rounded
-	time    map[string]float64 // by function: the time of its products and attention over their time at f32
+	modules []*module          // the modules whose weights are rounded
+	size    int64              // bytes of all rounded modules
+	time    map[string]float64 // by function: the time of its products and attention, as a share of their time at f32
 	groups  []*group           // of modules
 
-	wide  *joined // in float32, for small images if the model is large: modules are judged on it
-	whole *joined // the same for images as they are: choices are measured on it
+	wide  *joined // for judging modules: in float32, with small images if the model is large
+	whole *joined // for measuring choices: in float32, with images of full size
 }
 
-// Of what is allowed, rows of the samples may be as much as margin. Rows of a small model are
-// short, and so differ more from sample to sample, where nothing else is asked for. What is
-// computed of a head's row, such as the similarities of several images and texts, may be far
-// more sensitive than it is, and a row of few numbers is itself: in a small model it costs
-// nothing to make them nearer.
+// The error of the samples may be this share of the allowed error: margin if the model is
+// large or the description gives a cosine, otherwise smallMargin, since errors of a small
+// model's short rows vary more from sample to sample. headMargin is for the one row of a small
+// model's head: values computed from it, such as similarities, may be far more sensitive, and
+// accuracy is cheap there.
 const margin, smallMargin, headMargin = 0.8, 0.25, 0.01
 
-// limit is the error that is accepted of a segment.
+// limit is the largest error of a segment that is accepted.
 func (t *tuner) limit(p segment) float64 {
 	switch {
 	case t.large || t.Desc.Cosine > 0:
@@ -161,7 +160,7 @@ func (t *tuner) limit(p segment) float64 {
 	}
 }
 
-// choose finds the cheapest formats for groups with which the outputs are near enough.
+// choose finds the cheapest formats of groups with which all outputs are within their limits.
 func (t *tuner) choose(c *Choice) error {
 	runs := t.measured()
 	none := &measured{}
@@ -189,7 +188,7 @@ func (t *tuner) choose(c *Choice) error {
 	if near(none.errors, s.limits) {
 		return nil
 	}
-	t.meter.say("judging what rounding does to %d modules: %s", len(t.modules), listed(s.segments, none.errors))
+	t.meter.say("measuring the effect of rounding on each of %d modules; with all rounded: %s", len(t.modules), listed(s.segments, none.errors))
 	if err := t.judge(); err != nil {
 		return err
 	}
@@ -210,7 +209,7 @@ func (t *tuner) choose(c *Choice) error {
 	return nil
 }
 
-// overrides are the formats of the modules that a choice stores finer.
+// overrides returns the formats of the modules that a choice stores finer.
 func overrides(groups []*group, picked []int) map[*module]precision.Format {
 	all := map[*module]precision.Format{}
 	for i, u := range groups {

@@ -164,7 +164,7 @@ func TestTuneLevel(t *testing.T) {
 	costs := map[string]float64{}
 	for _, level := range []string{"avx2", "avx512vnni"} {
 		m := open(t, tiny+"precision: int8\ncosine: 0.9995\ntune: {level: "+level+"}\n")
-		if c := choose(t, m, Options{}); !strings.Contains(c.String(), " on "+level+"\n") {
+		if c := choose(t, m, Options{}); !strings.Contains(c.String(), " for CPUs of level "+level+"\n") {
 			t.Errorf("%s: %v", level, c)
 		}
 		u := &tuner{Model: m}

@@ -13,22 +13,22 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// sampledFLOPs is the work of a function up to which it is run on several samples, and
-// manySamples how many they are at most.
+// sampledFLOPs bounds the work of all runs of a function if there are more than two; manySamples
+// bounds their number.
 const sampledFLOPs, manySamples = 1e10, 8
 
-// manyRows of a sample show about the worst that there is.
+// With manyRows rows in an output, one sample is enough to meet an error near the worst.
 const manyRows = 64
 
-// segment is the part of an output whose error is judged on its own: the rows of one segment of
+// segment is a part of an output whose error has a limit of its own: the rows of one segment of
 // the sequence, such as the image or the text of a pair, or all rows. Rounding a module of one
-// segment does little to the rows of another.
+// segment has little effect on the rows of another.
 type segment struct {
 	name   string
-	fn, of int      // which function and which output of all
+	fn, of int      // index of the function, and of the output among all outputs
 	f      *ir.Func // of the joined program
 	out    output
-	at     int // which segment
+	at     int // index of the segment in the output
 }
 
 // segments lists the segments of all functions, in their order.
@@ -51,7 +51,7 @@ func (j *joined) segments() []segment {
 }
 
 // programs makes the program in which modules are judged and the one in which choices are measured. They share
-// the weights, which are loaded once.
+// weights, which are loaded once.
 func (t *tuner) programs() (err error) {
 	if t.whole, err = t.joined(t.Desc); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (t *tuner) programs() (err error) {
 	}
 	wide, err := t.joined(t.Desc.Small(tuneSide))
 	if err != nil {
-		return nil // its tables do not fit a small image
+		return nil // a small image does not fit the model's tables: judge on the whole one
 	}
 	for _, w := range wide.Weights {
 		if same := t.whole.Weight(w.Name); same != nil && same.Type.Equal(w.Type) {
@@ -74,7 +74,7 @@ func (t *tuner) programs() (err error) {
 	return nil
 }
 
-// functions returns the entries' functions, with captions as one function instead of steps with states.
+// functions returns the functions of the entries; a captioning model has one function without states instead of steps.
 func (t *tuner) functions() ([]string, error) {
 	whole, err := t.Desc.Whole(t.Entries)
 	var names []string
@@ -84,8 +84,8 @@ func (t *tuner) functions() ([]string, error) {
 	return names, err
 }
 
-// joined returns the program of a description with the weights that are rounded, in float32,
-// each product a value of its own.
+// joined returns the program of a description before products are fused and weights are
+// rounded: in float32, with a value for each product.
 func (t *tuner) joined(d *model.Description) (*joined, error) {
 	functions, err := t.functions()
 	if err != nil {
@@ -102,7 +102,7 @@ func (t *tuner) joined(d *model.Description) (*joined, error) {
 	return join(p, described), nil
 }
 
-// rounded adds to weights the module's weights as they are stored in the format.
+// rounded adds to weights the module's weights, rounded to the format.
 func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precision.Format) {
 	for _, name := range m.weights {
 		if w := t.wide.Weight(name); w != nil && format.DType != ir.F32 {
@@ -111,8 +111,8 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precisi
 	}
 }
 
-// hold has the weights of p loaded once, if they are not too many. Nobody may change what
-// they load then.
+// hold makes the weights of p load only once, if all fit the bound cached. Callers may then not
+// change a loaded slice.
 func hold(p *ir.Program) {
 	total := int64(0)
 	for _, w := range p.Weights {
@@ -135,8 +135,8 @@ type sampleRun struct {
 	exact map[string]*ir.Tensor
 }
 
-// runs is every function on samples: as many if that is little work, otherwise two, or one if
-// its outputs have many rows.
+// runs returns runs of every function on seeded samples: up to samples of them if a run is
+// little work, otherwise two, or one if the outputs have many rows.
 func (t *tuner) runs(p *joined, salt string, samples, text int) []*sampleRun {
 	var all []*sampleRun
 	for _, f := range p.Funcs {
@@ -155,13 +155,13 @@ func (t *tuner) runs(p *joined, salt string, samples, text int) []*sampleRun {
 	return all
 }
 
-// measured is every function on the inputs that choices are measured on.
+// measured returns runs of every function on the inputs that choices are measured on.
 func (t *tuner) measured() []*sampleRun {
 	return append(t.runs(t.whole, "verify", manySamples, tuneText), t.own()...)
 }
 
-// judged is every function on the inputs that groups are judged on: of a large model which of
-// them do most is all that they have to tell.
+// judged returns runs of every function on the inputs that groups are judged on. One input is
+// enough in a large model, where only the order of the groups' errors matters.
 func (t *tuner) judged() []*sampleRun {
 	samples := 2
 	if t.large {
@@ -170,13 +170,13 @@ func (t *tuner) judged() []*sampleRun {
 	return t.runs(t.wide, "tune", samples, judgeText)
 }
 
-// seeded is an input of a function with a text of so many ids if they may be.
+// seeded returns an input of a function; its text has the given number of tokens, as far as the model allows.
 func (t *tuner) seeded(p *ir.Program, f *ir.Func, salt string, text int) rt.Seq {
 	s := t.Desc.Structure()
 	return inputs.Seeded(f, salt, max(1, min(text, p.MaxT)), s.Vocab())
 }
 
-// own is every function on some samples of the user's own, if there are any.
+// own returns runs of every function on some of the user's own samples, if there are any.
 func (t *tuner) own() []*sampleRun {
 	var all []*sampleRun
 	if t.Samples == nil {
@@ -192,11 +192,11 @@ func (t *tuner) own() []*sampleRun {
 	return all
 }
 
-// ownSamples is how many of the user's own samples measure a choice; the check that follows
-// takes all of them.
+// ownSamples bounds the user's own samples that a choice is measured on. The self-check of the
+// build takes all of them.
 const ownSamples = 2
 
-// runsOf returns the runs of a function.
+// runsOf returns the runs of the function f.
 func runsOf(runs []*sampleRun, f *ir.Func) []*sampleRun {
 	var of []*sampleRun
 	for _, x := range runs {
@@ -216,9 +216,9 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 	return p.RunAll(runs[0].f.Name, inputs)
 }
 
-// results compares runs of a function of the whole program with what they are exactly, with
-// all modules rounded, the overrides to other formats: a line for each output, and the errors
-// of its segments, those of the worst row.
+// results runs a function of the whole program with all modules rounded, the overrides to their
+// own formats, and compares with the exact results. It returns a line for each output, and the
+// error of each segment's worst row.
 func (t *tuner) results(runs []*sampleRun, overrides map[*module]precision.Format) ([]Result, []float64, error) {
 	weights := map[string]*ir.Weight{}
 	for _, m := range t.modules {
@@ -255,7 +255,7 @@ func (t *tuner) results(runs []*sampleRun, overrides map[*module]precision.Forma
 	return all, errors, nil
 }
 
-// worstRow is 1 - the least cosine of a row.
+// worstRow returns 1 - the least cosine of a row.
 func worstRow(got, want *ir.Tensor) float64 {
 	worst := 0.0
 	inputs.Rows(got.F, want.F, want.Shape[len(want.Shape)-1], func(got, want []float64) {

@@ -9,24 +9,24 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// joined is a program whose functions of the same parameters are one function, in which
-// what they compute alike, such as the layers below their heads, is there once.
+// joined is a program in which all functions with the same parameters are one function. Values
+// that several of them compute, such as the layers below their heads, are computed once.
 type joined struct {
 	*ir.Program
-	outputs map[string][]output // by function of the joined program
+	outputs map[string][]output // the outputs of each function of the joined program
 }
 
-// output is a result of a function, and the value that it is in the joined program.
+// output is a result of a function of the original program, with its value in the joined one.
 type output struct {
 	fn, name string
 	value    *ir.Value
-	segments []ir.Segment // that its rows are of, if they are of a whole sequence of several
+	segments []ir.Segment // the segments of its rows, if they are a whole sequence of several segments
 }
 
-// parts is how many segments an output's rows are of, 1 if of none.
+// parts returns the number of segments in an output's rows, at least 1.
 func (o output) parts() int { return max(1, len(o.segments)) }
 
-// part returns the rows of a segment in a tensor of the output, for texts of t tokens.
+// part returns the rows of segment i in a tensor of the output, for texts of t tokens.
 func (o output) part(x *ir.Tensor, i, t int) *ir.Tensor {
 	if o.segments == nil {
 		return x
@@ -39,8 +39,8 @@ func (o output) part(x *ir.Tensor, i, t int) *ir.Tensor {
 	return &ir.Tensor{Shape: []int{n, cols}, F: x.F[from*cols : (from+n)*cols]}
 }
 
-// join joins functions of a routed program that keep no state, and leaves the others out.
-// Their segments stay.
+// join joins the functions of a routed program that have no state, and drops the others. before
+// is the program before routing, which still has segments.
 func join(p *ir.Program, before *ir.Program) *joined {
 	q := *p
 	q.Funcs = nil
@@ -69,14 +69,14 @@ func join(p *ir.Program, before *ir.Program) *joined {
 	return j
 }
 
-// joiner is a function that others are added to.
+// joiner is a joined function, to which functions are added.
 type joiner struct {
 	f      *ir.Func
-	names  map[string]bool      // of values
-	values map[string]*ir.Value // by what they compute
+	names  map[string]bool      // names of values
+	values map[string]*ir.Value // by op, weights, attributes and arguments
 }
 
-// add adds what f, which was another before, computes and is not there yet.
+// add adds the values of f that are not there yet, and returns f's outputs. before is f before routing.
 func (g *joiner) add(f, before *ir.Func) []output {
 	at := map[*ir.Value]*ir.Value{}
 	for i, v := range f.Params {

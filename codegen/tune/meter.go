@@ -9,15 +9,15 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// tellFLOPs is the work above which its time is told, some seconds.
+// tellFLOPs is the work above which an estimate of its time is logged: some seconds.
 const tellFLOPs = 5e10
 
-// meter tells how far the work on a model is. The first run that is done shows how fast this
-// machine is.
+// meter logs the progress of the work on a model. It learns the speed of the machine from the
+// first run.
 type meter struct {
 	log         func(format string, args ...any)
-	total, done float64           // FLOPs of runs; no total: the lines say nothing of time
-	announce    func(time string) // says after the first run how long all takes
+	total, done float64           // FLOPs of runs; with total 0 the lines have no times
+	announce    func(time string) // logs the estimated time of all work, after the first run
 	start       time.Time
 	now         func() time.Time
 }
@@ -43,7 +43,7 @@ func (t *tuner) metered() (*meter, error) {
 			k.log("precision %s: smoothing norms takes about %s; `smooth: off` in the description leaves it out", precision, time)
 			return
 		}
-		k.log("precision %s: choosing what it is too coarse for takes about %s on this machine, as busy as it is%s. `tune: off` in the description, or --tune off, leaves it out", precision, time, random)
+		k.log("precision %s: choosing the modules to store finer takes about %s on this machine under its present load%s. `tune: off` in the description, or --tune off, leaves it out", precision, time, random)
 	}
 	return k, nil
 }
@@ -71,8 +71,8 @@ func (t *tuner) work() (smooth, choose float64, err error) {
 	return smooth, choose, nil
 }
 
-// rerun is how many whole runs it takes about to judge n groups, of which each changes what
-// comes after it, half of a run in the mean, and one run without any.
+// rerun estimates the work of judging n groups, in whole runs: one run without any, and half a
+// run for each group, since only the values after it are computed again.
 func rerun(n int) float64 { return 1 + float64(float64(n)/2) }
 
 // flops counts the FLOPs of functions on inputs.
@@ -84,7 +84,7 @@ func flops(p *ir.Program, runs []*sampleRun) float64 {
 	return all
 }
 
-// did counts FLOPs that are done.
+// did adds FLOPs of finished work.
 func (k *meter) did(flops float64) {
 	first := k.done == 0
 	if k.done += flops; first && k.total > 0 {
@@ -92,13 +92,13 @@ func (k *meter) did(flops float64) {
 	}
 }
 
-// takes is the time of so many FLOPs at the pace of the FLOPs done so far.
+// takes returns the time of that many FLOPs at the speed so far.
 func (k *meter) takes(flops float64) string {
 	return about(time.Duration(float64(k.now().Sub(k.start)) * flops / k.done))
 }
 
-// say logs a line with how far it is. What may come on top of what was expected is never
-// nothing.
+// say logs a line with the progress. If more work was done than expected, it always says that
+// 5 % are left.
 func (k *meter) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if k.total > 0 && k.done > 0 {
@@ -108,7 +108,7 @@ func (k *meter) say(format string, args ...any) {
 	k.log("%s", text)
 }
 
-// about writes a time as an estimate.
+// about returns a rounded time as text.
 func about(d time.Duration) string {
 	switch s := d.Seconds(); {
 	case s < 15:

@@ -13,29 +13,29 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// Choice is what of a model is stored otherwise than its description says. A nil one is nothing.
+// Choice lists the parts of a model that are stored differently from its description. A nil Choice changes nothing.
 type Choice struct {
-	Precision string     // of the model
-	Level     string     // of CPUs: finer modules cost what they cost there
-	Smoothed  []Smoothed // norms that something which is rounded to bytes reads
-	Overrides []Override // by layer
+	Precision string     // the model's precision
+	Level     string     // the CPU level for which costs were compared
+	Smoothed  []Smoothed // norms whose readers round their input to int8
+	Overrides []Override // in the order of layers
 
-	// Before are outputs in the interpreter with nothing kept, and Results with the choice;
-	// nil where there was nothing to choose.
+	// Before is the accuracy of the outputs in the interpreter without overrides, Results with
+	// them; both are nil if there was nothing to choose.
 	Before, Results []Result
 }
 
-// Result is how near an output of a function is to the judge.
+// Result is the accuracy of an output of a function.
 type Result struct {
 	Func   string  `json:"func"`
 	Output string  `json:"output"`
 	Judge  string  `json:"judge"`
 	Rows   int     `json:"rows"`
-	Cosine float64 `json:"cosine"` // the least of a row
+	Cosine float64 `json:"cosine"` // the least cosine of a row
 	Mean   float64 `json:"mean_cosine"`
 }
 
-// Stored is how weights are stored, where described says so but for the choice.
+// Stored returns the formats of weights: described, with the choice's overrides added.
 func (c *Choice) Stored(described precision.Map) precision.Map {
 	if c == nil {
 		return described
@@ -44,11 +44,11 @@ func (c *Choice) Stored(described precision.Map) precision.Map {
 	for _, k := range c.Overrides {
 		overrides = append(overrides, k.Override)
 	}
-	described.Overrides = slices.Concat(overrides, described.Overrides) // a later row wins
+	described.Overrides = slices.Concat(overrides, described.Overrides) // the last override of a module wins
 	return described
 }
 
-// Smooth is the option of passes for the norms.
+// Smooth returns the norms to smooth in the form of passes.Options.
 func (c *Choice) Smooth() map[string]passes.Smoothing {
 	if c == nil {
 		return nil
@@ -56,14 +56,14 @@ func (c *Choice) Smooth() map[string]passes.Smoothing {
 	return smoothings(c.Smoothed)
 }
 
-// Override is a module that is stored otherwise than the model's precision says.
+// Override is a module that is stored in another format than the model's precision.
 type Override struct {
 	precision.Override
-	Work  map[string]float64 // of each function's products and attention, the share that is the module's
-	Bytes int64              // more than it had
+	Work  map[string]float64 // by function: the module's share of the work of products and attention
+	Bytes int64              // bytes that the override adds
 }
 
-// Whole lists functions of the planned program of which all products are kept at f32.
+// Whole lists functions of the planned program in which overrides leave no product below f32.
 func (c *Choice) Whole(p *ir.Program) []string {
 	var names []string
 	for _, f := range p.Funcs {
@@ -75,14 +75,14 @@ func (c *Choice) Whole(p *ir.Program) []string {
 	return names
 }
 
-// reduced reports whether v is a product of weights of another type than float32.
+// reduced reports whether v is a product with weights of another type than float32.
 func reduced(p *ir.Program, f *ir.Func, v *ir.Value) bool {
 	return slices.ContainsFunc(p.Used(f, v), func(w *ir.Weight) bool {
 		return w.Type.DType != ir.F32 && w.Layout != "" && w.Layout != asm.RowsLayout
 	})
 }
 
-// work is, by function, the share of its products and attention that is in overridden modules.
+// work returns, by function, the overridden modules' share of the work of products and attention.
 func (c *Choice) work() map[string]float64 {
 	all := map[string]float64{}
 	for _, k := range c.Overrides {
@@ -93,7 +93,7 @@ func (c *Choice) work() map[string]float64 {
 	return all
 }
 
-// shares lists shares of the work of functions.
+// shares formats the shares of work as text.
 func shares(work map[string]float64) string {
 	var list []string
 	for _, f := range slices.Sorted(maps.Keys(work)) {
@@ -102,15 +102,15 @@ func shares(work map[string]float64) string {
 	return strings.Join(list, ", ")
 }
 
-// Summary is a line: how many modules are kept, and their share of the work.
+// Summary returns a line with the number of overridden modules and their share of the work.
 func (c *Choice) Summary() string {
 	if len(c.Overrides) == 0 {
-		return "no module is kept from " + c.Precision
+		return "no module is stored finer than " + c.Precision
 	}
-	return fmt.Sprintf("%d modules are kept from %s: %s of the work", len(c.Overrides), c.Precision, shares(c.work()))
+	return fmt.Sprintf("%d modules are stored finer than %s: %s of the work", len(c.Overrides), c.Precision, shares(c.work()))
 }
 
-// String is a table: of the norms, of the modules, and of the outputs before and after.
+// String returns a table of the norms, the modules, and the outputs before and after.
 func (c *Choice) String() string {
 	var b strings.Builder
 	for _, s := range c.Smoothed {
@@ -120,9 +120,9 @@ func (c *Choice) String() string {
 		return strings.TrimSuffix(b.String(), "\n")
 	}
 	if len(c.Overrides) == 0 {
-		fmt.Fprintf(&b, "precision %s: every module keeps it\n", c.Precision)
+		fmt.Fprintf(&b, "precision %s: every module is stored in it\n", c.Precision)
 	} else {
-		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "kept from "+c.Precision, "as", "more MB")
+		fmt.Fprintf(&b, "%-28s %-8s %9s  share of the work of\n", "finer than "+c.Precision, "as", "more MB")
 	}
 	row := func(name, format string, bytes int64, work map[string]float64) {
 		fmt.Fprintf(&b, "%-28s %-8s %9.2f  %s\n", name, format, float64(bytes)/1e6, shares(work))
@@ -135,11 +135,11 @@ func (c *Choice) String() string {
 	if len(c.Overrides) > 1 {
 		row(fmt.Sprintf("%d modules", len(c.Overrides)), "", bytes, c.work())
 	}
-	fmt.Fprintf(&b, "what finer modules cost is what they do on %s\n", c.Level)
+	fmt.Fprintf(&b, "costs of finer modules are compared for CPUs of level %s\n", c.Level)
 	for i, r := range c.Results {
 		was := ""
 		if len(c.Overrides) > 0 {
-			was = fmt.Sprintf(", %.6f with nothing kept", c.Before[i].Cosine)
+			was = fmt.Sprintf(", %.6f without finer modules", c.Before[i].Cosine)
 		}
 		fmt.Fprintf(&b, "%-28s %-14s cosine to %s at least %.6f%s\n", r.Func, r.Output, r.Judge, r.Cosine, was)
 	}

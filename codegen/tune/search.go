@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// search looks for the cheapest formats of groups. What a choice does to a segment is about
-// what its groups do alone, of each what its format leaves, times a factor that the last
-// measurement gives.
+// search looks for the cheapest formats of groups. It models the error of a segment as the sum
+// of each group's own error times the share that its format leaves of it, times a factor that
+// is calibrated by the last measurement.
 type search struct {
 	groups   []*group
 	segments []segment
 	limits   []float64 // by segment
 	log      func(format string, args ...any)
-	// try measures a function with the choice: a line for each of its outputs, and the error
-	// of each of its segments.
+	// try measures a function with the picked candidates: a line for each of its outputs, and
+	// the error of each of its segments.
 	try func(fn int, picked []int) ([]Result, []float64, error)
 
-	seen []*measured // the first with nothing kept
-	best *measured
+	seen []*measured // all choices that were measured; the first has no overrides
+	best *measured   // the cheapest one within the limits
 }
 
-// measured is what a choice came to.
+// measured is a choice with its measured errors.
 type measured struct {
 	picked  []int     // the candidate of each group
 	results []Result  // by output
 	errors  []float64 // by segment; NaN where it was not measured
 }
 
-// near reports whether all errors are within their limits. One that is no number is not.
+// near reports whether all errors are within their limits; NaN is not.
 func near(errors, limits []float64) bool {
 	for k, e := range errors {
 		if !(e <= limits[k]) {
@@ -41,9 +41,9 @@ func near(errors, limits []float64) bool {
 	return true
 }
 
-// cheapest returns the cheapest choice that was found near enough, or that of the finest
-// formats if there is none. What the last measurement came to, over what was expected of it, is
-// the factor by which the next choice expects more or less of each segment.
+// cheapest returns the cheapest measured choice within the limits, or, if there is none, the
+// choice of the finest formats. After each measurement a segment's factor is set to the ratio
+// of its measured to its modelled error.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.groups))
 	for i, g := range s.groups {
@@ -65,7 +65,7 @@ func (s *search) cheapest() (*measured, error) {
 		bounds := make([]float64, len(s.limits))
 		for k, l := range s.limits {
 			bounds[k] = boundShare * l
-			if e := s.seen[0].errors[k]; e <= l { // nothing is wanted of what is near enough with nothing kept
+			if e := s.seen[0].errors[k]; e <= l { // a segment within its limit without overrides needs none
 				bounds[k] = max(bounds[k], 1.02*e)
 			}
 			bounds[k] /= factor[k]
@@ -85,7 +85,7 @@ func (s *search) cheapest() (*measured, error) {
 		case slices.Equal(picked, finest):
 			return known, nil
 		}
-		// What should be enough is not.
+		// The model picks a choice that was measured to be not accurate enough: make it expect larger errors.
 		for k := range factor {
 			factor[k] *= 1.25
 		}
@@ -99,14 +99,14 @@ func (s *search) cheapest() (*measured, error) {
 	return s.measure(finest)
 }
 
-// boundShare is the share of a limit that a choice aims at.
+// boundShare is the share of a limit that the modelled error may reach.
 const boundShare = 0.97
 
-// straight is the error up to which those of groups add up: rows that point anywhere are no
-// further apart than 2.
+// straight is the error up to which a measurement calibrates the model. Larger errors of groups
+// do not add up, since 1 - cosine is at most 2.
 const straight = 0.05
 
-// known returns what the choice came to if it was measured.
+// known returns the measurement of the choice, or nil.
 func (s *search) known(picked []int) *measured {
 	i := slices.IndexFunc(s.seen, func(m *measured) bool { return slices.Equal(m.picked, picked) })
 	if i < 0 {
@@ -115,12 +115,12 @@ func (s *search) known(picked []int) *measured {
 	return s.seen[i]
 }
 
-// measure runs functions with the choice, those first that are the least likely to be near
-// enough, as long as they are, and remembers it if it is the best so far.
+// measure runs the functions with the choice, those with the largest expected errors first, and
+// stops at the first function that exceeds a limit. It updates best.
 func (s *search) measure(picked []int) (*measured, error) {
 	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.segments))}
 	expected := expect(s.groups, picked)
-	risk := make([]float64, s.segments[len(s.segments)-1].fn+1) // by function
+	risk := make([]float64, s.segments[len(s.segments)-1].fn+1) // by function: the largest expected error over its limit
 	order := make([]int, len(risk))
 	for k, p := range s.segments {
 		order[p.fn] = p.fn
@@ -143,7 +143,7 @@ func (s *search) measure(picked []int) (*measured, error) {
 	for _, r := range picked {
 		kept += min(r, 1)
 	}
-	s.log("%d of %d parts kept, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, picked), listed(s.segments, m.errors))
+	s.log("%d of %d groups of modules finer, time and bytes together %.1f %% more: %s", kept, len(s.groups), 100*costOf(s.groups, picked), listed(s.segments, m.errors))
 	s.seen = append(s.seen, m)
 	if near(m.errors, s.limits) && (s.best == nil || costOf(s.groups, picked) < costOf(s.groups, s.best.picked)) {
 		s.best = m
@@ -151,8 +151,8 @@ func (s *search) measure(picked []int) (*measured, error) {
 	return m, nil
 }
 
-// function measures what the choice does to a function, unless another choice that was
-// measured did the same to it.
+// function measures a function with the choice, or returns the measurement of another choice
+// that is the same for this function.
 func (s *search) function(m *measured, f int) (results []Result, errors []float64, err error) {
 	for _, o := range s.seen {
 		if results, errors = nil, nil; !s.alike(m, o, f) {
@@ -171,8 +171,8 @@ func (s *search) function(m *measured, f int) (results []Result, errors []float6
 	return s.try(f, m.picked)
 }
 
-// alike reports whether o is the same choice for all groups that do anything to f, and f was
-// measured.
+// alike reports whether f was measured with o, and o picks the same as m for all groups that
+// affect f.
 func (s *search) alike(m, o *measured, f int) bool {
 	for k, p := range s.segments {
 		for i, g := range s.groups {
@@ -184,7 +184,7 @@ func (s *search) alike(m, o *measured, f int) bool {
 	return true
 }
 
-// listed lists the errors of segments.
+// listed formats the errors of segments as text.
 func listed(segments []segment, errors []float64) string {
 	var parts []string
 	for k, p := range segments {
@@ -195,7 +195,7 @@ func listed(segments []segment, errors []float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// costOf adds the costs of the candidates picked.
+// costOf returns the sum of the costs of the picked candidates.
 func costOf(groups []*group, picked []int) float64 {
 	sum := 0.0
 	for i, g := range groups {
@@ -204,7 +204,7 @@ func costOf(groups []*group, picked []int) float64 {
 	return sum
 }
 
-// expect adds the errors that remain of all groups with the candidates picked, by segment.
+// expect returns the modelled error of each segment: the sum of all groups' remaining errors.
 func expect(groups []*group, picked []int) []float64 {
 	total := make([]float64, len(groups[0].errors))
 	for i, g := range groups {
@@ -215,10 +215,10 @@ func expect(groups []*group, picked []int) []float64 {
 	return total
 }
 
-// greedy picks a candidate for each group so that the remaining error is within the bound of
-// every segment: it steps up where a step removes most error for its cost, until that is enough,
-// and then back down what later steps made needless, the dearest first. If nothing is enough, all are
-// the finest that help.
+// greedy picks a candidate for each group so that the modelled error of every segment is within
+// its bound. It repeats the step that removes most error for its cost until all errors are, or
+// no step helps. Then it undoes steps that later ones made unnecessary, the most expensive
+// groups first.
 func greedy(groups []*group, bounds []float64) []int {
 	picked := make([]int, len(groups))
 	for {
@@ -243,8 +243,8 @@ func greedy(groups []*group, bounds []float64) []int {
 	return picked
 }
 
-// up returns the step, a group and its next candidate, that removes most of the excess error for
-// its cost; candidate 0 if no step removes any.
+// up returns the step, a group and a finer candidate, that removes most of the error above the
+// bounds for its cost; candidate 0 if no step removes any.
 func up(groups []*group, bounds []float64, picked []int) (group, to int) {
 	total, most := expect(groups, picked), 0.0
 	for i, g := range groups {

@@ -13,16 +13,16 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// module is what is stored in one way: the matrices of a product.
+// module is a unit of storage: the matrices of one product, which have the same format.
 type module struct {
 	name     string
 	weights  []string
 	elements int64
-	formats  []precision.Format // how it is stored, and how it could be if it were kept
+	formats  []precision.Format // its format, then the finer ones that it could have
 	work     map[string]float64 // by function: its share of the work of products and attention
 }
 
-// group is modules that are stored alike: one, or the modules of a layer.
+// group holds modules that get the same format: a single module, or modules of one layer.
 type group struct {
 	name    string
 	modules []*module
@@ -33,11 +33,11 @@ type group struct {
 // candidate is a format that a group could be stored in.
 type candidate struct {
 	format    string
-	remaining float64 // share of the group's error
-	cost      float64 // what it adds to the time of functions and to the bytes, as shares
+	remaining float64 // share of the group's error that is left
+	cost      float64 // added time of functions and added bytes, as shares
 }
 
-// weigh finds the modules that are rounded, and their shares of the work.
+// weigh finds the modules whose weights are rounded, and their shares of the work.
 func (t *tuner) weigh() error {
 	every := precision.Map{Default: precision.Int8, Classes: map[precision.Class]string{}}
 	for _, c := range precision.Classes {
@@ -86,8 +86,8 @@ func (t *tuner) weigh() error {
 	return nil
 }
 
-// formats lists the format of a matrix and the finer ones that it could be stored in: of a large model all
-// that take no less bytes.
+// formats lists the asked format of a matrix and the finer ones that it could have: in a large model all that
+// take no fewer bytes, in a small one float32.
 func (t *tuner) formats(asked precision.Format) []precision.Format {
 	formats := []precision.Format{asked}
 	for _, x := range precision.Formats {
@@ -99,7 +99,7 @@ func (t *tuner) formats(asked precision.Format) []precision.Format {
 	return formats
 }
 
-// named reports whether the description says how the weight's module or class is stored.
+// named reports whether the description gives the format of the weight's module or class.
 func (t *tuner) named(weight string) bool {
 	if _, ok := t.Desc.Precision.Classes[precision.ClassOf(weight)]; ok {
 		return true
@@ -111,7 +111,7 @@ func (t *tuner) quantised(p *ir.Program, m precision.Map) (*ir.Program, error) {
 	return passes.Run(p, passes.Options{Rows: t.Desc.Limits.Rows, Precision: m, Smooth: smoothings(t.smooth), Upto: passes.Narrow.Name})
 }
 
-// judge measures what the rounding of each group does alone, and finds the candidates.
+// judge measures the errors with each group alone rounded, and finds the candidates of groups.
 func (t *tuner) judge() error {
 	runs := t.judged()
 	traces := make([]*ir.Trace, len(runs))
@@ -171,12 +171,12 @@ func (t *tuner) judge() error {
 	return t.fronts(runs, traces)
 }
 
-// grouped returns a group of each module alone, and groups of a layer's modules that are stored alike.
+// grouped returns a group for each module alone, and groups of the modules of each layer.
 func (t *tuner) grouped() (alone, layers []*group) {
 	groups := map[string]*group{}
 	for _, m := range t.modules {
 		alone = append(alone, &group{name: m.name, modules: []*module{m}})
-		// Experts that work for other functions are not kept for what one does.
+		// Modules of a group serve the same functions, so that an expert is not stored finer for the sake of another function's.
 		layer, _, _ := strings.Cut(m.name, ".")
 		name := layer + " " + m.formats[0].Name + " " + strings.Join(slices.Sorted(maps.Keys(m.work)), " ")
 		if groups[name] == nil {
@@ -188,8 +188,8 @@ func (t *tuner) grouped() (alone, layers []*group) {
 	return alone, layers
 }
 
-// apart returns the groups of layers, but for layers that do much the groups of their modules
-// alone.
+// apart returns the groups of layers with small errors, and for the other layers a group for
+// each of their modules.
 func apart(alone, layers []*group) []*group {
 	total := make([]float64, len(layers[0].errors))
 	for _, g := range layers {
@@ -216,9 +216,9 @@ func apart(alone, layers []*group) []*group {
 	return append(groups, parts...)
 }
 
-// fronts finds the candidates of all groups.
+// fronts finds the candidates of all groups: a Pareto front of cost and remaining error.
 func (t *tuner) fronts(runs []*sampleRun, traces []*ir.Trace) error {
-	left := make([][]float64, len(t.modules)) // error, by module and format; NaN: does not fit
+	left := make([][]float64, len(t.modules)) // error by module and format; NaN: a weight overflows the format
 	if err := each(len(t.modules), func(i int) (err error) {
 		left[i], err = t.local(t.modules[i], runs, traces)
 		return err
@@ -245,8 +245,8 @@ func (t *tuner) fronts(runs []*sampleRun, traces []*ir.Trace) error {
 	return nil
 }
 
-// paretoFront returns the first candidate and, by cost, every other whose remaining error is below
-// that of all candidates which cost no more.
+// paretoFront returns the first candidate and then, in the order of cost, every candidate whose
+// remaining error is less than that of all cheaper ones.
 func paretoFront(all []candidate) []candidate {
 	front := all[:1:1]
 	rest := slices.Clone(all[1:])
@@ -261,9 +261,9 @@ func paretoFront(all []candidate) []candidate {
 	return front
 }
 
-// cost is what keeping the module in the format adds to the time of functions, in the mean,
-// and to the bytes, as shares. A format that takes less time than the one that was asked for is
-// not sought for that.
+// cost returns the cost of storing the module in the format: the time that it adds to functions,
+// on average, and the bytes that it adds, as shares. A format that is faster than the asked one
+// adds no time.
 func (t *tuner) cost(m *module, to precision.Format) float64 {
 	c := 0.0
 	for _, f := range slices.Sorted(maps.Keys(m.work)) {
@@ -272,8 +272,8 @@ func (t *tuner) cost(m *module, to precision.Format) float64 {
 	return c + bytesWeight*float64(m.more(to))/float64(t.size) + overrideCost
 }
 
-// local tells what the formats of the module do to its products, as shares of what they are:
-// the square of the distance. NaN stands for a format that some of its weights do not fit.
+// local returns, for each format of the module, the squared error of its products as a share of
+// their squared length, or NaN if a weight overflows the format.
 func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
 	errors := make([]float64, len(m.formats))
 	for _, name := range m.weights {
@@ -316,7 +316,7 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 	return errors, nil
 }
 
-// product multiplies rows by a matrix as the interpreter does.
+// product multiplies rows by a matrix in the interpreter.
 func product(w *ir.Weight, x *ir.Tensor) (*ir.Tensor, error) {
 	bundle := strings.TrimSuffix(w.Name, ".w")
 	in := &ir.Value{Name: "x", Type: ir.Mat(ir.C(x.Shape[0]), w.Type.Cols())}
@@ -329,7 +329,7 @@ func product(w *ir.Weight, x *ir.Tensor) (*ir.Tensor, error) {
 	return y["y"], nil
 }
 
-// distance is the squared distance of two vectors over the squared length of the second.
+// distance returns the squared distance of two vectors over the squared length of the second.
 func distance(x, y []float64) float64 {
 	d, n := 0.0, 0.0
 	for i := range x {
@@ -342,7 +342,7 @@ func distance(x, y []float64) float64 {
 	return d / n
 }
 
-// more is the bytes that the module has more in a format.
+// more returns the bytes that the format adds to the module.
 func (m *module) more(to precision.Format) int64 {
 	return m.elements * int64(to.DType.Size()-m.formats[0].DType.Size())
 }

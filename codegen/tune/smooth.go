@@ -14,43 +14,42 @@ import (
 )
 
 const (
-	// smoothError is the quantisation error below which a norm is let be: it is more than that of rows and
-	// weights in which nothing stands out. smoothGain is the share of more than that which its
-	// smoothing must take away.
+	// smoothError is the quantisation error below which a norm is not smoothed: rows and weights
+	// without outliers have less. smoothGain is the share of the error that a smoothing must remove.
 	smoothError, smoothGain = 1.5e-4, 0.5
-	// smoothSamples is how many inputs of a function are looked at, and half as many if they
-	// are much work. What is found in one half is tried on the other.
+	// smoothSamples is the number of inputs of a function on which norms are observed, half of it
+	// if they are much work. Smoothings are computed from one half of them and tried on the other.
 	smoothSamples = 4
-	// smoothRows is how many rows of a norm smoothings are tried on, and smoothChannels how
-	// many outputs of each linear: each is rounded by itself.
+	// smoothRows bounds the rows of a norm that smoothings are tried on, and smoothChannels the
+	// output channels of each linear. Rows and channels are rounded independently.
 	smoothRows, smoothChannels = 48, 192
-	// smoothReach bounds how far apart columns are taken to be.
+	// smoothReach bounds the ratio of the ranges of two columns: smaller ranges count as the largest over it.
 	smoothReach = 1 << 10
-	// smoothSide is the patches on a side of images that are made smaller to be looked at.
+	// smoothSide is the number of patches along a side of reduced images.
 	smoothSide = 7
 )
 
-// smoothShare is the share of the columns' reach that smoothings take from the rows.
+// smoothShare is the exponent of a column's range in its gain, the alpha of SmoothQuant.
 const smoothShare = 0.5
 
-// Smoothed is a norm whose columns have a gain and a bias, which the linears that read it
-// take back, so that the rounding of rows and weights to bytes does less.
+// Smoothed is a norm with a gain and a bias for each column, which the linears that read it
+// undo, so that rounding rows and weights to int8 causes a smaller error.
 type Smoothed struct {
 	Norm string
-	// Before and After are what the rounding does to the linears: the squares of the error
-	// over the squares of the result, the mean of all linears.
+	// Before and After are the quantisation errors of the linears: the squared error over the
+	// squared result, averaged over the linears.
 	Before, After float64
 
 	smoothing passes.Smoothing
 	linears   []string
 }
 
-// String is the line that build prints.
+// String returns the line that the command build prints.
 func (s Smoothed) String() string {
-	return fmt.Sprintf("%-37s quantisation error of its products %.1e, %.1e without", "smoothed "+s.Norm, s.After, s.Before)
+	return fmt.Sprintf("%-37s quantisation error of its products %.1e, without smoothing %.1e", "smoothed "+s.Norm, s.After, s.Before)
 }
 
-// smoothings is the option of passes for the norms.
+// smoothings returns the norms in the form of passes.Options.
 func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 	all := map[string]passes.Smoothing{}
 	for _, s := range norms {
@@ -59,8 +58,8 @@ func smoothings(norms []Smoothed) map[string]passes.Smoothing {
 	return all
 }
 
-// roundedTo returns the format of the first linear, by its bundle, of which rows are rounded to
-// bytes, and whether there is one.
+// roundedTo returns the format of the first of the linears, given by their bundles, whose input
+// rows are rounded to int8; ok is false if there is none.
 func roundedTo(m precision.Map, linears []string) (precision.Format, bool) {
 	for _, bundle := range linears {
 		if format := m.Of(bundle + ".w"); format.DType.Scaled() {
@@ -73,9 +72,9 @@ func roundedTo(m precision.Map, linears []string) (precision.Format, bool) {
 // smooths reports whether norms may be smoothed.
 func (t *tuner) smooths() bool { return t.Desc.Precision.Bytes() && t.Desc.Smooth != "off" }
 
-// smoothed returns those norms that gain much by it. It looks at inputs: the user's own
-// samples of functions that take them, otherwise seeded ones. What it finds depends on these
-// and on the model alone.
+// smoothed returns the norms whose smoothing removes much error. It observes their rows on the
+// user's own samples, and on seeded inputs for functions that do not take the samples. The
+// result depends on the samples and the model alone.
 func (t *tuner) smoothed() ([]Smoothed, error) {
 	if !t.smooths() {
 		return nil, nil
@@ -107,8 +106,8 @@ func (t *tuner) smoothed() ([]Smoothed, error) {
 	return norms, nil
 }
 
-// folded returns what is looked at: functions for images as they are, unless they are
-// much work and the images are only seeded.
+// folded returns the folded program in which norms are observed. Its images have full size,
+// unless that is much work and the images are only seeded.
 func (t *tuner) folded() (*ir.Program, error) {
 	described, err := t.Lower(t.Desc, t.Entries)
 	if err != nil {
@@ -127,7 +126,7 @@ func (t *tuner) folded() (*ir.Program, error) {
 		small = t.Desc.Small(smoothSide)
 	}
 	if described, err = t.Lower(small, functions); err != nil && small != t.Desc {
-		described, err = t.Lower(t.Desc, functions) // its tables do not fit a small image
+		described, err = t.Lower(t.Desc, functions) // a small image does not fit the model's tables
 	}
 	if err != nil {
 		return nil, err
@@ -140,8 +139,8 @@ func (t *tuner) folded() (*ir.Program, error) {
 	return p, nil
 }
 
-// look runs functions of a folded program and returns what it saw of the norms that can be
-// smoothed. A function of much work is left out if others have all its norms.
+// look runs functions of a folded program and returns the observed rows of the norms that can be
+// smoothed. It skips a function of much work if other functions have all its norms.
 func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 	var all []*columns
 	for _, n := range passes.Smoothable(p, precision.Map{}) {
@@ -188,7 +187,7 @@ func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 	return slices.DeleteFunc(all, func(c *columns) bool { return c.seen == 0 }), nil
 }
 
-// inputs returns n inputs of a function, first of the user's own.
+// inputs returns n inputs of a function, the user's own samples first.
 func (t *tuner) inputs(p *ir.Program, f *ir.Func, n int) []rt.Seq {
 	var seqs []rt.Seq
 	if t.Samples != nil {
@@ -203,14 +202,14 @@ func (t *tuner) inputs(p *ir.Program, f *ir.Func, n int) []rt.Seq {
 	return seqs
 }
 
-// columns is what was seen of a norm that has no gain and no bias.
+// columns has the statistics of a norm that has no gain and no bias.
 type columns struct {
 	norm      *passes.Norm
-	to        ir.DType  // of the linears that read it
-	seen      int       // rows
-	sum       []float64 // of each column
+	to        ir.DType  // the format of the linears that read it
+	seen      int       // number of rows in the statistics
+	sum       []float64 // of each column, as low and high
 	low, high []float64
-	rows      [][]float64 // others, to try smoothings on
+	rows      [][]float64 // further rows, on which smoothings are tried
 }
 
 func newColumns(n *passes.Norm, to ir.DType) *columns {
@@ -221,7 +220,7 @@ func newColumns(n *passes.Norm, to ir.DType) *columns {
 	return c
 }
 
-// see counts rows in.
+// see adds rows to the statistics.
 func (c *columns) see(x []float64) {
 	for row := range slices.Chunk(x, c.norm.Cols()) {
 		for j, v := range row {
@@ -232,19 +231,19 @@ func (c *columns) see(x []float64) {
 	}
 }
 
-// take has smoothings tried on some of the rows.
+// take stores some of the rows, on which smoothings are tried.
 func (c *columns) take(x []float64) {
 	for _, row := range inputs.Spread(slices.Collect(slices.Chunk(x, c.norm.Cols())), smoothRows) {
 		c.rows = append(c.rows, slices.Clone(row))
 	}
 }
 
-// choose returns the smoothing with which the linears are nearest to what they are exactly,
-// nil if that is not much nearer than they are without.
+// choose returns the smoothing of the norm, or nil if it does not remove enough of the linears'
+// quantisation error.
 func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 	k := c.norm.Cols()
 	t := &trial{to: c.to, rows: inputs.Spread(c.rows, smoothRows)}
-	weight := make([]float64, k) // of each column the largest, as a share of its row's
+	weight := make([]float64, k) // the largest weight of each column, as a share of the largest in its row
 	for _, bundle := range c.norm.Linears {
 		w := p.Field(bundle, "w")
 		x, err := w.Load()
@@ -281,11 +280,11 @@ func (c *columns) choose(p *ir.Program) (*Smoothed, error) {
 	return &Smoothed{Norm: c.norm.Name, Before: before, After: after, smoothing: s, linears: c.norm.Linears}, nil
 }
 
-// smoothing moves columns by their mean, and has a gain that takes the share of what they
-// differ by from the rows, and leaves the rest of what is multiplied with them to the weights.
-// ok is false where there is nothing to do. Gains are quarters of octaves apart, and biases
-// multiples of a 32nd of a column's reach, so that the last bits of what was seen do not
-// matter.
+// smoothing returns a bias that centres each column, and the gain
+// weight^(1-smoothShare) / range^smoothShare of each column relative to the median one, which
+// divides the differences of the columns' ranges between rows and weights. ok is false if all
+// rows or all weights are zero. Gains are rounded to quarters of an octave, and biases to 32nds
+// of a column's range, so that the last bits of the statistics do not matter.
 func (c *columns) smoothing(weight []float64) (s passes.Smoothing, ok bool) {
 	k := len(weight)
 	middle, reach, octaves := make([]float64, k), make([]float64, k), make([]float64, k)
@@ -312,17 +311,17 @@ func (c *columns) smoothing(weight []float64) (s passes.Smoothing, ok bool) {
 	return s, true
 }
 
-// trial is rows and weights that smoothings are tried on.
+// trial holds rows and weights on which smoothings are tried.
 type trial struct {
 	to      ir.DType
 	rows    [][]float64
 	weights []*ir.Weight
-	sizes   []float64 // of the first trial's results, the squares
+	sizes   []float64 // the squared results of the first trial, by weight
 }
 
-// error is what the rounding does to products of the rows, smoothed, with the weights that
-// take that back: the squares of the error over those of the first trial's result, the mean
-// of all weights. It is +Inf if that is no number.
+// error returns the quantisation error of products of the smoothed rows with the weights that
+// undo the smoothing: the squared error over the squared result of the first trial, averaged
+// over the weights; +Inf for NaN.
 func (t *trial) error(s passes.Smoothing) (float64, error) {
 	k := len(s.Gain)
 	x := &ir.Tensor{Shape: []int{len(t.rows), k}}

@@ -4,14 +4,14 @@ package tune
 
 import "github.com/multiway-go/multiway/asm"
 
-// Speed is a row of Speeds.
+// Speed is an entry of Speeds.
 type Speed struct {
-	CPU  string             // on which it was measured, or "assumed"
+	CPU  string             // the CPU that it was measured on, or "assumed"
 	Time map[string]float64 // by the name of a precision
 }
 
-// Speeds has, of a level of CPUs, the time of a product with weights at each precision as a
-// share of that at f32 there. It is the same on every machine, so that a choice is.
+// Speeds gives, for a level of CPUs, the time of a product with weights at each precision as a
+// share of its time at f32. It is a table so that choices do not depend on the machine.
 var Speeds = map[asm.ISA]Speed{
 	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.01, "f16": 0.99, "int8": 0.56, "int8x2": 0.57, "bf16dot": 1.00}},
 	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 1.11, "int8x2": 1.14, "bf16dot": 1.00}},
