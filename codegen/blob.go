@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// packed returns the weights that have a place in the blob, by offset.
+// packed returns the weights that have an offset in the weight file, in the order of the offsets.
 func packed(p *ir.Program) []*ir.Weight {
 	var ws []*ir.Weight
 	for _, w := range p.Weights {
@@ -25,7 +25,7 @@ func packed(p *ir.Program) []*ir.Weight {
 	return ws
 }
 
-// layout returns the blob's table of tensors.
+// layout returns the weight file's table of tensors.
 func layout(p *ir.Program) ([]blob.Tensor, error) {
 	ws := packed(p)
 	tensors := make([]blob.Tensor, len(ws))
@@ -39,8 +39,8 @@ func layout(p *ir.Program) ([]blob.Tensor, error) {
 	return tensors, nil
 }
 
-// WriteWeights streams the weights of a planned program into a blob file, one at a
-// time. progress, if not nil, is told the bytes done and to do.
+// WriteWeights writes the weights of a planned program to a weight file, one at a time.
+// progress, if not nil, is called with the bytes written so far and in all.
 func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) (err error) {
 	tensors, err := layout(p)
 	if err != nil {
@@ -56,7 +56,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 			err = cerr
 		}
 	}()
-	var unread error // says where the weight comes from; the file under way does not matter to it
+	var unread error // an error of reading a weight, which is returned without the name of the file that is written
 	err = blob.Write(f, blob.PackingPanels16, tensors, func(i int, w io.Writer) error {
 		write, err := store(ws[i])
 		if err != nil {
@@ -80,7 +80,7 @@ func WriteWeights(path string, p *ir.Program, progress func(done, total int64)) 
 	return nil
 }
 
-// storedBytes is what a weight takes in the blob.
+// storedBytes returns the size of a weight in the weight file.
 func storedBytes(w *ir.Weight) (int64, error) {
 	n, err := asm.StoredBytes(w.Layout, w.Type.DType.Size(), w.Type.DType.Scaled(), w.Type.At(0)...)
 	if err != nil {
@@ -89,10 +89,10 @@ func storedBytes(w *ir.Weight) (int64, error) {
 	return n, nil
 }
 
-// store reads a weight and returns what writes it in the order of the blob.
+// store reads a weight and returns a function that writes it in its layout.
 func store(w *ir.Weight) (func(io.Writer) error, error) {
 	if w.Load == nil {
-		return nil, errors.New("no checkpoint is bound")
+		return nil, errors.New("it has no data; bind a checkpoint first")
 	}
 	data, err := w.Load()
 	if err != nil {
@@ -127,19 +127,19 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 	return func(to io.Writer) error { return writeFloats(to, data, w.Type.DType) }, nil
 }
 
-// writeFloats writes values of type d little-endian. They fit it exactly: whoever
-// declared the weight in it has rounded them.
+// writeFloats writes numbers as little-endian values of type d. They must be numbers of that
+// type already: the pass that gave the weight its type has rounded them.
 func writeFloats(w io.Writer, data []float32, d ir.DType) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	var word [4]byte
 	for _, v := range data {
 		d.Put(word[:], v)
-		b.Write(word[:d.Size()]) // the error stays until Flush
+		b.Write(word[:d.Size()]) // Flush returns the first error
 	}
 	return b.Flush()
 }
 
-// BlobSize is the bytes of the weights of a packed program, without the file's header.
+// BlobSize returns the bytes of the weights of a packed program, without the file's header.
 func BlobSize(p *ir.Program) int64 {
 	ws := packed(p)
 	if len(ws) == 0 {

@@ -9,9 +9,9 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// computes is the hash of all that says what the package computes, but for the weights' values: the program without what
-// passes leave in it for others, how pictures and texts become its input, and the rules of captions. Names of files and of
-// the package, limits of memory, labels, kernels and the places of things in memory are no part of it.
+// computes returns a hash of everything that determines the package's results, except the weights' values: the program
+// without notes of passes, the preprocessing of pictures and texts, and the rules of captions. It does not cover names of
+// files and of the package, limits of memory, labels, kernels, and addresses in memory.
 func computes(p *ir.Program, o *Options) [32]byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "text %d\n", o.Text)
@@ -38,7 +38,7 @@ func computes(p *ir.Program, o *Options) [32]byte {
 	return sha256.Sum256([]byte(b.String()))
 }
 
-// bare returns a copy of the function, for printing, without what changes no number.
+// bare returns a copy of the function, for printing, without offsets and attributes that change no result.
 func bare(f *ir.Func) *ir.Func {
 	c := *f
 	c.Arena = 0

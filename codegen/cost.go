@@ -7,9 +7,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// costOf counts a function by the cost rows of its ops. FLOPs are a polynomial of
-// degree two of the text length, bytes one of degree one, so that three lengths tell
-// them for all.
+// costOf returns the cost of a function as polynomials of the text length: FLOPs have degree
+// two, bytes degree one, so the costs at three lengths determine both.
 func costOf(p *ir.Program, f *ir.Func) exec.Cost {
 	var at [3]ir.Cost
 	for i := range at {
@@ -31,7 +30,7 @@ func costOf(p *ir.Program, f *ir.Func) exec.Cost {
 	return c
 }
 
-// cost writes the Cost of the function.
+// cost emits the Cost of the function.
 func (e *entry) cost() jen.Code {
 	c := costOf(e.g.p, e.f)
 	flops := jen.Index(jen.Lit(3)).Int64().Values(jen.Lit(int(c.FLOPs[0])), jen.Lit(int(c.FLOPs[1])), jen.Lit(int(c.FLOPs[2])))

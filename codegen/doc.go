@@ -1,19 +1,19 @@
-// Package codegen writes a planned program out as a Go package: straight-line entry
-// points over codegen/rt and the kernels of generated/kernels, and the weights as one blob.
+// Package codegen compiles a planned program to a Go package: straight-line functions that
+// call codegen/rt and the kernels of generated/kernels, and one weight file (blob).
 //
-// [Files] takes the program that package passes leaves behind (every op fused or a
-// view, every weight laid out, every value with an address) and emits
+// [Files] takes a program after all passes (every op is fused or a view, every weight has a
+// layout, every value an address) and emits
 //
 //	model.go                     the typed API: New, Open, Model, Session, task methods
-//	vision_retrieval.go ...      one file a function: each step is one line, its IR beside it
-//	weights.go                   where each op's weights are in the blob
+//	vision_retrieval.go ...      one file per function: each step is one line, with its IR above it
+//	weights.go                   the offsets of each op's weights in the weight file
 //	weights.bin, vocab.bin       the packed weights, the tokenizer
 //
-// Files are gofmt'ed, and the same program and options give the same bytes. Those of a build
-// name it, and the package holds the hash of its weights: files of different builds do not
-// compile, or do not open, together. [Place] puts them into a folder that may have others.
+// Files are gofmt'ed, and the same program and options give the same bytes. Go files of
+// different builds do not compile together, and a package does not open the weights of
+// another build. [Place] puts the files into a folder, which may have other files.
 //
-// The call that an op becomes stands in its row in ir; ops that take more are rows of the
-// table in steps.go. codegen imports ir, asm, and codegen/rt for the formats the
-// two share. It does not rewrite programs: that is package passes. Nor does it write kernels: package library does.
+// The op table of ir gives the runtime call of most ops; the table in steps.go has functions
+// for the other ones. codegen imports ir, asm, and codegen/rt for the formats that both use.
+// Package passes rewrites programs, and package library writes kernels.
 package codegen

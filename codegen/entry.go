@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// What generated code links to.
+// Import paths in generated code.
 const (
 	rtPath      = "github.com/multiway-go/multiway/codegen/rt"
 	execPath    = rtPath + "/exec"
@@ -18,10 +18,10 @@ const (
 	kernelsPath = "github.com/multiway-go/multiway/generated/kernels"
 )
 
-// section is a run of packed rows of a value: C rows a sequence, or the text rows.
+// section is C packed rows per sequence of a value, or the T rows of the texts.
 type section = ir.Dim
 
-// entry writes one planned function as straight-line Go.
+// entry emits one planned function as straight-line Go.
 type entry struct {
 	g        *generator
 	f        *ir.Func
@@ -29,10 +29,10 @@ type entry struct {
 	vars     map[*ir.Value]string
 	used     map[*ir.Value]bool
 	sections map[*ir.Value][]section
-	counts   map[ir.Dim]string // variables of numbers of packed rows
-	declared []jen.Code        // what declares them
-	// home says where a value's rows are: inside another value, after the packed
-	// rows of the given dimension.
+	counts   map[ir.Dim]string // names of variables that hold numbers of packed rows
+	declared []jen.Code        // their declarations
+	// home maps a value to the value that it is inside of, and the number of packed
+	// rows in front of it there.
 	home map[*ir.Value]place
 }
 
@@ -75,7 +75,7 @@ func newEntry(g *generator, f *ir.Func) (*entry, error) {
 	return e, nil
 }
 
-// rows writes the number of packed rows of the sections: a variable of the function.
+// rows emits the number of packed rows of the sections, a variable of the function.
 func (e *entry) rows(secs []section) jen.Code {
 	sum := ir.TotalRows(secs)
 	if e.counts[sum] == "" {
@@ -86,8 +86,7 @@ func (e *entry) rows(secs []section) jen.Code {
 	return jen.Id(e.counts[sum])
 }
 
-// width is the number of columns a value has in memory: what its producer writes,
-// padded heads included.
+// width returns the number of columns of a value in memory, padded heads included.
 func width(v *ir.Value) int {
 	if v.Op == ir.OpQKV {
 		d := v.Type.Cols() / parts(v) / v.Attrs.Int("heads", 1)
@@ -99,7 +98,7 @@ func width(v *ir.Value) int {
 	return v.Type.Cols()
 }
 
-// parts is the number of projections in a qkv value.
+// parts returns the number of projections in a qkv value.
 func parts(v *ir.Value) int { return partsOf(v.Attrs.Symbol("parts")) }
 
 func partsOf(word string) int {
@@ -109,7 +108,7 @@ func partsOf(word string) int {
 	return len(word)
 }
 
-// mat writes the matrix of a value: its variable if it has one by now.
+// mat emits the matrix of a value: its variable if one is declared already.
 func (e *entry) mat(v *ir.Value) jen.Code {
 	if n, ok := e.vars[v]; ok {
 		return jen.Id(n)
@@ -117,7 +116,7 @@ func (e *entry) mat(v *ir.Value) jen.Code {
 	return e.address(v)
 }
 
-// address writes the matrix of a value from its place in the arena.
+// address emits the matrix of a value at its offset in the arena.
 func (e *entry) address(v *ir.Value) jen.Code {
 	if h, ok := e.home[v]; ok {
 		whole := e.mat(h.in)
@@ -129,7 +128,7 @@ func (e *entry) address(v *ir.Value) jen.Code {
 	return e.arena(int(v.Offset), stride(v), e.rows(e.sections[v]), width(v))
 }
 
-// stride is the leading dimension of a value; parameters have no attributes.
+// stride returns the leading dimension of a value; parameters have no attributes.
 func stride(v *ir.Value) int {
 	if v.Op == nil {
 		return asm.Stride(v.Type.Cols())
@@ -137,7 +136,7 @@ func stride(v *ir.Value) int {
 	return v.Attrs.Int("ld", 0)
 }
 
-// input is where a parameter begins in the floats of a sequence.
+// input returns the index of a parameter's first float in the floats of a sequence.
 func (e *entry) input(v *ir.Value) int {
 	at := 0
 	for _, p := range e.f.Params {
@@ -151,12 +150,12 @@ func (e *entry) input(v *ir.Value) int {
 	return at
 }
 
-// arena writes a matrix at a byte offset of the arena.
+// arena emits a matrix at a byte offset of the arena.
 func (e *entry) arena(offset, ld int, rows jen.Code, cols int) jen.Code {
 	return jen.Id("e").Dot("Mat").Call(jen.Lit(offset), jen.Lit(ld), rows, jen.Lit(cols))
 }
 
-// scratch writes the scratch matrices that plan gave the value, in their order.
+// scratch emits the scratch matrices of the value, in their order.
 func (e *entry) scratch(v *ir.Value) []jen.Code {
 	var mats []jen.Code
 	if v.Op.Scratch == nil {
@@ -172,7 +171,7 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 	return mats
 }
 
-// sectionOf writes the row as a Section.
+// sectionOf emits the dimension as a Section.
 func sectionOf(row ir.Dim) jen.Code {
 	return jen.Qual(execPath, "Section").Values(fields(field{"C", row.C}, field{"T", row.T})...)
 }
@@ -190,7 +189,7 @@ func sectionList(secs []section) *jen.Statement {
 	})
 }
 
-// emit writes the function.
+// emit adds the function to the file.
 func (e *entry) emit(file *jen.File) error {
 	name := e.g.runName(e.f)
 	var body []jen.Code

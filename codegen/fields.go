@@ -12,7 +12,7 @@ type field struct {
 	value any
 }
 
-// fields writes the fields of a literal in their order, on one line. It leaves out nil and zero constants.
+// fields emits the fields of a literal in their order, on one line. It leaves out fields that are nil or a zero constant.
 func fields(list ...field) []jen.Code {
 	var all []jen.Code
 	for _, f := range list {

@@ -2,7 +2,7 @@ package codegen
 
 import "github.com/dave/jennifer/jen"
 
-// goldenTest writes the test that judges the package by recorded cases.
+// goldenTest emits the test that compares the package with recorded cases.
 func (g *generator) goldenTest() error {
 	f := g.newFile()
 	const casetest = "github.com/multiway-go/multiway/golden/cases/casetest"
@@ -17,9 +17,9 @@ func (g *generator) goldenTest() error {
 			jen.Return(jen.Id("Package").Call().Dot("Open").Call(jen.Lit("weights.bin"), jen.Id("opts").Op("..."))),
 		)
 	}
-	f.Comment(`// TestGolden runs recorded cases at every CPU level that this machine has: inputs that
-// were chosen for this model, what a float64 interpreter made of them, and how far
-// float32 may be off. Make them again with: multiway golden record`)
+	f.Comment(`// TestGolden runs recorded cases at every CPU level that this machine has: inputs for
+// this model, the results of a float64 interpreter, and the accepted error of float32.
+// Record them again with: multiway golden record`)
 	f.Func().Id("TestGolden").Params(jen.Id("t").Op("*").Qual("testing", "T")).Block(
 		jen.Qual(casetest, "Run").Call(append([]jen.Code{jen.Id("t"), open}, append(dirs, jen.Line())...)...),
 	)

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// initialisms are the parts of names that Go writes in capitals.
+// initialisms maps parts of names that Go writes in capitals.
 var initialisms = map[string]string{"ffn": "FFN", "id": "ID", "ids": "IDs", "itm": "ITM", "kv": "KV", "ln": "LN",
 	"nlvr2": "NLVR2", "qk": "QK", "qkv": "QKV", "vl": "VL", "vqa": "VQA"}
 
@@ -36,7 +36,7 @@ func goName(name string, exported bool) string {
 	return b.String()
 }
 
-// initial begins an identifier that has no letter of its own to begin with.
+// initial returns the first letter of an identifier whose name begins with no letter.
 func initial(exported bool) string {
 	if exported {
 		return "V"
@@ -44,8 +44,8 @@ func initial(exported bool) string {
 	return "v"
 }
 
-// scope hands out identifiers that are unique in one Go scope and are neither
-// keywords nor in the taken set.
+// scope returns identifiers that are unique in one Go scope and are neither keywords nor
+// in the taken set.
 type scope struct{ taken map[string]bool }
 
 func newScope(taken ...string) *scope {

@@ -24,7 +24,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Placement says where a package's weights are at run time.
+// Placement is the place of a package's weights at run time.
 type Placement string
 
 // The placements. Embed holds at most EmbedLimit bytes.
@@ -34,50 +34,50 @@ const (
 	Append Placement = "append" // at the end of the executable, mapped by New
 )
 
-// EmbedLimit is the largest blob that is embedded unless asked for.
+// EmbedLimit is the size in bytes above which weights are not embedded by default.
 const EmbedLimit = 256 << 20
 
-// Options say how Files compiles a planned program.
+// Options are the options of Files.
 type Options struct {
 	Package   string    // Go package name
-	From      string    // what the package was made from, for its header: "model.yaml"
+	From      string    // the source of the package, for its documentation, such as "model.yaml"
 	Weights   Placement // "" = Embed up to EmbedLimit, else File
-	Hash      [32]byte  // of the payload of the only weights that the package takes; zero: any of its layout
-	Rows      int       // packed rows a call before the session splits a batch
-	Text      int       // longest text in ids
-	Precision string    // how weights are stored, for people; "" = f32
+	Hash      [32]byte  // hash of the only weights that the package accepts; zero: it accepts any weights with its layout
+	Rows      int       // most packed rows in one call; the session splits larger batches
+	Text      int       // longest text in tokens
+	Precision string    // the description's precision, for people; "" = f32
 	Pixels    *pixel.Preprocess
-	MaxPixels int    // largest picture to decode; 0 = the decoder's default
-	Tokenizer []byte // a file that token.Open reads, nil: none
-	Vectors   []byte // golden vectors as rt/task has them, nil: none
+	MaxPixels int    // largest picture to decode, in pixels; 0 = the decoder's default
+	Tokenizer []byte // content of a file that token.Open reads; nil: no tokenizer
+	Vectors   []byte // golden vectors in the format of rt/task; nil: none
 	Tasks     []Task
-	Functions []Function // what functions of the program are; others have no typed API
-	Decoders  []string   // packages of formats, below codegen/rt/imagefile, that are linked besides
+	Functions []Function // the tasks of functions; functions that are not listed get no typed API
+	Decoders  []string   // further packages of image formats to link, below codegen/rt/imagefile
 
-	// Golden lists folders of recorded cases, from the package's folder, that a test of
-	// the package runs; nil: no test.
+	// Golden lists folders of recorded cases for the package's test, relative to the
+	// package's folder; nil: no test.
 	Golden []string
 }
 
-// Function says what a function of the program is: of which task, and which of the task's, as exec.Func has it.
+// Function gives the task of a function of the program, and its kind among the task's functions, as in exec.Func.
 type Function struct{ Name, Task, Kind string }
 
-// Task is one task of the package and what its API needs.
+// Task is a task of the package, with the facts that its API needs.
 type Task struct {
-	Name   string   // as functions have it
+	Name   string   // the task of Function
 	Labels []string // class names in the order of the logits
 
-	MaxNew int           // captioning: most ids after <s>
-	Ban    []caption.IDs // captioning: ids that no caption has
+	MaxNew int           // captioning: most tokens after <s>
+	Ban    []caption.IDs // captioning: token ids that no caption contains
 }
 
-// Validate reports what no package can be written with.
+// Validate returns an error if no package can be generated with the options.
 func (o *Options) Validate() error {
 	switch {
 	case !token.IsIdentifier(o.Package) || o.Package == "_" || o.Package == "main":
 		return fmt.Errorf("package name %q: want a Go identifier that can be imported, such as mymodel", o.Package)
 	case o.Rows < 1 || o.Text < 0:
-		return fmt.Errorf("limits are %d rows and %d ids of text, want at least one row", o.Rows, o.Text)
+		return fmt.Errorf("limits are %d rows and %d text tokens, want at least one row", o.Rows, o.Text)
 	}
 	return nil
 }
@@ -95,8 +95,8 @@ type generator struct {
 	files       map[string][]byte
 }
 
-// Files makes the files of the package of a planned program, by name. The same program gives the same bytes. The weights
-// are not among them: WriteWeights makes them, and they stand in weights.bin beside the files if they are embedded.
+// Files returns the files of a planned program's package, by name. The same program gives the same bytes. The weight file
+// is not among them: WriteWeights writes it, as weights.bin beside the files if the weights are embedded.
 func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	for _, f := range p.Funcs {
 		taken = append(taken, g.runName(f), g.funcName(f))
 		for _, v := range f.Values {
-			taken = append(taken, goName(v.Name, false)) // a variable of the function, which must not hide what it describes
+			taken = append(taken, goName(v.Name, false)) // a variable of the function, which must not shadow a descriptor
 		}
 	}
 	g.scope = newScope(taken...)
@@ -159,7 +159,7 @@ func Files(p *ir.Program, opt Options) (map[string][]byte, error) {
 	return g.files, nil
 }
 
-// decodersFile has further formats of pictures be read wherever the package is imported.
+// decodersFile emits a file that links further decoders of image formats into every program that imports the package.
 func (g *generator) decodersFile() error {
 	f := g.newFile()
 	f.HeaderComment("")
@@ -171,11 +171,11 @@ func (g *generator) decodersFile() error {
 	return g.add("decoders.go", f)
 }
 
-// lastFile is the Go file that defines what every other refers to.
+// lastFile is the Go file whose declarations all other files use.
 const lastFile = "model.go"
 
-// stamp puts the build's id, a hash of all files, into each Go file, so that files of different builds do not compile
-// together and the message says why.
+// stamp adds a constant named after the build's id, a hash of all files, to each Go file, so that files of different builds
+// do not compile together and the compiler's message says why.
 func (g *generator) stamp() {
 	h := sha256.New()
 	names := slices.Sorted(maps.Keys(g.files))
@@ -194,11 +194,10 @@ func (g *generator) stamp() {
 	}
 }
 
-// Generated reports whether a file is one that multiway generated.
+// Generated reports whether the text is a Go file that multiway generated.
 func Generated(text []byte) bool { return bytes.HasPrefix(text, []byte("// "+header)) }
 
-// Write writes the files of Files into dir, a folder for this package alone, such as a temporary one, and returns their
-// names.
+// Write writes the files of Files to dir, a folder for this package alone, such as a temporary one. It returns their names.
 func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	files, err := Files(p, opt)
 	if err != nil {
@@ -206,7 +205,7 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	}
 	var set file.Set
 	defer set.Abandon()
-	if err := set.MkdirAll(dir); err != nil { // not after an interrupt has removed the folder above
+	if err := set.MkdirAll(dir); err != nil { // fails if an interrupt has removed the folder above
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(files))
@@ -218,16 +217,16 @@ func Write(dir string, p *ir.Program, opt Options) ([]string, error) {
 	return names, nil
 }
 
-// Place makes the files of a package part of a set that puts them into dir, which it makes if needed. A file that has not
-// changed stays as it is; generated files of an earlier build that this one does not have are removed; other files stay. A
-// file of somebody else's that has the name of one of the package's is an error, as Replaceable says, but for the example, which
-// is deleted from files then.
+// Place adds the files of a package to a set, which writes them to dir and makes the folder if needed. Files that have not
+// changed are not written, generated files of an earlier build that are not part of this one are removed, and other files
+// stay. It is an error if a file that multiway did not generate has the name of one of the package's (see Replaceable), except
+// for the example, which is then deleted from files.
 //
-// listed says that a go generate is under way, which listed the Go files of its packages before and fails where one of them is
-// gone when it gets there: such files become empty and are ignored by builds, until the next Place removes them.
+// listed says that go generate runs this build. It has listed the Go files of its packages already and fails if one of them
+// is missing when its turn comes. Files to remove are then replaced by a file that builds ignore, which the next Place removes.
 //
-// While the set is committed, and after a kill in between, model.go is missing and the package does not compile. The
-// caller adds the weights last.
+// While the set is committed, and if the process is killed meanwhile, model.go is missing, so that the package does not
+// compile. The caller adds the weights to the set last.
 func Place(set *file.Set, dir string, files map[string][]byte, listed bool) error {
 	if err := set.MkdirAll(dir); err != nil {
 		return err
@@ -269,7 +268,7 @@ func Place(set *file.Set, dir string, files map[string][]byte, listed bool) erro
 		}
 	}
 	slices.Sort(change)
-	// Code is first, so that what a kill leaves can be told for a build's.
+	// Code is written first, so that the files which a killed build leaves can be recognised as generated.
 	var names []string
 	for _, code := range []bool{true, false} {
 		for _, n := range change {
@@ -286,11 +285,11 @@ func Place(set *file.Set, dir string, files map[string][]byte, listed bool) erro
 	return nil
 }
 
-// emptied is the text of a stale file that go generate is still to read.
+// emptied replaces the text of a stale file that go generate will still read.
 const emptied = "// " + header + "\n\n//go:build ignore\n\npackage ignore\n"
 
-// Replaceable returns an error if one of these files is in dir and is not of a build: code says itself what made it, other
-// files are a build's where code of one is. Symbolic links are replaced, whatever they lead to.
+// Replaceable returns an error if dir has one of these files and multiway did not generate it. Generated code has a header;
+// other files count as generated if the folder has generated code. Symbolic links are replaced, whatever they point to.
 func Replaceable(dir string, names ...string) error {
 	marked, err := generated(dir)
 	if err != nil {
@@ -300,10 +299,10 @@ func Replaceable(dir string, names ...string) error {
 		path := filepath.Join(dir, n)
 		st, err := os.Lstat(path)
 		if err != nil || !st.Mode().IsRegular() {
-			continue // a link, or whoever writes the file says what is wrong
+			continue // a link, or an error that writing the file will report
 		}
 		if isCode(n) && !slices.Contains(marked, n) || len(marked) == 0 {
-			return fmt.Errorf("%s: is there already and not of multiway; move it away, or build into a folder for the package alone", file.Quote(path))
+			return fmt.Errorf("%s: the file exists and was not generated by multiway; move it away, or build into a folder for the package alone", file.Quote(path))
 		}
 	}
 	return nil
@@ -311,7 +310,7 @@ func Replaceable(dir string, names ...string) error {
 
 func isCode(name string) bool { return slices.Contains([]string{".go", ".s"}, filepath.Ext(name)) }
 
-// generated returns the names of the generated files of code in a folder, sorted; none if it is not there.
+// generated returns the sorted names of the generated code files in a folder; none if the folder does not exist.
 func generated(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -363,8 +362,8 @@ func (g *generator) add(name string, f *jen.File) error {
 	return nil
 }
 
-// groupImports puts the standard library first in the import block of a rendered file, with
-// an empty line behind it, as goimports does.
+// groupImports puts the standard library first in the import block of a rendered file, followed
+// by an empty line, as goimports does.
 func groupImports(text []byte) []byte {
 	const open, end = "\nimport (\n", "\n)\n"
 	head, rest, found := bytes.Cut(text, []byte(open))
@@ -372,7 +371,7 @@ func groupImports(text []byte) []byte {
 	if !found || !ended {
 		return text
 	}
-	var groups [2][]string // the standard library, others: their paths have a domain
+	var groups [2][]string // the standard library, and other packages, whose paths begin with a domain
 	for line := range strings.Lines(string(block)) {
 		_, path, _ := strings.Cut(line, `"`)
 		first, _, _ := strings.Cut(path, "/")
@@ -386,11 +385,11 @@ func groupImports(text []byte) []byte {
 	return slices.Concat(head, []byte(open), []byte(both), []byte(end), tail)
 }
 
-// runName is the Go function that runs f, funcName the variable that describes it.
+// runName returns the name of the Go function that runs f, funcName the name of the variable that describes it.
 func (g *generator) runName(f *ir.Func) string  { return goName("run_"+f.Name, false) }
 func (g *generator) funcName(f *ir.Func) string { return goName("fn_"+f.Name, false) }
 
-// functionFiles writes one file for each function of the program.
+// functionFiles emits one file for each function of the program.
 func (g *generator) functionFiles() error {
 	for _, f := range g.p.Funcs {
 		file := g.newFile()
@@ -417,7 +416,7 @@ func (g *generator) functionFiles() error {
 	return nil
 }
 
-// descriptor writes the exec.Func of the function.
+// descriptor emits the exec.Func of the function.
 func (e *entry) descriptor() (jen.Code, error) {
 	f := e.f
 	list := []field{{"Name", f.Name}}
@@ -440,7 +439,7 @@ func (e *entry) descriptor() (jen.Code, error) {
 			continue
 		}
 		if rows := p.Type.Rows(); rows.T {
-			return nil, fmt.Errorf("%s: parameter %s: %s has as many rows as the text; want an image, ids i32[T], or a matrix of a fixed size", f.Name, p.Name, p.Type)
+			return nil, fmt.Errorf("%s: parameter %s: %s it has as many rows as the text; want an image, token ids i32[T], or a matrix of a fixed size", f.Name, p.Name, p.Type)
 		}
 		floats += int(p.Type.Elements(0))
 		if len(p.Type.Shape) == 2 {
@@ -481,7 +480,7 @@ func (e *entry) descriptor() (jen.Code, error) {
 		Var().Id(name).Op("=").Qual(execPath, "Func").Values(onLines(fields(list...))...), nil
 }
 
-// records writes a slice of literals of a type of exec, one a line; nil for none.
+// records emits a slice of literals of a type of package exec, one per line; nil for an empty list.
 func records(typ string, list []jen.Code) any {
 	if len(list) == 0 {
 		return nil
@@ -489,7 +488,7 @@ func records(typ string, list []jen.Code) any {
 	return jen.Index().Qual(execPath, typ).Values(onLines(list)...)
 }
 
-// slots writes the states of the function: those it reads, or else those it begins. A function without has no such field.
+// slots emits the states that the function reads, or else the ones that it creates. A function without states has no such field.
 func (e *entry) slots() (field, error) {
 	f := e.f
 	stores := map[int]*ir.Value{}
@@ -505,7 +504,7 @@ func (e *entry) slots() (field, error) {
 			return field{}, fmt.Errorf("%s: %d states and %d stores; want a store for every state, slots from 0 on", f.Name, len(states), len(stores))
 		}
 		if len(states) > 0 && !states[i].Type.Rows().T {
-			return field{}, fmt.Errorf("%s: state %s: %s has no row a word; want C+T rows", f.Name, states[i].Name, states[i].Type)
+			return field{}, fmt.Errorf("%s: state %s: it is %s; want C+T rows, with a row per token", f.Name, states[i].Name, states[i].Type)
 		}
 	}
 	key, first := "Stores", func(i int) ir.Dim { return stores[i].Type.Rows() }
@@ -519,7 +518,7 @@ func (e *entry) slots() (field, error) {
 	return field{key, records("Slot", list)}, nil
 }
 
-// weightsFile writes the descriptors: where each op's weights are in the blob.
+// weightsFile emits the descriptors of each op's weights: their types, shapes and offsets in the weight file.
 func (g *generator) weightsFile() error {
 	file := g.newFile()
 	file.Comment("Offsets are bytes from the start of the weights; -1: absent. A field that is left out is 0.")

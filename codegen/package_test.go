@@ -290,7 +290,7 @@ func TestPlaceBesideOthers(t *testing.T) {
 		var set file.Set
 		err := codegen.Place(&set, dir, fresh, false)
 		set.Abandon()
-		if row.err == "" && err != nil || row.err != "" && (err == nil || !strings.Contains(err.Error(), file.Quote(filepath.Join(dir, row.err))+": is there already")) {
+		if row.err == "" && err != nil || row.err != "" && (err == nil || !strings.Contains(err.Error(), file.Quote(filepath.Join(dir, row.err))+": the file exists")) {
 			t.Errorf("%s: %v, want an error of %q", row.name, err, row.err)
 		}
 	}
@@ -384,7 +384,7 @@ func TestWriteErrors(t *testing.T) {
 		w.Load = nil
 	}
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := codegen.WriteWeights(path, unbound, nil); err == nil || !strings.Contains(err.Error(), "weight @") || !strings.Contains(err.Error(), "no checkpoint is bound") {
+	if err := codegen.WriteWeights(path, unbound, nil); err == nil || !strings.Contains(err.Error(), "weight @") || !strings.Contains(err.Error(), "it has no data; bind a checkpoint first") {
 		t.Errorf("weights that are not bound: got error %v", err)
 	}
 	if err := codegen.WriteWeights(filepath.Join(t.TempDir(), "no", "weights.bin"), planned(t), nil); !os.IsNotExist(err) {

@@ -10,8 +10,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// steps says how ops of a planned program are written whose row in ir says no Step: as one
-// call of the runtime. A view has a nil row: its address says it all.
+// steps has functions that emit the runtime call of ops without a Step in ir's op table. A view
+// has a nil function: it needs no call, only its address.
 var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpConcat: nil,
 	ir.OpRows:   nil,
@@ -43,7 +43,7 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpStore: storeState,
 }
 
-// stepOf returns what writes values of an op; nil for a view. ok is false when it can only run inside a fused op.
+// stepOf returns the function that emits values of an op, nil for a view. ok is false if the op can only run inside a fused op.
 func stepOf(op *ir.Op) (step func(e *entry, v *ir.Value) (jen.Code, error), ok bool) {
 	if op.Step.Method != "" {
 		return (*entry).step, true
@@ -52,7 +52,7 @@ func stepOf(op *ir.Op) (step func(e *entry, v *ir.Value) (jen.Code, error), ok b
 	return step, ok
 }
 
-// step writes the call that the op's row says.
+// step emits the call that the op's Step describes.
 func (e *entry) step(v *ir.Value) (jen.Code, error) {
 	var descs []jen.Code
 	for _, p := range v.Op.Step.Parts {
@@ -96,8 +96,8 @@ func (e *entry) step(v *ir.Value) (jen.Code, error) {
 	return e.work(v.Op.Step.Method, v, descs...), nil
 }
 
-// storeState writes what a state gets: its first rows in a function without states, else the
-// row of a token.
+// storeState emits the call that appends rows to a state: its first rows in a function without
+// states, else the row of one token.
 func storeState(e *entry, v *ir.Value) (jen.Code, error) {
 	x, n := v.Args[0], v.Attrs.Int("rows", 0)
 	method := "StoreToken"
@@ -110,13 +110,13 @@ func storeState(e *entry, v *ir.Value) (jen.Code, error) {
 	return jen.Id("e").Dot(method).Call(e.mat(x), jen.Lit(v.Attrs.Int("slot", 0))), nil
 }
 
-// activation is what exec calls the activation that v's attribute act names, if it has one.
+// activation emits package exec's constant of the activation that v's attribute act names; given is false without the attribute.
 func activation(v *ir.Value) (act jen.Code, given bool) {
 	a, given := v.Attrs.Get("act")
 	return jen.Qual(execPath, goName(a.Symbol, true)), given
 }
 
-// call writes e.Method(dst, args...), nil for an absent argument.
+// call emits e.Method(dst, args...), with nil for an absent argument.
 func (e *entry) call(method string, v *ir.Value, args ...jen.Code) jen.Code {
 	args = append([]jen.Code{e.mat(v)}, args...)
 	for i, a := range args {
@@ -127,7 +127,7 @@ func (e *entry) call(method string, v *ir.Value, args ...jen.Code) jen.Code {
 	return jen.Id("e").Dot(method).Call(args...)
 }
 
-// work is call of a method that takes v's matrices and its scratch before what describes it.
+// work emits a call with v's matrices and scratch before the descriptors descs.
 func (e *entry) work(method string, v *ir.Value, descs ...jen.Code) jen.Code {
 	var args []jen.Code
 	for _, a := range v.Args {
@@ -176,7 +176,7 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 			name += "." + v.Bundle
 			place := v.Attrs.Dim("at")
 			if place.T {
-				return nil, fmt.Errorf("the first query is row %s, which is no constant", place)
+				return nil, fmt.Errorf("the first query has position %s, want a constant", place)
 			}
 			list = append(list, field{"Bias", e.g.relBias(v.Bundle, keys.Type.Rows(), heads)}, field{"At", place.C})
 		}
@@ -192,7 +192,7 @@ func attention(method string) func(e *entry, v *ir.Value) (jen.Code, error) {
 			case len(slot) == 1 && len(args) == 2 && v.Args[1].State:
 				method = "StateAttention"
 			case slot != nil || len(args) != 2:
-				return nil, fmt.Errorf("keys and values are joined from %d; the runtime reads those of one value, after those of one state if there is one", len(v.Args)-1)
+				return nil, fmt.Errorf("keys and values are joined from %d values; want one value, or a state and one value", len(v.Args)-1)
 			case v.Args[0].Type.Rows() != ir.C(1):
 				method = "QueryAttention"
 			}

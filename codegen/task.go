@@ -9,16 +9,16 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// taskAPI is a row of the table of tasks: what a package has of one besides functions of tensors. A task without a row has those alone.
+// taskAPI is an entry of the table of tasks: the API of a task's packages besides the methods on tensors, which all tasks have.
 type taskAPI struct {
 	name   string
-	labels string   // what the list of its labels is called, in the package and in its input; "" = it has none
-	of     string   // kind of the function whose logits the labels are of
+	labels string   // name of the list of its labels in the package, and of its field in task.Input; "" = no labels
+	of     string   // kind of the function whose logits have the labels
 	idents []string // further identifiers that it declares in the package
 
-	// input adds to what the package's input says; nil: labels alone.
+	// input adds fields to the package's task.Input, besides labels; nil: none.
 	input func(g *generator, t Task, d jen.Dict)
-	// write writes the methods of Session and Model that the program has the functions for.
+	// write emits the methods of Session and Model for which the program has functions.
 	write func(g *generator, f *jen.File, t Task)
 	// example is what the package's example shows of the task, nil if the package lacks what that takes; nil: nothing.
 	example func(g *generator, t Task) *shown
@@ -26,7 +26,7 @@ type taskAPI struct {
 
 var tasks []taskAPI
 
-func init() { // not an initial value: the functions in it read the table
+func init() { // Go rejects an initial value whose functions read the variable
 	tasks = []taskAPI{
 		retrieval, retrievalVL,
 		classification,
@@ -46,7 +46,7 @@ func TaskNames() []string {
 	return names
 }
 
-// row returns the task's row, or a row that adds nothing.
+// row returns the task's entry, or an entry that adds nothing.
 func (t *Task) row() *taskAPI {
 	if i := slices.Index(TaskNames(), t.Name); i >= 0 {
 		return &tasks[i]
@@ -54,7 +54,7 @@ func (t *Task) row() *taskAPI {
 	return &taskAPI{name: t.Name, write: func(*generator, *jen.File, Task) {}}
 }
 
-// find returns the program's function of a task that is of a kind, nil if there is none.
+// find returns the program's function of the given task and kind, or nil.
 func (g *generator) find(task, kind string) *ir.Func {
 	for _, f := range g.opt.Functions {
 		if f.Task == task && f.Kind == kind && g.p.Func(f.Name) != nil {
@@ -64,7 +64,7 @@ func (g *generator) find(task, kind string) *ir.Func {
 	return nil
 }
 
-// ref is a pointer to what describes a function.
+// ref emits a pointer to the descriptor of a function.
 func (g *generator) ref(f *ir.Func) *jen.Statement { return jen.Op("&").Id(g.funcName(f)) }
 
 // methodsOf reports whether the package has the methods of a function, which take pictures, texts or both.
@@ -85,7 +85,7 @@ func (g *generator) labelled(t Task) bool {
 	return len(t.Labels) > 0 && t.row().labels != "" && g.find(t.Name, t.row().of) != nil
 }
 
-// labels writes the list of a task's labels, if it has any, with the function that returns it, and returns the list's name, or nil.
+// labels emits the list of a task's labels, if it has any, with the function that returns it. It returns the list's name, or nil.
 func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 	if !g.labelled(t) {
 		return jen.Nil()
@@ -103,7 +103,7 @@ func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 	return jen.Id(list)
 }
 
-// listName is the variable of a list of labels that is returned by a function of that name.
+// listName returns the name of the variable whose list of labels the function returns.
 func listName(function string) string { return strings.ToLower(function) }
 
 // input is what a typed method takes.

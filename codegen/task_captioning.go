@@ -28,12 +28,12 @@ var captioning = taskAPI{
 	},
 }
 
-// captions reports whether the package writes captions.
+// captions reports whether the package can write captions.
 func (g *generator) captions(t Task) bool {
 	return g.find(t.Name, "begin") != nil && g.find(t.Name, "step") != nil && g.opt.Pixels != nil
 }
 
-// caption writes the methods that caption a picture.
+// caption emits the methods that caption a picture.
 func (g *generator) caption(f *jen.File, t Task) {
 	d := jen.Dict{
 		jen.Id("Image"):  g.ref(g.find(t.Name, "begin")),

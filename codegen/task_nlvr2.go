@@ -6,7 +6,7 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// nlvr2 judges two pictures, which may be of different functions.
+// nlvr2 is the API of NLVR2: whether a sentence about two pictures is true.
 var nlvr2 = taskAPI{name: "nlvr2", idents: []string{"reasoning"}, write: func(g *generator, f *jen.File, t Task) {
 	first, head := g.find(t.Name, "pair"), g.find(t.Name, "head")
 	if first == nil || head == nil {

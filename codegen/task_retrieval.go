@@ -36,7 +36,7 @@ var retrievalVL = taskAPI{name: "retrieval_vl", write: func(g *generator, f *jen
 	g.logitScale(f, t, "VL", "logit_vl_scale")
 }}
 
-// embedMethods writes the methods that embed pictures and texts.
+// embedMethods emits the methods that embed pictures and texts.
 func (g *generator) embedMethods(f *jen.File, t Task, branch, what string) {
 	if fn := g.find(t.Name, "image"); fn != nil {
 		method{
@@ -56,7 +56,7 @@ func (g *generator) embedMethods(f *jen.File, t Task, branch, what string) {
 	}
 }
 
-// logitScale writes the method that returns exp of the weight that the official code calls key.
+// logitScale emits the method that returns exp of the weight that the reference implementation calls key.
 func (g *generator) logitScale(f *jen.File, t Task, branch, key string) {
 	w := g.p.Weight(t.Name + ".logit_scale")
 	if w == nil || w.Offset < 0 {
@@ -69,7 +69,7 @@ func (g *generator) logitScale(f *jen.File, t Task, branch, key string) {
 	)
 }
 
-// similarity writes the methods that return the cosine of a picture's embedding and a text's.
+// similarity emits the methods that return the cosine of a picture's embedding and a text's.
 func (g *generator) similarity(f *jen.File, image, text *ir.Func) {
 	f.Var().Id("embedders").Op("=").Qual(taskPath, "Embedders").Values(jen.Dict{
 		jen.Id("Image"): g.ref(image),

@@ -12,14 +12,14 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// descriptor is one package-level variable that says where an op's weights are.
+// descriptor is a package-level variable that describes an op's weights and their offsets.
 type descriptor struct {
 	name, key string
 	value     jen.Code
 }
 
-// describe returns a pointer to the descriptor of the given type of exec and content,
-// which it adds to the package unless an equal one is there.
+// describe returns a pointer to a descriptor of a type of package exec, which it adds to the
+// package unless an equal one exists.
 func (g *generator) describe(typ, name string, values []jen.Code) jen.Code {
 	return jen.Op("&").Add(g.variable(name, jen.Qual(execPath, typ).Values(values...)))
 }
@@ -34,7 +34,7 @@ func (g *generator) sections(secs []section) jen.Code {
 	return g.variable(name, sectionList(secs))
 }
 
-// variable returns the package's variable of that value, which it adds unless there is one.
+// variable returns the package's variable with that value, which it adds unless one exists.
 func (g *generator) variable(name string, value *jen.Statement) jen.Code {
 	key := fmt.Sprintf("%#v", value)
 	for _, d := range g.descriptors {
@@ -47,8 +47,8 @@ func (g *generator) variable(name string, value *jen.Statement) jen.Code {
 	return jen.Id(d.name)
 }
 
-// offset is where a weight starts in the blob's payload, in bytes, or -1 when the
-// bundle has no such field.
+// offset returns the byte offset of a weight in the weight file's payload, or -1 if the
+// program has no such weight.
 func (g *generator) offset(name string) int {
 	w := g.weights[name]
 	if w == nil {
@@ -57,7 +57,7 @@ func (g *generator) offset(name string) int {
 	return int(w.Offset)
 }
 
-// need is the weight called name, packed, or an error.
+// need returns the packed weight called name, or an error.
 func (g *generator) need(name string) (*ir.Weight, error) {
 	w := g.weights[name]
 	if w == nil || w.Offset < 0 {
@@ -66,7 +66,7 @@ func (g *generator) need(name string) (*ir.Weight, error) {
 	return w, nil
 }
 
-// linearValue describes the layer of a bundle; w is its matrix.
+// linearValue returns the descriptor of the linear of a bundle; w is its matrix.
 func (g *generator) linearValue(bundle string) (values []jen.Code, w *ir.Weight, err error) {
 	if w, err = g.need(bundle + ".w"); err != nil {
 		return nil, nil, err
@@ -74,7 +74,7 @@ func (g *generator) linearValue(bundle string) (values []jen.Code, w *ir.Weight,
 	return g.layer(bundle, w, w.Type.Shape[1].C, w.Type.Shape[0].C), w, nil
 }
 
-// layer describes a layer of k inputs and n outputs, whose matrix starts with w.
+// layer returns the descriptor of a linear with k inputs and n outputs, whose matrix starts with w.
 func (g *generator) layer(bundle string, w *ir.Weight, k, n int) []jen.Code {
 	return fields(field{"W", int(w.Offset)}, field{"Bias", g.offset(bundle + ".b")}, field{"K", k}, field{"N", n},
 		storedIn(w), field{"Blocking", g.blocking(k)})
@@ -88,7 +88,7 @@ func (g *generator) blocking(k int) jen.Code {
 	return jen.Op("&").Id(g.blockings[k])
 }
 
-// blockingTable writes the variables that blocking has named.
+// blockingTable emits the variables that blocking has named.
 func (g *generator) blockingTable(f *jen.File) {
 	if len(g.blockings) == 0 {
 		return
@@ -110,7 +110,7 @@ are prefetched.`))
 	})
 }
 
-// storedIn is the field of a descriptor that says the type of w's elements, unless it is float32.
+// storedIn returns the field of a descriptor for the type of w's elements, empty for float32.
 func storedIn(w *ir.Weight) field {
 	if w.Type.DType == ir.F32 {
 		return field{}
@@ -126,8 +126,8 @@ func (g *generator) linear(bundle, name string) (jen.Code, error) {
 	return g.describe("Linear", name, v), nil
 }
 
-// projections describes the panels of a qkv op: those of its parts stand one
-// after the other in the blob, heads padded to whole panels.
+// projections returns the descriptor of a qkv op's matrices, which are adjacent in the weight
+// file, with heads padded to whole panels.
 func (g *generator) projections(v *ir.Value) (jen.Code, error) {
 	names := v.Attrs.Symbol("parts")
 	if names == "" {
@@ -149,7 +149,7 @@ func (g *generator) norm(bundle string, n int, eps float64) (jen.Code, error) {
 	return g.describe("Norm", name, fields(field{"G", g.offset(bundle + ".g")}, field{"B", g.offset(bundle + ".b")}, field{"N", n}, field{"Eps", eps})), nil
 }
 
-// normColumns is the number of columns that the norm p of v's step normalises.
+// normColumns returns the number of columns that the norm p of v's step normalises.
 func (g *generator) normColumns(v *ir.Value, p ir.Part) (int, error) {
 	n := v.Args[0].Type.Cols()
 	if p.Of != "" {
@@ -167,7 +167,7 @@ func (g *generator) normColumns(v *ir.Value, p ir.Part) (int, error) {
 	return n, nil
 }
 
-// optionalNorm is the norm whose presence the attribute key says, or nil.
+// optionalNorm returns the descriptor of a norm whose epsilon is the attribute key, or nil if v has no such attribute.
 func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) (jen.Code, error) {
 	a, ok := v.Attrs.Get(key)
 	if !ok {
@@ -176,7 +176,7 @@ func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) 
 	return g.norm(bundle, n, a.Float)
 }
 
-// ffn describes a feed-forward block.
+// ffn returns the descriptor of a feed-forward block.
 func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	fc1, w, err := g.linearValue(v.Bundle + ".fc1")
 	if err != nil {
@@ -202,7 +202,7 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	return g.describe("FFN", v.Bundle, onLines(fields(list...))), nil
 }
 
-// patches describes the embedding v of an image that begins at position at of the input.
+// patches returns the descriptor of the patch embedding v of an image that begins at float number at of the input.
 func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 	bundle, image := v.Bundle, v.Args[0].Type.Shape
 	proj, _, err := g.linearValue(bundle + ".proj")
@@ -215,7 +215,7 @@ func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 		field{"Height", image[1].C}, field{"Width", image[2].C}, field{"Patch", patch}, field{"Channels", image[0].C})), nil
 }
 
-// embed describes the lookup of texts whose first position is at.
+// embed returns the descriptor of the embedding of texts whose first token has position at.
 func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	w, err := g.need(bundle + ".tok.w")
 	if err != nil {
@@ -231,8 +231,8 @@ func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	return g.describe("Embed", name, fields(list...)), nil
 }
 
-// relBias describes the tables of a relative position bias, as far as keys of that many
-// rows need them.
+// relBias returns the descriptor of the tables of a relative position bias that keys of that
+// many positions need.
 func (g *generator) relBias(bundle string, keys ir.Dim, heads int) jen.Code {
 	offset := func(table string, need bool) int {
 		if !need {

@@ -45,7 +45,7 @@ are dropped. The description says both.`,
 			if out == "-" {
 				o.Out = ""
 			} else if _, err := os.Lstat(out); err == nil && !force {
-				return fmt.Errorf("%s is there already; name another file with -o, or overwrite it with --force", file.Quote(out))
+				return fmt.Errorf("%s exists; name another file with -o, or overwrite it with --force", file.Quote(out))
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return file.PathError(out, err)
 			}

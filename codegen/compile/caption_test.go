@@ -140,7 +140,7 @@ func TestCaptionStepAlone(t *testing.T) {
 	asmtest.Slow(t)
 	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	_, err := m.Write(compile.Options{Dir: t.TempDir(), Entries: []string{"caption_step"}})
-	if err == nil || !strings.Contains(err.Error(), "caption_step goes on where another function begins, which is missing; build both") {
+	if err == nil || !strings.Contains(err.Error(), "caption_step extends a state that another function creates, which is missing; build both") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -276,7 +276,7 @@ func TestExpectFiles(t *testing.T) {
 		}, "40 is none, want 0 to 39"},
 		{"too many ids", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1, 11}, Ints: make([]int64, 11)}
-		}, "11 of them, want 1 to 10, limits.text of the description"},
+		}, "got 11 token ids, want 1 to 10, limits.text of the description"},
 		{"ids beyond int32", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1}, Ints: []int64{1 << 40}}
 		}, "1099511627776 is no token id"},

@@ -201,7 +201,7 @@ func TestEngineErrors(t *testing.T) {
 	for _, w := range planned.Weights {
 		w.Load = nil
 	}
-	if _, err := engine.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "no checkpoint is bound") {
+	if _, err := engine.New(planned, codegen.Options{Package: "steps", Rows: 40, Text: 9}, "", nil); err == nil || !strings.Contains(err.Error(), "bind a checkpoint first") {
 		t.Errorf("a program without weights: got error %v", err)
 	}
 }

@@ -9,21 +9,20 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Interpreted writes captions in the float64 interpreter, by the functions of [Stateful].
-// It is slow and exact.
+// Interpreted is a captioning model that runs in the float64 interpreter, slowly and exactly.
 type Interpreted struct {
 	p      *ir.Program
 	step   *ir.Func
 	mask   int32
-	fixed  []*ir.Tensor   // keys and values of the image, of each state
-	cached [][]*ir.Tensor // by beam and state: the rows of its tokens; nil: no rows yet
-	next   [][]*ir.Tensor // of each beam: the row that the last step adds
+	fixed  []*ir.Tensor   // the image's keys and values in each state
+	cached [][]*ir.Tensor // by beam and state: the rows of its tokens so far; nil: none
+	next   [][]*ir.Tensor // by beam and state: the row that the last step added
 	t      int
 }
 
 var _ caption.Model = (*Interpreted)(nil)
 
-// Stateful returns the function of a program that begins a state and the one that goes on with it.
+// Stateful returns the function of a program that creates a state and the function that extends it.
 func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
 	for _, f := range p.Funcs {
 		switch {
@@ -36,16 +35,16 @@ func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
 	}
 	switch {
 	case begin == nil && step == nil:
-		err = fmt.Errorf("program %s has no function with a state", p.Name)
+		err = fmt.Errorf("program %s has no function with a state; want a program with captioning", p.Name)
 	case begin == nil:
-		err = fmt.Errorf("%s goes on where another function begins, which is missing; build both", step.Name)
+		err = fmt.Errorf("%s extends a state that another function creates, which is missing; build both", step.Name)
 	case step == nil:
-		err = fmt.Errorf("%s begins where another function goes on, which is missing; build both", begin.Name)
+		err = fmt.Errorf("%s creates a state that another function extends, which is missing; build both", begin.Name)
 	}
 	return begin, step, err
 }
 
-// NewInterpreted begins the caption of an image. mask is the id of the mask token, which stands for the next token.
+// NewInterpreted starts a caption of an image. mask is the id of the mask token, which stands for the next token.
 func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, error) {
 	image, step, err := Stateful(p)
 	if err != nil {
@@ -61,7 +60,7 @@ func NewInterpreted(p *ir.Program, mask int32, pixels []float32) (*Interpreted, 
 		x.fixed = append(x.fixed, out[r.Name])
 	}
 	if len(x.fixed) != len(step.States()) {
-		return nil, fmt.Errorf("%s makes %d states, %s has %d", image.Name, len(x.fixed), step.Name, len(step.States()))
+		return nil, fmt.Errorf("%s creates %d states, %s has %d", image.Name, len(x.fixed), step.Name, len(step.States()))
 	}
 	x.cached = [][]*ir.Tensor{make([]*ir.Tensor, len(x.fixed))}
 	return x, nil
@@ -117,7 +116,7 @@ func (x *Interpreted) Advance(parents []int) error {
 	return nil
 }
 
-// below puts the rows of b below the rows of a; either may be nil.
+// below returns the rows of a followed by the rows of b; either may be nil.
 func below(a, b *ir.Tensor) *ir.Tensor {
 	switch {
 	case a == nil:

@@ -2,10 +2,10 @@ package inputs
 
 import "math"
 
-// Exact names what accuracy is measured against.
+// Exact names the reference of accuracy in reports.
 const Exact = "the model in float64"
 
-// Rows calls f with the rows of both, of so many columns.
+// Rows calls f with each row of got and the same row of want; rows have cols columns.
 func Rows(got, want []float64, cols int, f func(got, want []float64)) {
 	n := max(1, min(cols, len(want)))
 	for i := 0; i+n <= len(want); i += n {
@@ -13,7 +13,7 @@ func Rows(got, want []float64, cols int, f func(got, want []float64)) {
 	}
 }
 
-// Cosine of two rows: 1 if both are zero, -1 if one is not finite.
+// Cosine returns the cosine of two rows: 1 if both are zero, -1 if one is not finite.
 func Cosine(x, y []float64) float64 {
 	dot, a, b := 0.0, 0.0, 0.0
 	for k := range x {

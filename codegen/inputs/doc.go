@@ -1,11 +1,10 @@
-// Package inputs makes what functions of a program are run on, and compares what they
-// compute: images and texts of a user's own ([Reader], [Samples]), seeded inputs
-// ([Seeded]), either as tensors of the interpreter ([Tensors]), and rows by their angles
-// ([Cosine]).
+// Package inputs makes inputs for functions of a program and compares their results. Inputs are
+// a user's own images and texts ([Reader], [Samples]) or seeded ([Seeded]); [Tensors] converts
+// both for the interpreter. [Cosine] compares rows.
 //
-// A caption's next input is what its last step made: [Interpreted] runs both in the
-// interpreter.
+// Each step of a caption has the results of the step before as inputs: [Interpreted] runs the
+// steps in the interpreter.
 //
-// Those who judge share it: the chooser of precisions, the self-check, the golden suite. It
-// stands above ir and the runtime's formats, and knows no descriptions, passes or engines.
+// Package tune, the self-check of a build and the golden suite use it. It imports ir and the
+// runtime's formats, and knows no descriptions, passes or engines.
 package inputs

@@ -17,52 +17,52 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// TextIDs is the number of ids in the text that functions are checked on.
+// TextIDs is the number of tokens in the text that functions are checked on.
 const TextIDs = 9
 
 const (
-	// folderSamples is how many images, and how many texts, are taken of a folder: the
+	// folderSamples bounds the images, and the texts, that are taken from a folder: the
 	// float64 interpreter needs seconds for each.
 	folderSamples = 8
 	// maxTexts bounds the bytes of the text files of a folder, maxLine the bytes of a text.
 	maxTexts, maxLine = 16 << 20, 1 << 20
 )
 
-// Samples are images and texts of a user's own, as a model reads them.
+// Samples are a user's own images and texts, preprocessed for a model.
 type Samples struct {
 	Images []Image
 	Texts  []Text
 }
 
-// Image is an image after preprocessing: [3, side, side] of the model's side.
+// Image is an image after preprocessing: [3, side, side], with the side of the model.
 type Image struct {
-	Name   string // of its file
+	Name   string // name of its file
 	Pixels []float32
 }
 
 // Text is a text as 1 to limits.text token ids.
 type Text struct {
-	Name string // itself, or its ids
+	Name string // the text itself, or its token ids
 	IDs  []int32
-	Cut  bool // whether it has more, which are left out
+	Cut  bool // whether the text was longer and was cut to the limit
 }
 
 // Sample is an input of a function: an image, a text, or both.
 type Sample struct {
 	Seq         rt.Seq
-	Image, Text int // of the Samples; -1: none
+	Image, Text int // indices in the Samples; -1: none
 }
 
-// Reader reads images and texts as a model takes them.
+// Reader reads images and texts and preprocesses them for a model.
 type Reader struct {
 	Pixels    *pixel.Preprocess // nil: the model takes no images
-	MaxPixels int               // of a file; 0 = imagefile's default
+	MaxPixels int               // largest image of a file; 0 = imagefile's default
 	Tokenizer []byte            // nil: none
-	Limit     int               // ids of a text at most
-	Vocab     int               // ids are below
+	Limit     int               // most tokens of a text
+	Vocab     int               // token ids are below it
 }
 
-// Read reads files of images, texts, and texts given as ids.
+// Read reads images from files, texts, and texts given as token ids.
 func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	s := &Samples{}
 	if len(images) > 0 {
@@ -98,11 +98,11 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	}
 	for _, list := range ids {
 		if n := len(list); n < 1 || n > r.Limit {
-			return nil, fmt.Errorf("ids %v: %d of them, want 1 to %d, limits.text of the description", list, n, r.Limit)
+			return nil, fmt.Errorf("ids %v: got %d token ids, want 1 to %d, limits.text of the description", list, n, r.Limit)
 		}
 		for _, id := range list {
 			if id < 0 || int(id) >= r.Vocab {
-				return nil, fmt.Errorf("ids %v: %d is none, want 0 to %d", list, id, r.Vocab-1)
+				return nil, fmt.Errorf("ids %v: token id %d, want 0 to %d", list, id, r.Vocab-1)
 			}
 		}
 		s.Texts = append(s.Texts, Text{Name: fmt.Sprint(list), IDs: list})
@@ -110,9 +110,9 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	return s, nil
 }
 
-// Folder reads images of a folder and the folders in it, and lines of its .txt
-// files, at most a few of each, spread over all in the order of their names. What the
-// model does not take is passed over.
+// Folder reads images of a folder and its subfolders, and lines of its .txt files: at most a
+// few of each, spread evenly over all in the order of their names. Inputs of a kind that the
+// model does not take are skipped.
 func (r Reader) Folder(dir string) (*Samples, error) {
 	var images, texts []string
 	left := int64(maxTexts)
@@ -135,7 +135,7 @@ func (r Reader) Folder(dir string) (*Samples, error) {
 		case strings.EqualFold(filepath.Ext(p), ".txt") && d.Type().IsRegular():
 			data, err := file.ReadText(filepath.Join(dir, filepath.FromSlash(p)), left)
 			if err != nil {
-				return fmt.Errorf("%w; the texts of the folder may have %d bytes in all, and a few lines are enough", err, maxTexts)
+				return fmt.Errorf("%w; the text files of the folder may have %d bytes in all, and a few lines are enough", err, maxTexts)
 			}
 			left -= int64(len(data))
 			n := 0
@@ -160,7 +160,7 @@ func (r Reader) Folder(dir string) (*Samples, error) {
 		texts = nil
 	}
 	if images == nil && texts == nil {
-		return nil, fmt.Errorf("samples: %s has nothing that the model takes: no file ends in %s, or the model takes no pictures; none in .txt with a text a line, or the description has no tokenizer", file.Quote(dir), imagefile.Extensions())
+		return nil, fmt.Errorf("samples: %s has no input for the model; want pictures (%s) if it takes pictures, or .txt files with a text per line if the description has a tokenizer", file.Quote(dir), imagefile.Extensions())
 	}
 	s, err := r.Read(Spread(images, folderSamples), Spread(texts, folderSamples), nil)
 	if err != nil {
@@ -169,7 +169,7 @@ func (r Reader) Folder(dir string) (*Samples, error) {
 	return s, nil
 }
 
-// Spread takes n of a list, as far from each other as can be.
+// Spread returns n elements of a list, spread evenly over it.
 func Spread[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
@@ -181,8 +181,8 @@ func Spread[T any](list []T, n int) []T {
 	return some
 }
 
-// Of lists the inputs of a function, or says why there are none. Pairs are image i with
-// text i, starting again with the shorter list.
+// Of lists the inputs of a function, or returns the reason why there are none. A pair has image i
+// and text i; the shorter list is repeated.
 func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
 	if f.Stores() {
 		return nil, "it keeps a state between calls"
@@ -228,8 +228,8 @@ func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
 	return list, ""
 }
 
-// Seeded returns an input of a function that its name and the salt tell, with a text of so
-// many ids below vocab.
+// Seeded returns a pseudorandom input of a function, which its name and the salt determine, with a
+// text of the given number of token ids below vocab.
 func Seeded(f *ir.Func, salt string, text, vocab int) rt.Seq {
 	image, ids := 0, 0
 	for _, p := range f.Params {

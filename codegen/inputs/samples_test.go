@@ -98,7 +98,7 @@ func TestSamplesErrors(t *testing.T) {
 		name, want string
 		files      map[string]string
 	}{
-		{"nothing", "has nothing that the model takes", map[string]string{"a.md": "x"}},
+		{"nothing", "has no input for the model", map[string]string{"a.md": "x"}},
 		{"no folder", "own: no such file", nil},
 		{"no picture", "a.png", map[string]string{"a.png": "this is text"}},
 		{"long line", "t.txt: line 3 has 1048577 bytes, want at most 1048576", map[string]string{"t.txt": "short\n\n" + strings.Repeat("x", maxLine+1)}},

@@ -5,8 +5,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Tensors returns a sequence as the inputs of a function in the interpreter, and its
-// text length.
+// Tensors returns a sequence as inputs of a function in the interpreter, and its text
+// length.
 func Tensors(f *ir.Func, s rt.Seq) (in map[string]*ir.Tensor, t int) {
 	in, t = map[string]*ir.Tensor{}, max(1, len(s.IDs))
 	floats := s.Image
@@ -15,7 +15,7 @@ func Tensors(f *ir.Func, s rt.Seq) (in map[string]*ir.Tensor, t int) {
 		if v.Type.DType == ir.I32 {
 			x.IDs = s.IDs
 		} else {
-			n := min(int(v.Type.Elements(t)), len(floats)) // what is missing is an error of the interpreter
+			n := min(int(v.Type.Elements(t)), len(floats)) // the interpreter reports missing elements
 			x.F = make([]float64, n)
 			for i, y := range floats[:n] {
 				x.F[i] = float64(y)
