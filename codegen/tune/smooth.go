@@ -70,7 +70,7 @@ func roundedTo(m precision.Map, linears []string) (precision.Format, bool) {
 }
 
 // smooths reports whether norms may be smoothed.
-func (t *tuner) smooths() bool { return t.Desc.Precision.Bytes() && t.Desc.Smooth != "off" }
+func (t *tuner) smooths() bool { return t.Desc.Precision.Int8() && t.Desc.Smooth != "off" }
 
 // smoothed returns the norms whose smoothing removes much error. It observes their rows on the
 // user's own samples, and on seeded inputs for functions that do not take the samples. The

@@ -1,16 +1,16 @@
-// Package precision says how the matrices and tables of a model are stored: a [Format]
-// such as bf16 or int8 for all of them, other formats for a [Class] of weights, and others
-// again for modules that are named.
+// Package precision describes how the matrices and tables of a model are stored: in one
+// [Format], such as bf16 or int8, with other formats for a [Class] of weights or for single
+// modules.
 //
 //	m := precision.Map{Default: "int8", Overrides: []precision.Override{{Module: "l11.ffn", Format: "bf16"}}}
 //	m.Of("l11.ffn.vision.fc1.w").Name // bf16
 //	m.Of("l10.ffn.vision.fc1.w").Name // int8
 //
-// It decides by names alone and changes no weight: that is for the pass narrow, which asks
-// it. Norms, biases and tables of positions are not asked about.
+// A format depends only on a weight's name. The pass narrow asks for it and rounds the weight.
+// Norms, biases and position tables are always float32.
 //
-// README's section "Changing it" says what another format takes. Tests, help texts, weight files
-// and the runtime's tables go by the rows.
+// README's section "Changing it" lists the steps for adding a format. Tests, help texts, weight
+// files and the runtime's tables are derived from [Formats].
 package precision
 
 import (
@@ -21,46 +21,46 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Format is a row of the table of precisions. What its numbers are the row of its element type says, in package ir.
+// Format is an entry of Formats. The table of element types in package ir describes its numbers.
 type Format struct {
 	Name  string
-	DType ir.DType // of what is stored
-	Doc   string   // what it is, in a line
+	DType ir.DType // type of the stored weights
+	Doc   string   // one line, for help texts
 
-	// Cosine is what rows of outputs are to reach against the model in float64; 0: outputs are
-	// held to the bounds that models whose checkpoints are stored so are held to.
+	// Cosine is the least cosine of output rows with the model in float64; 0: outputs have the
+	// same bounds as a model whose checkpoint has this type.
 	Cosine   float64
 	Rounding Rounding
 
-	// classes and overrides say what other format a class or a module has unless the map says more.
+	// classes and overrides are the formats of classes and modules that differ, unless a Map gives them.
 	classes   map[Class]string
 	overrides []Override
 }
 
-// Rounding is what products that round what they multiply, which depends on the input, ask of
-// whoever compares them with the interpreter; zero where they do not.
+// Rounding has the tolerances for comparing products that round their inputs with the
+// interpreter. It is zero for a format whose products do not.
 type Rounding struct {
-	// Coarse says that the interpreter's last bit may decide how a value is rounded, and show.
+	// Coarse means that rounding may turn a difference in a last bit into a visible one.
 	Coarse bool
-	// Tolerance, a share of the largest value, allows for values that round the other way,
-	// since one before differs in its last bit.
+	// Tolerance, a share of the largest value, allows for numbers that round the other way
+	// because an earlier one differs in its last bit.
 	Tolerance float64
-	// Least is the cosine below which a row is taken for an error, not for rounding.
+	// Least is the cosine below which the difference of a row is an error, not rounding.
 	Least float64
 }
 
-// Formats are the precisions, in the order that help texts have.
+// Formats is the table of formats, in the order of help texts.
 var Formats = []Format{
-	{Name: F32, DType: ir.F32, Doc: "as computed"},
-	{Name: "bf16", DType: ir.BF16, Doc: "half the size, computed in f32; the range of f32, 8 bits of it",
-		classes: map[Class]string{Patches: F32}}, // small, and every row of an image begins there
-	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 bits, up to 65504"},
-	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size, products of bytes",
+	{Name: F32, DType: ir.F32, Doc: "float32"},
+	{Name: "bf16", DType: ir.BF16, Doc: "half the size, computed in f32; the range of f32 with 8 significant bits",
+		classes: map[Class]string{Patches: F32}}, // small, and all rows of an image depend on it
+	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 significant bits, up to 65504"},
+	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size; products are computed in int8",
 		classes: map[Class]string{Retrieval: Int8X2}},
-	{Name: Int8X2, DType: ir.I8X2, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 that multiplies twice: what rows were rounded to, and what that took away",
-		classes: map[Class]string{Embedding: Int8}}, // a table multiplies nothing
-	// What goes wrong in the first layer, whose rows are short, the others make larger.
-	{Name: BF16Dot, DType: ir.BF16Dot, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 that multiplies what is rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
+	{Name: Int8X2, DType: ir.I8X2, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 whose activations have two terms: the rounded value, and its rounding error in int8 too",
+		classes: map[Class]string{Embedding: Int8}}, // a table is not multiplied, so a second term would be useless
+	// The first layer is finer: its rows are short, and later layers amplify its errors.
+	{Name: BF16Dot, DType: ir.BF16Dot, Cosine: 0.9999, Rounding: Rounding{true, 0.03, 0.999}, Doc: "bf16 whose activations are rounded to bf16 too; tables and heads are bf16, patches and the first attention f32",
 		classes: map[Class]string{Embedding: "bf16", Patches: F32, Retrieval: "bf16", Heads: "bf16"}, overrides: []Override{{"l0.attn", F32}}},
 }
 
@@ -72,7 +72,7 @@ const (
 	BF16Dot = "bf16dot"
 )
 
-// Named returns the row of the format called name and whether there is one.
+// Named returns the format called name; ok is false if there is none.
 func Named(name string) (Format, bool) {
 	i := slices.IndexFunc(Formats, func(w Format) bool { return w.Name == name })
 	if i < 0 {
@@ -81,7 +81,7 @@ func Named(name string) (Format, bool) {
 	return Formats[i], true
 }
 
-// Stored returns the row of the format of an element type of weights.
+// Stored returns the format whose weights have the element type.
 func Stored(d ir.DType) Format {
 	return Formats[slices.IndexFunc(Formats, func(w Format) bool { return w.DType == d })]
 }
@@ -112,19 +112,19 @@ const (
 var Classes = []Class{Embedding, Patches, Projections, FFN, Retrieval, Heads}
 
 var classDocs = map[Class]string{
-	Embedding:   "the tables of tokens",
-	Patches:     "the projections of pixels",
-	Projections: "the projections of attention: q, k, v and out",
-	FFN:         "the matrices of feed-forward blocks",
-	Retrieval:   "the heads that make embeddings to compare",
-	Heads:       "other heads: of classes, answers, words",
+	Embedding:   "token embedding tables",
+	Patches:     "patch projections",
+	Projections: "projections of attention: q, k, v and out",
+	FFN:         "matrices of feed-forward blocks",
+	Retrieval:   "heads of retrieval, which compute embeddings",
+	Heads:       "other heads: classes, answers, captions",
 }
 
-// Doc says in a line which weights are of the class.
+// Doc returns a line that lists the weights of the class.
 func (c Class) Doc() string { return classDocs[c] }
 
-// ClassOf returns the class of the matrix or table called weight, which its name tells:
-// l3.ffn.vision.fc1.w is of FFN.
+// ClassOf returns the class of the matrix or table called weight: l3.ffn.vision.fc1.w has
+// class FFN.
 func ClassOf(weight string) Class {
 	parts := split(weight)
 	has := func(part string) bool { return slices.Contains(parts, part) }
@@ -143,27 +143,27 @@ func ClassOf(weight string) Class {
 	return Heads
 }
 
-// Map says how each matrix and table is stored. The zero value is f32 everywhere.
+// Map gives each matrix and table its format. The zero value is f32 everywhere.
 type Map struct {
-	Default   string           // name of a format; "" is f32
-	Classes   map[Class]string // another format for a class
-	Overrides []Override       // another format for modules; a later row wins over an earlier one
+	Default   string           // name of the format of all other weights; "" is f32
+	Classes   map[Class]string // names of formats of classes
+	Overrides []Override       // formats of modules; a later one overrides an earlier one
 }
 
 // Override gives the modules of one name a format.
 type Override struct {
-	// Module is parts of a weight's name, in their order: l11.ffn, l3.attn.out,
-	// l0.ffn.vision.fc2, ffn.fc2, retrieval. The matrices q, k and v, which are one
-	// product, are called qkv.
+	// Module consists of parts of a weight's name, in their order: l11.ffn, l3.attn.out,
+	// l0.ffn.vision.fc2, ffn.fc2, retrieval. The matrices q, k and v, which one product
+	// reads, are called qkv.
 	Module string
 	Format string
 }
 
-// Uniform is the map of one format.
+// Uniform returns the map in which every weight has the format.
 func Uniform(name string) Map { return Map{Default: name} }
 
-// Of returns how the matrix or table called weight is stored. Names that passes made of
-// it (with ~) mean the same. The map must pass Check.
+// Of returns the format of the matrix or table called weight. A name with a suffix of a pass,
+// such as ~f, has the same format as the name without it. The map must pass Check.
 func (m Map) Of(weight string) Format {
 	for _, k := range slices.Backward(m.Overrides) {
 		if k.Names(weight) {
@@ -193,7 +193,7 @@ func (m Map) class(c Class) Format {
 	return w
 }
 
-// format returns a row by its name, f32's if it is "".
+// format returns the format with the name, f32 if it is "".
 func format(name string) Format {
 	if name == "" {
 		name = F32
@@ -205,7 +205,7 @@ func format(name string) Format {
 	return w
 }
 
-// Any reports whether ok holds for the format of a class or of a module that is named.
+// Any reports whether ok is true for the format of a class or of a module in Overrides.
 func (m Map) Any(ok func(Format) bool) bool {
 	return slices.ContainsFunc(Classes, func(c Class) bool { return ok(m.class(c)) }) ||
 		slices.ContainsFunc(m.Overrides, func(k Override) bool { return ok(format(k.Format)) })
@@ -214,11 +214,11 @@ func (m Map) Any(ok func(Format) bool) bool {
 // Exact reports whether everything is f32.
 func (m Map) Exact() bool { return !m.Any(func(w Format) bool { return w.DType != ir.F32 }) }
 
-// Bytes reports whether some matrix or table is stored as bytes.
-func (m Map) Bytes() bool { return m.Any(func(w Format) bool { return w.DType.Scaled() }) }
+// Int8 reports whether some matrix or table is stored as int8.
+func (m Map) Int8() bool { return m.Any(func(w Format) bool { return w.DType.Scaled() }) }
 
-// Cosine is what rows of outputs are to reach: the least that a format of the map asks for, 0
-// if none does.
+// Cosine returns the cosine that rows of outputs should reach: the least one of the map's
+// formats, or 0 if no format has one.
 func (m Map) Cosine() float64 {
 	least := 0.0
 	for _, w := range Formats {
@@ -229,12 +229,11 @@ func (m Map) Cosine() float64 {
 	return least
 }
 
-// Check reports the first format that is unknown, and the first class or
-// module that cannot be.
+// Check returns an error about the first unknown format or class, or invalid module.
 func (m Map) Check() error {
 	check := func(what, name string) error {
 		if _, ok := Named(name); !ok {
-			return fmt.Errorf("%s %q: want %s", what, name, strings.Join(Names(), ", "))
+			return fmt.Errorf("%s %q, want %s", what, name, strings.Join(Names(), ", "))
 		}
 		return nil
 	}
@@ -245,7 +244,7 @@ func (m Map) Check() error {
 	}
 	for c, name := range m.Classes {
 		if !slices.Contains(Classes, c) {
-			return fmt.Errorf("precision of %q, which is no class of weights", c)
+			return fmt.Errorf("precision of %q, want a class of weights: %v", c, Classes)
 		}
 		if err := check("precision of "+string(c), name); err != nil {
 			return err
@@ -262,7 +261,7 @@ func (m Map) Check() error {
 	return nil
 }
 
-// String is the default format, and in brackets what is stored otherwise.
+// String returns the default format, with the classes and modules of other formats in brackets.
 func (m Map) String() string {
 	s := format(m.Default).Name
 	var rest []string
@@ -280,11 +279,11 @@ func (m Map) String() string {
 	return s + " (" + strings.Join(rest, ", ") + ")"
 }
 
-// Module is the name of the module that a weight is alone in, but for the other matrices
-// of its product: l0.attn.vision.qkv for l0.attn.vision~f.q.w.
+// Module returns the name of the smallest module that contains a weight, which has all
+// matrices of its product: l0.attn.vision.qkv for l0.attn.vision~f.q.w.
 func Module(weight string) string { return strings.Join(split(weight), ".") }
 
-// Check reports a module that cannot be stored apart from others.
+// Check returns an error if the module cannot have a format of its own.
 func (k Override) Check() error {
 	parts := strings.Split(k.Module, ".")
 	for _, p := range parts {
@@ -292,13 +291,13 @@ func (k Override) Check() error {
 		case p == "":
 			return fmt.Errorf("module %q: want parts of a weight's name with dots between them, such as l3.ffn", k.Module)
 		case slices.Contains(product, p):
-			return fmt.Errorf("module %q: %s is one product with the others of its bundle: want qkv for %s", k.Module, p, strings.Join(product, ", "))
+			return fmt.Errorf("module %q: %s is part of one product; want qkv for %s", k.Module, p, strings.Join(product, ", "))
 		}
 	}
 	return nil
 }
 
-// Names reports whether the module has the weight.
+// Names reports whether the module contains the weight.
 func (k Override) Names(weight string) bool {
 	parts := split(weight)
 	for _, p := range strings.Split(k.Module, ".") {
@@ -311,11 +310,11 @@ func (k Override) Names(weight string) bool {
 	return true
 }
 
-// product are the matrices that one product reads.
+// product lists the matrices that one product reads.
 var product = []string{"q", "k", "v"}
 
-// split returns the parts of a weight's name before its field, without what passes add,
-// q, k and v under one name.
+// split returns the parts of a weight's name before its field, without suffixes of passes, and
+// with qkv in place of q, k and v.
 func split(weight string) []string {
 	parts := strings.Split(weight, ".")
 	parts = parts[:max(1, len(parts)-1)]

@@ -66,7 +66,7 @@ func TestOf(t *testing.T) {
 func TestExact(t *testing.T) {
 	for _, c := range []struct {
 		m            precision.Map
-		exact, bytes bool
+		exact, int8 bool
 	}{
 		{precision.Map{}, true, false},
 		{precision.Uniform("f32"), true, false},
@@ -75,8 +75,8 @@ func TestExact(t *testing.T) {
 		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "bf16"}}}, false, false},
 		{precision.Map{Classes: map[precision.Class]string{precision.Embedding: "int8"}}, false, true},
 	} {
-		if c.m.Exact() != c.exact || c.m.Bytes() != c.bytes {
-			t.Errorf("%v: exact %v, bytes %v; want %v and %v", c.m, c.m.Exact(), c.m.Bytes(), c.exact, c.bytes)
+		if c.m.Exact() != c.exact || c.m.Int8() != c.int8 {
+			t.Errorf("%v: exact %v, int8 %v; want %v and %v", c.m, c.m.Exact(), c.m.Int8(), c.exact, c.int8)
 		}
 	}
 }
@@ -86,8 +86,8 @@ func TestCheck(t *testing.T) {
 		m    precision.Map
 		want string
 	}{
-		{precision.Uniform("int4"), `precision "int4": want ` + strings.Join(precision.Names(), ", ")},
-		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", which is no class of weights`},
+		{precision.Uniform("int4"), `precision "int4", want ` + strings.Join(precision.Names(), ", ")},
+		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", want a class of weights`},
 		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "": want`},
 		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "f4"}}}, `precision of l0 "f4": want`},
 		{precision.Map{Overrides: []precision.Override{{Module: "l0..ffn", Format: "f32"}}}, "want parts of a weight's name"},
