@@ -486,10 +486,10 @@ func TestOpenFile(t *testing.T) {
 		})
 	}
 	_, err := OpenFile(dir)
-	wantError(t, err, dir+": is a folder")
+	wantError(t, err, dir+": it is a folder")
 	if st, e := os.Stat(os.DevNull); e == nil && !st.Mode().IsRegular() {
 		_, err = OpenFile(os.DevNull)
-		wantError(t, err, os.DevNull+": is a device, want a regular file")
+		wantError(t, err, os.DevNull+": it is a device, want a regular file")
 	}
 	_, err = OpenFile(filepath.Join(dir, "absent"))
 	if !errors.Is(err, os.ErrNotExist) {

@@ -1,14 +1,13 @@
-// Package file is how programs of this module meet the file system: it opens files that come from outside, says names that
-// come from outside, and puts files in their places. It imports nothing of the module, so that the compiler and what
-// generated programs link to share it.
+// Package file reads and writes files safely: it opens files of unknown origin, prints untrusted names, and puts new files in
+// place atomically. It imports nothing of the module, so that both the compiler and generated programs use it.
 //
-// A file appears under its name when it is whole. [Create] and [Write] make one, a [Set] makes the files of one result:
-// each is written as a temporary beside its place, and Commit renames them all once all are written. Until then what was
-// there stays, also if the disk is full.
+// A file gets its name only when it is complete. [Create] and [Write] make one file, a [Set] makes the files of one result:
+// each is written to a temporary file in the same folder, and Commit renames them all once all are written. Until then the
+// old files stay, even if the disk gets full.
 //
-// What takes long may be a [Part]: what was written of it stays, for a later run to go on with.
+// A [Part] is for long work: its unfinished file stays, and a later run can continue it.
 //
-// A temporary and a [TempDir] are locked for as long as their process lives. The next Create of the same file, the next
-// MkdirAll of a Set for the folder, and the next TempDir, remove temporaries that nobody holds, which killed processes left. A
-// program that handles signals calls [AbandonAll] (package interrupt does).
+// A temporary file and a [TempDir] are locked while their process lives. The next Create of the same file, MkdirAll of a
+// Set for the folder, or TempDir removes unlocked ones, which killed processes left behind. A program that handles signals
+// calls [AbandonAll], as package interrupt does.
 package file

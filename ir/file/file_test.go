@@ -19,7 +19,7 @@ func TestRead(t *testing.T) {
 	if got, err := Read(path, 5); err != nil || string(got) != "12345" {
 		t.Errorf("Read = %q, %v", got, err)
 	}
-	if _, err := Read(path, 4); err == nil || !strings.Contains(err.Error(), `a\nb": 5 bytes, want at most 4`) {
+	if _, err := Read(path, 4); err == nil || !strings.Contains(err.Error(), `a\nb": it has 5 bytes, want at most 4`) {
 		t.Errorf("a file over the limit: %v", err)
 	}
 	if _, err := Read(dir, 5); !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), "is a folder") {

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// MaxError bounds an error's text, in bytes, whatever the input: lists in it stop there.
+// MaxError bounds the text of an error, in bytes. Longer lists in it are cut.
 const MaxError = 8 << 10
 
-// maxLiteral is how many bytes of a text Literal gives.
+// maxLiteral bounds the bytes of a text that Literal returns.
 const maxLiteral = 128
 
-// Literal returns a text from outside as a Go string literal, in which nothing is left that a terminal acts on. A long
-// text loses its middle.
+// Literal returns an untrusted text as a Go string literal, without characters that control a terminal. The middle of a
+// long text is left out.
 func Literal(text string) string {
 	if len(text) > maxLiteral {
 		head := strings.ToValidUTF8(text[:maxLiteral/2], "")
@@ -22,10 +22,10 @@ func Literal(text string) string {
 	return strconv.Quote(text)
 }
 
-// Brief returns a message as Escape does. One that is longer than MaxError, before or after, loses its middle.
+// Brief returns a message escaped as by Escape and shortened to MaxError.
 func Brief(message string) string { return Shorten(Escape(Shorten(message, MaxError)), MaxError) }
 
-// Shorten returns a message without its middle if it is longer than limit bytes, of which there are 32 at least.
+// Shorten returns a message without its middle if it is longer than limit bytes. limit is at least 32.
 func Shorten(message string, limit int) string {
 	if len(message) <= limit {
 		return message
@@ -35,7 +35,7 @@ func Shorten(message string, limit int) string {
 	return head + " … " + tail
 }
 
-// List writes after a heading the items that fit into MaxError bytes, but one at least, and then how many more there are.
+// List returns a heading, the items that fit into MaxError bytes (at least one), and the number of further items.
 func List(heading string, n int, item func(i int) string) string {
 	var b strings.Builder
 	b.WriteString(heading)

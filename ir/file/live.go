@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// live lists the temporaries and folders that this process has begun and not finished, the oldest first. Whoever begins or finishes something holds the
-// lock meanwhile, so that AbandonAll sees all of it; once it has the lock nothing more is begun.
+// live lists the unfinished temporaries and folders of this process, the oldest first. Code that begins or finishes one holds
+// the lock meanwhile, so that AbandonAll sees all of them; once AbandonAll has the lock, no more are begun.
 var live registry
 
 type registry struct {
@@ -21,19 +21,18 @@ type registry struct {
 	items []unfinished
 }
 
-// unfinished is something to remove if the process ends before it is done.
+// unfinished is a file or folder to remove if the process ends before it is finished.
 type unfinished interface{ abandon() }
 
 func (r *registry) forget(u unfinished) {
 	r.items = slices.DeleteFunc(r.items, func(x unfinished) bool { return x == u })
 }
 
-// AbandonAll removes every temporary, temporary folder and new folder of this process that is not finished, for a process
-// that is about to end, while its other goroutines may still write, and returns the names of the files of Part that stay, the
-// oldest first. It waits for a Commit that is under way. Afterwards Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and
-// Remove do not return.
+// AbandonAll removes all unfinished temporary files, temporary folders and new folders of a process that is about to end. Other
+// goroutines may still write. It returns the names of the files of Part that stay, the oldest first. It waits for a running
+// Commit. Afterwards calls of Create, Part, MkdirAll, Lock, Commit, Abandon, TempDir and Remove never return.
 func AbandonAll() (kept []string) {
-	live.Lock() // for ever
+	live.Lock() // never unlocked
 	for _, u := range slices.Backward(live.items) {
 		if f, ok := u.(*File); ok && f.keeps() {
 			kept = append(kept, f.Name())
@@ -44,11 +43,11 @@ func AbandonAll() (kept []string) {
 	return kept
 }
 
-// A temporary is called .NAME.multiway-RANDOM, a temporary folder multiway-RANDOM: names that nobody gives by hand.
+// A temporary file is called .NAME.multiway-RANDOM, a temporary folder multiway-RANDOM. No user chooses such names.
 const (
 	mark       = "multiway-"
 	randomSize = 16
-	maxBase    = 200 // bytes of NAME, so that the whole is no longer than file systems allow
+	maxBase    = 200 // bytes of NAME, so that file systems accept the whole name
 )
 
 func random() string {
@@ -57,22 +56,22 @@ func random() string {
 	return hex.EncodeToString(b[:])
 }
 
-// temporaries returns the prefix of the names of a file's temporaries.
+// temporaries returns the prefix of the names of temporary files for a file.
 func temporaries(base string) string { return "." + base[:min(len(base), maxBase)] + "." + mark }
 
 func temporary(base string) string { return temporaries(base) + random() }
 
-// errTaken says that another process took a new temporary for a leftover before it was locked.
-var errTaken = errors.New("each new temporary file is taken away at once; write to a folder of another file system")
+// errTaken is the error of a new temporary file that another process removed as a leftover before it was locked.
+var errTaken = errors.New("another program removes each new temporary file at once; write to a folder of another file system")
 
-// again reports whether another random name may do after an error of this try, the first of which is 1. Where a file system
-// has one file by two identities no name does.
+// again reports whether to try another random name after an error. try counts from 1. On a file system that reports two
+// identities for one file, no name works.
 func again(err error, try int) bool {
 	return try < 100 && (errors.Is(err, fs.ErrExist) || errors.Is(err, errTaken))
 }
 
-// sweep removes the temporaries in a folder that no process holds: the temporaries of the file called base, or of all files if
-// base is "". A file that cannot be removed stays: somebody else's files are no reason to fail.
+// sweep removes temporary files in a folder that no process has locked: those for the file called base, or for all files if
+// base is "". Files that cannot be removed stay, without an error.
 func sweep(dir, base string) {
 	each(dir, func(path, name string) {
 		if base == "" && strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark) || base != "" && name == temporaries(base) {
@@ -102,7 +101,7 @@ func each(dir string, f func(path, name string)) {
 				f(filepath.Join(dir, n), n[:at])
 			}
 		}
-		if err != nil || len(names) == 0 { // io.EOF, or what a later call would meet again
+		if err != nil || len(names) == 0 { // io.EOF, or an error that would come again
 			return
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// locks is false: files that a killed process left cannot be told from files that a living one holds, and stay.
+// locks is false: temporary files of killed processes cannot be told from files in use, so they stay.
 const locks = false
 
 func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {

@@ -9,12 +9,12 @@ import (
 	"syscall"
 )
 
-// locks says that a file that a process holds can be told from a leftover.
+// locks is true if a file in use can be told from a leftover of a killed process.
 const locks = true
 
-// createLocked makes a new file and locks it, until held is closed. The error is errTaken if another process found it before
-// it was locked. Where the file system has no locks, or none for who only reads, the file is made all the same, and nobody
-// can take it for a leftover.
+// createLocked makes a new file and locks it until held is closed. The error is errTaken if another process removed it before
+// it was locked. On a file system without locks, or without locks for readers, the file is made without a lock; no process
+// can then remove it as a leftover.
 func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
 	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm); err != nil {
 		return nil, nil, err
@@ -39,7 +39,7 @@ func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {
 	return nil, nil, err
 }
 
-// openLocked opens a file to go on with, and locks it. The error is errTaken if another process has it.
+// openLocked opens an unfinished file and locks it. The error is errTaken if another process has locked it.
 func openLocked(path string) (f, held *os.File, err error) {
 	if f, err = os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|nonblock, 0); err != nil {
 		return nil, nil, err
@@ -55,13 +55,13 @@ func openLocked(path string) (f, held *os.File, err error) {
 	return nil, nil, err
 }
 
-// openHeld opens a file to lock it. It only reads: a program that is open for writing anywhere cannot be run, and a file is
-// locked until after it has its name.
+// openHeld opens a file to lock it, only for reading: the system does not run a program that is open for writing, and a file
+// stays locked until after it has its name.
 func openHeld(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|nonblock, 0)
 }
 
-// lockLeftover opens and locks a regular file that no process holds, or returns nil.
+// lockLeftover opens and locks a regular file that no process has locked, or returns nil.
 func lockLeftover(path string) *os.File {
 	f, err := openHeld(path)
 	if err != nil {
@@ -74,11 +74,11 @@ func lockLeftover(path string) *os.File {
 	return f
 }
 
-// lockFolder opens a folder and locks it, waiting for whoever has it. The file is nil where that cannot be done.
+// lockFolder opens a folder and locks it, after waiting for other processes. The file is nil if the folder cannot be locked.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := openFolder(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil // a folder may be written and not read
+		return nil, nil // the folder may be writable but not readable
 	}
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 }
 
-// lock locks an open file until it is closed, also by the end of the process. It does not wait.
+// lock locks an open file until it is closed or the process ends. It does not wait.
 func lock(f *os.File) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EINTR {

@@ -53,7 +53,7 @@ func lockLeftover(path string) *os.File {
 	return f
 }
 
-// open opens a file, and no link, that may be renamed and removed while it is open: package os does not allow that.
+// open opens a file, but no link, and allows others to rename and remove it meanwhile, which package os does not.
 func open(path string, how uint32) (*os.File, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
@@ -68,14 +68,15 @@ func open(path string, how uint32) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
-// lock locks a byte far behind the end of any file: others may read what is before it.
+// lock locks a byte far behind the end of any file, so that others can read the content.
 func lock(f *os.File) error {
 	at := windows.Overlapped{OffsetHigh: 1 << 30}
 	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
 }
 
-// lockFolder makes a file in a folder that nobody else opens meanwhile, waiting for whoever has it: folders themselves have no
-// locks here. The file goes when it is closed, also by the end of the process. It is nil where none can be made.
+// lockFolder locks a folder by a file in it that only one process can open, after waiting for other processes. Folders
+// themselves have no locks on Windows. The file is removed when it is closed or the process ends. It is nil if it cannot be
+// made.
 func lockFolder(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "."+mark+"lock")
 	name, err := windows.UTF16PtrFromString(path)
@@ -90,7 +91,7 @@ func lockFolder(dir string) (*os.File, error) {
 			return os.NewFile(uintptr(h), path), nil
 		case windows.ERROR_SHARING_VIOLATION:
 			refused = 0
-		case windows.ERROR_ACCESS_DENIED: // while the file goes, or always in a folder that may not be written
+		case windows.ERROR_ACCESS_DENIED: // while the file is removed, or always if the folder is not writable
 			if refused++; refused == 100 {
 				return nil, nil
 			}

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// ErrNotRegular says that a path names a folder, a pipe, a device or a socket where a file is wanted.
+// ErrNotRegular is the error about a path of a folder, pipe, device or socket instead of a file.
 var ErrNotRegular = errors.New("want a regular file")
 
-// Open opens a regular file for reading. Anything else is refused with ErrNotRegular before it is opened, because opening
-// a pipe that nobody writes to waits for ever and a device may have no end. Errors begin with the path, as Quote gives it.
+// Open opens a regular file for reading. It refuses anything else with ErrNotRegular before opening it, because opening a
+// pipe may wait forever and a device may have no end. Errors begin with the path, printed by Quote.
 func Open(path string) (*os.File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -23,7 +23,7 @@ func Open(path string) (*os.File, error) {
 	if err := regular(path, st); err != nil {
 		return nil, err
 	}
-	// What stands at the path may have changed since: do not wait for a pipe now either.
+	// The path may have been replaced by a pipe since: do not wait for it.
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, PathError(path, err)
@@ -31,8 +31,8 @@ func Open(path string) (*os.File, error) {
 	if st, err = f.Stat(); err == nil {
 		err = regular(path, st)
 	}
-	// Some files of /proc call themselves regular, but reading them waits, as for a log's next line. They have no size;
-	// files of FUSE have one, and can be waited for too.
+	// Some files of /proc are reported as regular, but reading them waits, as for the next line of a log. Their size is 0; files of
+	// FUSE, which also support deadlines, have a size.
 	if err == nil && st.Size() == 0 && f.SetDeadline(time.Time{}) == nil {
 		err = irregular(path, "one of no size that can be waited for")
 	}
@@ -43,7 +43,7 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openFolder opens a folder. Anything else is refused before it is opened.
+// openFolder opens a folder. It refuses anything else before opening it.
 func openFolder(path string) (*os.File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -67,15 +67,15 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, PathError(path, err)
 	}
 	if st.Size() > limit {
-		return nil, fmt.Errorf("%s: %d bytes, want at most %d", Quote(path), st.Size(), limit)
+		return nil, fmt.Errorf("%s: it has %d bytes, want at most %d", Quote(path), st.Size(), limit)
 	}
-	// The file may grow while it is read, and files of /proc say that they have no bytes.
+	// The file may grow while it is read, and files of /proc report the size 0.
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, PathError(path, err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: more than %d bytes, want at most these", Quote(path), limit)
+		return nil, fmt.Errorf("%s: it has more than %d bytes, want at most these", Quote(path), limit)
 	}
 	return data, nil
 }
@@ -100,10 +100,10 @@ func regular(path string, st fs.FileInfo) error {
 }
 
 func irregular(path, kind string) error {
-	return fmt.Errorf("%s: is %s, %w", Quote(path), kind, ErrNotRegular)
+	return fmt.Errorf("%s: it is %s, %w", Quote(path), kind, ErrNotRegular)
 }
 
-// PathError returns an error of package os with the path before its cause, as Quote gives it.
+// PathError returns an error of package os as the path, printed by Quote, and the cause.
 func PathError(path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

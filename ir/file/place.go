@@ -12,20 +12,20 @@ import (
 	"syscall"
 )
 
-// File is a file under way to its place: the open temporary, and where it belongs. It is not safe for concurrent use.
+// File is a file that is being written: an open temporary file, and the path that it will get. It is not safe for concurrent use.
 type File struct {
 	*os.File          // closed by Commit and Abandon
-	held     *os.File // the lock until it has its name; it may be the File
+	held     *os.File // holds the lock until the file has its name; it may be the same *os.File
 	path     string
-	part     bool // stays when it is abandoned, unless it is empty
+	part     bool // Abandon keeps it, unless it is empty
 	done     bool // committed or abandoned
 }
 
-// Create starts the file that Commit puts at path, whose folder must exist. Its permissions will be perm less the umask,
-// which also hold while it is written: 0o666, or 0o777 for a program.
+// Create starts a file that Commit will put at path. The folder must exist. Its permissions, from the start, are perm without
+// the umask: 0o666, or 0o777 for a program.
 //
-// A file or a symbolic link that is at path will be replaced, not written through. A folder, a pipe, a device, or a link to
-// one, is refused with ErrNotRegular.
+// Commit replaces a file or a symbolic link at path. A folder, a pipe, a device, or a link to one of them, is refused with
+// ErrNotRegular.
 func Create(path string, perm fs.FileMode) (*File, error) {
 	if err := replaceable(path); err != nil {
 		return nil, err
@@ -48,16 +48,15 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 	}
 }
 
-// PartSuffix ends the names of the files that Part writes to.
+// PartSuffix is the suffix of unfinished files of Part.
 const PartSuffix = ".part"
 
-// ErrPart says that an earlier run left something unfinished.
+// ErrPart is the error about an unfinished file of an earlier run.
 var ErrPart = errors.New("the unfinished file of an earlier run")
 
-// Part is Create for long work that a later run can continue: the temporary is called path.part and, unless it is empty,
-// stays after Abandon or when the process ends before Commit. With resume an existing path.part is opened at its beginning for
-// reading and writing; without resume it is an error that is ErrPart. The open file is locked: a second process that opens it
-// gets an error.
+// Part is like Create, for long work that a later run can continue. The temporary file is called path.part and, unless it is
+// empty, stays after Abandon or if the process ends before Commit. With resume, an existing path.part is opened at its
+// beginning for reading and writing; without, it is the error ErrPart. The file is locked: a second process gets an error.
 func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	if err := replaceable(path); err != nil {
 		return nil, err
@@ -74,12 +73,12 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	case there && (resume || st.Size() == 0):
 		f, held, err = openLocked(part)
 	case there:
-		return nil, fmt.Errorf("%s: there is %w", Quote(part), ErrPart)
+		return nil, fmt.Errorf("%s is %w", Quote(part), ErrPart)
 	default:
 		f, held, err = createLocked(part, perm)
 	}
 	if errors.Is(err, errTaken) || errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s: another process writes it; wait for its end", Quote(part))
+		return nil, fmt.Errorf("%s: another process is writing it; wait for it to end", Quote(part))
 	}
 	if err != nil {
 		return nil, PathError(part, err)
@@ -89,8 +88,8 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	return t, nil
 }
 
-// Takes returns an error if no file can be put into a folder, or made a folder in: by making a temporary in it, or in the
-// nearest above it that there is. For who asks before long work what would fail after it.
+// Takes returns an error if no file can be created in a folder, or if the folder cannot be made. It tries a temporary file in
+// the folder, or in its nearest existing parent. Callers ask it before long work.
 func Takes(dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
@@ -98,14 +97,14 @@ func Takes(dir string) error {
 		}
 		f, err := Create(filepath.Join(at, "output"), 0o666)
 		if err != nil {
-			return fmt.Errorf("%s: no file can be put here: %w", Quote(dir), err)
+			return fmt.Errorf("%s: no file can be created here: %w", Quote(dir), err)
 		}
 		f.Abandon()
 		return nil
 	}
 }
 
-// Write writes a whole file and puts it at path. What was there stays unless the function and Commit succeed.
+// Write writes a file and puts it at path. An old file stays unless the function and Commit succeed.
 func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	var s Set
 	defer s.Abandon()
@@ -115,29 +114,28 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) error {
 	return s.Commit()
 }
 
-// Bytes is a function for Write that writes data.
+// Bytes returns a function for Write that writes data.
 func Bytes(data []byte) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := w.Write(data); return err }
 }
 
-// Place returns the path that Commit gives the file; Name is the path of the temporary.
+// Place returns the path that Commit gives the file; Name returns the path of the temporary file.
 func (f *File) Place() string { return f.path }
 
-// Commit makes what was written safe from a power failure, gives the file its name and closes it. If that fails what was
-// at the path is still there.
+// Commit syncs the file to disk, gives it its name and closes it. If that fails, an old file at the path is still there.
 func (f *File) Commit() error {
 	s := Set{steps: []step{{file: f}}}
 	return s.Commit()
 }
 
-// Abandon closes and removes the temporary. After Commit it does nothing.
+// Abandon closes and removes the temporary file. After Commit it does nothing.
 func (f *File) Abandon() {
 	live.Lock()
 	defer live.Unlock()
 	f.finish()
 }
 
-// finish ends a file that has no name or has got it; live is locked.
+// finish closes a file and, unless it has its name, removes it. The caller has locked live.
 func (f *File) finish() {
 	if !f.done {
 		f.abandon()
@@ -158,7 +156,7 @@ func (f *File) abandon() {
 	}
 }
 
-// keeps reports whether the file stays when it is abandoned.
+// keeps reports whether Abandon keeps the file.
 func (f *File) keeps() bool {
 	if !f.part {
 		return false
@@ -167,21 +165,21 @@ func (f *File) keeps() bool {
 	return err != nil || st.Size() > 0
 }
 
-// A Set is the files of one result, which get their names together. The zero value is ready. It is not safe for concurrent
+// A Set holds the files of one result, which get their names together. The zero value is ready. It is not safe for concurrent
 // use.
 type Set struct {
 	steps []step
-	made  []string   // folders, the outermost first
-	held  []*os.File // folders that are locked
+	made  []string   // new folders, the outermost first
+	held  []*os.File // locked folders
 }
 
-// step is a file to put in its place, or else a path to remove.
+// step is a file to put in place or a path to remove.
 type step struct {
 	file   *File
 	remove string
 }
 
-// Create is Create, and Add of the file.
+// Create calls the function Create and adds the file to the set.
 func (s *Set) Create(path string, perm fs.FileMode) (*File, error) {
 	f, err := Create(path, perm)
 	if err == nil {
@@ -198,20 +196,20 @@ func (s *Set) Write(path string, perm fs.FileMode, write func(io.Writer) error) 
 	}
 	b := bufio.NewWriterSize(f, 1<<16)
 	err = write(b)
-	if werr := b.Flush(); werr != nil { // also if it was what failed before
+	if werr := b.Flush(); werr != nil { // it also repeats an earlier error of a write
 		return PathError(path, werr)
 	}
 	return err
 }
 
-// Add makes a file part of the set: from now on it is the set's to commit and abandon.
+// Add adds a file to the set, which commits or abandons it from then on.
 func (s *Set) Add(f *File) { s.steps = append(s.steps, step{file: f}) }
 
-// Remove has Commit remove the file at path, if there is one, in turn with the files that get their names.
+// Remove adds a step in which Commit removes the file at path, if there is one.
 func (s *Set) Remove(path string) { s.steps = append(s.steps, step{remove: path}) }
 
-// MkdirAll makes a folder for files of the set, and those above it, and removes what killed processes left in it. Abandon
-// removes the folders that it made and that are empty.
+// MkdirAll makes a folder for files of the set, with its parents, and removes temporary files of killed processes from it.
+// Abandon removes the new folders that are empty.
 func (s *Set) MkdirAll(dir string) error {
 	sweep(dir, "")
 	live.Lock()
@@ -219,7 +217,7 @@ func (s *Set) MkdirAll(dir string) error {
 	var missing []string
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			break // MkdirAll says what is wrong with it
+			break // MkdirAll will report the error
 		}
 		missing = append(missing, at)
 	}
@@ -233,8 +231,8 @@ func (s *Set) MkdirAll(dir string) error {
 	return nil
 }
 
-// Lock waits until no other Set, of any process, holds a folder, and holds it until Commit or Abandon: for files that are made
-// from what the folder has, or that two results must not mix. Where folders cannot be locked it does nothing.
+// Lock locks a folder until Commit or Abandon, after waiting for other Sets of any process. It is for files that depend on the
+// folder's content, and for results that must not be mixed. If folders cannot be locked, it does nothing.
 func (s *Set) Lock(dir string) error {
 	f, err := lockFolder(dir)
 	if err != nil {
@@ -248,16 +246,16 @@ func (s *Set) Lock(dir string) error {
 	return nil
 }
 
-// Commit makes all that was written safe from a power failure, and then does the steps of the set in the order in which
-// they were asked for: gives each file its name, removes each path. An interrupt waits for that. An error before the first
-// step leaves everything as it was; one that comes later says that the result is mixed.
+// Commit syncs all files to disk and then runs the steps of the set in their order: it gives each file its name and removes
+// each path. An interrupt waits for it. An error before the first step changes nothing; a later error says that old and new
+// files are mixed.
 func (s *Set) Commit() error {
 	defer s.Abandon()
 	names := map[string]bool{}
 	for _, st := range s.steps {
 		if f := st.file; f != nil {
 			if name := one(f.path); names[name] {
-				return fmt.Errorf("%s: two outputs have this name; give one another", Quote(f.path))
+				return fmt.Errorf("%s: two outputs have this name; give one of them another name", Quote(f.path))
 			} else {
 				names[name] = true
 			}
@@ -272,7 +270,7 @@ func (s *Set) Commit() error {
 	if err := s.do(); err != nil {
 		return err
 	}
-	// The names are safe when the folders are.
+	// Renames are safe from a power failure once the folders are synced.
 	var dirs []string
 	for _, st := range s.steps {
 		if f := st.file; f != nil && !slices.Contains(dirs, filepath.Dir(f.path)) {
@@ -287,7 +285,7 @@ func (s *Set) Commit() error {
 	return nil
 }
 
-// one is a path that is the same for all paths of a place, by whichever links its folder is reached.
+// one returns the path with all links in its folder resolved, so that paths of the same file are equal.
 func one(path string) string {
 	dir, base := filepath.Split(path)
 	if abs, err := filepath.Abs(dir); err == nil {
@@ -299,7 +297,7 @@ func one(path string) string {
 	return filepath.Join(dir, base)
 }
 
-// do does the steps.
+// do runs the steps.
 func (s *Set) do() error {
 	live.Lock()
 	defer live.Unlock()
@@ -316,7 +314,7 @@ func (s *Set) do() error {
 		}
 		switch {
 		case err != nil && i > 0:
-			return fmt.Errorf("%w; files that belong with it are replaced already: remove what is in the way and run this again", PathError(path, err))
+			return fmt.Errorf("%w; other files of this result are replaced already: remove the obstacle and run this again", PathError(path, err))
 		case err != nil:
 			return PathError(path, err)
 		}
@@ -326,7 +324,7 @@ func (s *Set) do() error {
 	return nil
 }
 
-// Abandon closes and removes every temporary of the set, and the empty folders that it made. After Commit it does nothing.
+// Abandon closes and removes the temporary files of the set, and its new folders if they are empty. After Commit it does nothing.
 func (s *Set) Abandon() {
 	live.Lock()
 	defer live.Unlock()
@@ -341,17 +339,17 @@ func (s *Set) Abandon() {
 }
 
 func (s *Set) abandon() {
-	for _, f := range s.held { // which may be in one of the folders
+	for _, f := range s.held { // a lock file may be in one of the folders
 		f.Close()
 	}
 	s.held = nil
 	for _, dir := range slices.Backward(s.made) {
-		os.Remove(dir) // goes only if it is empty
+		os.Remove(dir) // fails unless it is empty
 	}
 	s.made = nil
 }
 
-// synced makes the written data safe from a power failure, where the file system can.
+// synced syncs the written data to disk, if the file system supports that.
 func synced(f *os.File) error {
 	err := f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
@@ -361,7 +359,7 @@ func synced(f *os.File) error {
 }
 
 // Distinct returns an error if writing output would replace one of the inputs: the same file, also through a link, or a file
-// inside an input folder. Inputs that do not exist, and "", are left to their reader.
+// in an input folder. It ignores inputs that do not exist and "".
 func Distinct(output string, inputs ...string) error {
 	out, err := os.Stat(output)
 	if err != nil {
@@ -380,7 +378,7 @@ func Distinct(output string, inputs ...string) error {
 			}
 			filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 				if err != nil || d.IsDir() {
-					return nil // whoever reads the folder says what is wrong with it
+					return nil // the reader of the folder will report the error
 				}
 				if st, err := os.Stat(p); err == nil && os.SameFile(st, out) {
 					same = true
@@ -400,13 +398,13 @@ func Distinct(output string, inputs ...string) error {
 func replaceable(path string) error {
 	dir, base := filepath.Split(path)
 	if base == "" || base == "." || base == ".." {
-		return fmt.Errorf("%s: is a folder, %w", Quote(path), ErrNotRegular)
+		return fmt.Errorf("%s: it is a folder, %w", Quote(path), ErrNotRegular)
 	}
 	if special(dir) {
-		return fmt.Errorf("%s: is a name of the system, %w", Quote(path), ErrNotRegular)
+		return fmt.Errorf("%s: it is a name of the system, %w", Quote(path), ErrNotRegular)
 	}
 	if st, err := os.Stat(path); err == nil {
 		return regular(path, st)
 	}
-	return nil // nothing, or a link that leads nowhere; creating the temporary says what is wrong with the folder
+	return nil // nothing, or a dangling link; creating the temporary file will report an error of the folder
 }

@@ -4,11 +4,11 @@ package file
 
 import "io/fs"
 
-// special: os.Stat says of every name that is a device that it is one.
+// special is false: os.Stat reports every device as one.
 func special(string) bool { return false }
 
-// own: the folder for temporary files is the user's.
+// own is true: the folder for temporary files belongs to the user.
 func own(fs.FileInfo) bool { return true }
 
-// syncFolder does nothing: the system keeps its names safe by itself, or cannot.
+// syncFolder does nothing: the system syncs names itself, or cannot.
 func syncFolder(string) error { return nil }

@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// maxQuoted is how many bytes of a name Quote gives.
+// maxQuoted bounds the bytes of a name that Quote returns.
 const maxQuoted = 512
 
-// The joiners that Persian, Indic scripts and emoji are spelt with: neither control the terminal nor turn the writing.
+// The joiners that Persian, Indic scripts and emoji need. They neither control a terminal nor change the writing direction.
 const zwnj, zwj = '\u200c', '\u200d'
 
-// Quote returns a name from outside (of a file, a tensor, a label) as text for a terminal or a log: the name itself if
-// everything in it can be printed, else a Go string literal, in which control characters, line ends, invalid UTF-8 and
-// marks that turn the direction of writing are escaped. A long name loses its middle.
+// Quote returns an untrusted name (of a file, a tensor, a label) as text for a terminal or a log: the name itself if all of it
+// is printable, else a Go string literal that escapes control characters, line ends, invalid UTF-8 and marks that change the
+// writing direction. The middle of a long name is left out.
 func Quote(name string) string {
 	if len(name) > maxQuoted {
 		head, tail := maxQuoted/2, len(name)-maxQuoted/2
@@ -40,8 +40,8 @@ func Quote(name string) string {
 	return name
 }
 
-// Escape returns a message as text for a terminal or a log: what Quote does not give as it is is escaped in its place,
-// but for line ends and tabs, which are the message's own. Names in a message are quoted before.
+// Escape returns a message as text for a terminal or a log. It escapes the characters that Quote escapes, except line ends and
+// tabs, which belong to the message. Names in a message should be quoted before.
 func Escape(message string) string {
 	var b strings.Builder
 	for i, r := range message {
@@ -56,9 +56,9 @@ func Escape(message string) string {
 	return b.String()
 }
 
-// EscapeJSON returns JSON of the same value in which nothing is left that a terminal acts on.
+// EscapeJSON returns JSON of the same value without characters that control a terminal.
 func EscapeJSON(text []byte) []byte {
-	if !bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x7f }) { // strings of JSON have no lower ones
+	if !bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x7f }) { // JSON strings contain no lower control characters
 		return text
 	}
 	var b bytes.Buffer
@@ -76,7 +76,7 @@ func EscapeJSON(text []byte) []byte {
 	return b.Bytes()
 }
 
-// plain reports whether r, which text begins with, can be given as it is.
+// plain reports whether r, the first character of text, needs no escape.
 func plain(text string, r rune) bool {
 	if r == utf8.RuneError {
 		if _, n := utf8.DecodeRuneInString(text); n < 2 {

@@ -4,7 +4,7 @@ package file
 
 import "os"
 
-// rename closes the temporary and gives it its name.
+// rename closes the temporary file and gives it its name.
 func rename(f *os.File, path string) error {
 	if err := f.Close(); err != nil {
 		return err

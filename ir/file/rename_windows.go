@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// rename gives the open temporary its name and closes it. A file that is mapped or that runs can be neither replaced nor
-// removed, but it can be renamed to a leftover, which the next Create of this file removes once nobody uses it.
+// rename gives the open temporary file its name and closes it. An old file that is mapped or running can be neither replaced
+// nor removed, but it can be renamed to a leftover, which the next Create of this file removes once no program uses it.
 func rename(f *os.File, path string) error {
 	err := os.Rename(f.Name(), path)
 	if err != nil {
@@ -22,7 +22,7 @@ func rename(f *os.File, path string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w; if a program uses the file end it and run this again", err)
+		return fmt.Errorf("%w; if a program uses the file, end it and run this again", err)
 	}
 	f.Close()
 	return nil

@@ -11,14 +11,14 @@ import (
 // Dir is a temporary folder of this process.
 type Dir struct {
 	Path string
-	held *os.File // locked while the process lives
+	held *os.File // the locked file holder
 }
 
-// holder is the file in a temporary folder that its process holds.
+// holder is the file in a temporary folder that its process locks.
 const holder = ".multiway"
 
-// TempDir makes a folder in os.TempDir that nobody else can read. Remove removes it, AbandonAll too, and where files can be
-// locked the next TempDir if the process is killed.
+// TempDir makes a folder in os.TempDir that no other user can read. Remove and AbandonAll remove it. If the process is killed,
+// the next TempDir removes it, on systems with file locks.
 func TempDir() (*Dir, error) {
 	root, err := filepath.Abs(os.TempDir())
 	if err != nil {
@@ -40,7 +40,7 @@ func TempDir() (*Dir, error) {
 		}
 		f, held, err := createLocked(filepath.Join(path, holder), 0o600)
 		if errors.Is(err, fs.ErrNotExist) {
-			err = errTaken // the folder is gone
+			err = errTaken // the folder does not exist any more
 		}
 		if again(err, try) {
 			continue
@@ -58,7 +58,7 @@ func TempDir() (*Dir, error) {
 	}
 }
 
-// Remove removes the folder and all that is in it.
+// Remove removes the folder with its content.
 func (d *Dir) Remove() error {
 	live.Lock()
 	defer live.Unlock()
@@ -67,10 +67,10 @@ func (d *Dir) Remove() error {
 	return removeFolder(d.Path)
 }
 
-// removeFolder removes a temporary folder, what its process holds last: until then a leftover can be told for one.
+// removeFolder removes a temporary folder, its lock file last: until then it can be recognised as a leftover.
 func removeFolder(path string) error {
 	entries, err := os.ReadDir(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have taken it for a leftover just now
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may be removing it as a leftover
 		return err
 	}
 	for _, e := range entries {
@@ -83,7 +83,7 @@ func removeFolder(path string) error {
 	return os.RemoveAll(path)
 }
 
-// abandon removes the folder although this process, or a child that it killed, may still be making files in it.
+// abandon removes the folder even if this process, or a child that it killed, still creates files in it.
 func (d *Dir) abandon() {
 	d.held.Close()
 	for range 50 {
@@ -94,8 +94,8 @@ func (d *Dir) abandon() {
 	}
 }
 
-// sweepFolder removes a temporary folder that no process holds. In a folder that others can write too, such as /tmp, only
-// what is this user's is looked into: nobody else can have it lead elsewhere.
+// sweepFolder removes a temporary folder that no process has locked. In a folder that others can write to, such as /tmp, it
+// enters only folders of this user, which nobody else can replace by links.
 func sweepFolder(path string) {
 	st, err := os.Lstat(path)
 	if err != nil || !st.IsDir() || !own(st) {
@@ -104,11 +104,11 @@ func sweepFolder(path string) {
 	f := lockLeftover(filepath.Join(path, holder))
 	if f == nil {
 		if locks {
-			os.Remove(path) // goes only if it is empty: killed before it was held
+			os.Remove(path) // fails unless it is empty: its process was killed before it locked it
 		}
 		return
 	}
-	removeFolder(path) // while it is locked: its process may be about to lock it
+	removeFolder(path) // with the lock held, since its process may be about to lock it
 	f.Close()
-	os.RemoveAll(path) // where an open file cannot go
+	os.RemoveAll(path) // where an open file cannot be removed
 }

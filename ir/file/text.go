@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNotText is the error of reading a Text with a zero byte, which no text holds.
-var ErrNotText = errors.New("a zero byte, which no text holds: save the file as UTF-8 (UTF-16 is read if it begins with a byte order mark)")
+// ErrNotText is the error of reading a Text with a zero byte, which text files do not contain.
+var ErrNotText = errors.New("found a zero byte, want text: save the file as UTF-8 (UTF-16 is read if it begins with a byte order mark)")
 
 var errCut = errors.New("UTF-16 that ends in the middle of a character: the file is cut off")
 
-// Text returns a reader of the text in r as UTF-8, whose lines end in "\n": "\r\n" and a "\r" alone become that. It drops
-// byte order marks at the beginning of lines, where they stand when files are put one behind the other, and converts the
-// UTF-16, of either byte order, that the first one announces; halves of surrogate pairs become U+FFFD. Other bytes are
-// passed on as they are, valid UTF-8 or not, up to the first zero byte: see ErrNotText. It reads ahead in r by some kilobytes.
+// Text returns a reader of the text in r as UTF-8 with lines that end in "\n": it converts "\r\n" and a single "\r". It drops
+// byte order marks at the beginning of lines, where they are in concatenated files. If the first mark is one of UTF-16, of
+// either byte order, it converts the text; halves of surrogate pairs become U+FFFD. All other bytes are passed on, valid UTF-8
+// or not, up to the first zero byte: see ErrNotText. It reads some kilobytes ahead in r.
 func Text(r io.Reader) io.Reader { return &textReader{r: bufio.NewReader(r)} }
 
-// ReadText is Read for a text. See Text.
+// ReadText reads a text file of at most limit bytes, converted as by Text.
 func ReadText(path string, limit int64) ([]byte, error) {
 	data, err := Read(path, limit)
 	if err != nil {
@@ -35,10 +35,10 @@ func ReadText(path string, limit int64) ([]byte, error) {
 type textReader struct {
 	r       *bufio.Reader
 	begun   bool
-	inside  bool              // of a line: not at its beginning
+	inside  bool              // inside a line, not at its beginning
 	turned  bool              // the last byte was "\r"
-	unit    func([]byte) rune // of the two bytes of a UTF-16 unit; nil: UTF-8
-	pending []byte            // of a character that p had no room for
+	unit    func([]byte) rune // decodes the two bytes of a UTF-16 unit; nil: UTF-8
+	pending []byte            // the rest of a character that did not fit into p
 }
 
 func (t *textReader) Read(p []byte) (int, error) {
@@ -55,7 +55,7 @@ func (t *textReader) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
 		if len(t.pending) == 0 {
-			// What is there is passed on before more is waited for.
+			// Return available bytes before waiting for more.
 			if n > 0 && t.r.Buffered() < 4 {
 				return n, nil
 			}
@@ -69,10 +69,10 @@ func (t *textReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// byteOrder is its mark in UTF-8.
+// byteOrder is the byte order mark.
 const byteOrder = "\ufeff"
 
-// next makes the next character pending, or in UTF-8 the next byte.
+// next puts the next character, or the next byte of UTF-8, into pending.
 func (t *textReader) next() error {
 	for {
 		var r rune

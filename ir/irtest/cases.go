@@ -67,14 +67,14 @@ func runCase(t *testing.T, file string, run func(*testing.T, *ir.Program) error,
 		return
 	}
 	if !found {
-		t.Fatalf("there is no after section; run go test -update to write it")
+		t.Fatalf("the after section is missing; run go test -update to write it")
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 }
 
-// parse returns the program with random weights.
+// parse parses a program and gives it random weights.
 func parse(t *testing.T, file string, text []byte) *ir.Program {
 	t.Helper()
 	p, err := ir.Parse(file, text)
@@ -85,8 +85,8 @@ func parse(t *testing.T, file string, text []byte) *ir.Program {
 	return p
 }
 
-// Changes returns the text of an after section: dropped weights as comments, new
-// and changed weights, and every function.
+// Changes returns the text of an after section: dropped weights as comments, new and
+// changed weights, and all functions.
 func Changes(before, after *ir.Program) string {
 	var b strings.Builder
 	for _, w := range before.Weights {

@@ -1,8 +1,8 @@
-// Package irtest judges rewrites of programs by the float64 interpreter.
+// Package irtest tests rewrites of programs with the float64 interpreter.
 //
-// [Equivalent] runs two programs on the same random weights and inputs, every
-// function, at the shortest and longest text and between. [Cases] does that for
-// text files which also pin the rewritten text:
+// [Equivalent] runs every function of two programs on the same random weights and inputs,
+// with texts of several lengths, and compares the results. [Cases] does that for text files
+// that also contain the expected text of the rewritten program:
 //
 //	// What the case is about.
 //	program tiny T<=4
@@ -17,12 +17,12 @@
 //	  ...
 //	}
 //
-// The after section holds the weights that the rewrite declares anew, the ones it
-// drops (as comments) and all functions. `go test -update` rewrites that section;
-// the float64 check runs all the same, so an update cannot bless a wrong rewrite.
+// The after section holds the weights that the rewrite adds, the ones it drops (as
+// comments) and all functions. `go test -update` rewrites that section; the float64
+// comparison does not depend on it, so that a wrong rewrite still fails.
 //
-// Weights get random values by their name, so a weight has the same values in
-// every program of a test. Weights that a rewrite makes bring their own loader.
+// The random values of a weight depend on its name, so a weight has the same values in
+// every program of a test. Weights that a rewrite makes have a loader of their own.
 //
 // The package is for tests only. It imports ir and defines the flag -update.
 package irtest

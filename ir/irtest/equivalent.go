@@ -7,10 +7,10 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Equivalent checks that every function of before gives the same results in
-// after: for all outputs |x-y| <= tol*(1+|x|). Weights without a loader get random
-// values in both programs. 1e-9 suits exact rewrites, 1e-5 those that round
-// weights to float32 once.
+// Equivalent checks that every function of before gives the same results in after: for
+// all outputs |x-y| <= tol*(1+|x|). Weights without a loader get random values in both
+// programs. A tol of 1e-9 suits exact rewrites, 1e-5 rewrites that round weights to
+// float32 once.
 func Equivalent(t testing.TB, before, after *ir.Program, tol float64) {
 	t.Helper()
 	RandomWeights(before)

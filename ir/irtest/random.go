@@ -9,19 +9,19 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Seed starts every random number of this package; failures print it.
+// Seed is the seed of all random numbers of this package; failures print it.
 const Seed = 1
 
-// source returns the generator of one name.
+// source returns the random generator for a name.
 func source(name string) *rand.Rand {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	return rand.New(rand.NewPCG(Seed, h.Sum64()))
 }
 
-// RandomWeights gives every weight of p that has no loader random values, which
-// depend on its name and type only and are exact in its element type. Sizes are
-// trained models' weights: gains near 1, matrices that keep a row's variance.
+// RandomWeights gives every weight of p without a loader random values, which depend only
+// on its name and type and are numbers of its element type. Their sizes are those of
+// trained models: gains near 1, matrices that keep the variance of a row.
 func RandomWeights(p *ir.Program) {
 	for _, w := range p.Weights {
 		if w.Load == nil {
@@ -47,8 +47,8 @@ func values(w *ir.Weight) []float32 {
 	return x
 }
 
-// Inputs returns random inputs of function f at text length t, which depend on the
-// parameters' names and shapes only. Ids stay inside the tables they are looked up in.
+// Inputs returns random inputs of function f at text length t, which depend only on the
+// parameters' names and shapes. Token ids are within the tables that they index.
 func Inputs(p *ir.Program, f *ir.Func, t int) map[string]*ir.Tensor {
 	in := map[string]*ir.Tensor{}
 	for _, v := range f.Params {
@@ -72,7 +72,7 @@ func Inputs(p *ir.Program, f *ir.Func, t int) map[string]*ir.Tensor {
 	return in
 }
 
-// vocabulary returns the rows of the smallest table that ids are looked up in.
+// vocabulary returns the number of rows of the smallest table that the token ids index.
 func vocabulary(p *ir.Program, f *ir.Func, ids *ir.Value) int32 {
 	rows := int32(math.MaxInt32)
 	for _, v := range f.Values {
@@ -92,8 +92,8 @@ func vocabulary(p *ir.Program, f *ir.Func, ids *ir.Value) int32 {
 	return rows
 }
 
-// Lengths returns the text lengths to try f at: all of few, else both ends, their
-// neighbours and the middle; only 1 when f does not depend on the length.
+// Lengths returns the text lengths to test f with: all if they are few, else both ends, their
+// neighbours and the middle; only 1 if f does not depend on the length.
 func Lengths(p *ir.Program, f *ir.Func) []int {
 	if !f.UsesT() {
 		return []int{1}

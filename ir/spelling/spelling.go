@@ -1,9 +1,9 @@
-// Package spelling tells how far apart two names are, for errors that say which known
-// name was probably meant. It imports nothing; it does not choose names or word errors.
+// Package spelling measures the distance of two names, for errors that suggest the known
+// name that was probably meant.
 package spelling
 
-// Distance is the Levenshtein distance of two names in bytes: how many to insert,
-// remove or replace. It takes time and memory of len(a)*len(b) and len(b).
+// Distance returns the Levenshtein distance of two names: the least number of bytes to
+// insert, remove or replace. It takes time of order len(a)*len(b) and memory of len(b).
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -721,7 +721,7 @@ func TestResume(t *testing.T) {
 				return at
 			})
 			if at > 0 {
-				if got := embed(list); got.status != exitFailure || !strings.Contains(got.errs, "x"+filepath.Ext(out)+".part: there is the unfinished file of an earlier run: --resume goes on with it") {
+				if got := embed(list); got.status != exitFailure || !strings.Contains(got.errs, "x"+filepath.Ext(out)+".part: is the unfinished file of an earlier run: --resume goes on with it") {
 					t.Errorf("%s: beginning anew beside a part: status %d, %s", out, got.status, got.errs)
 				}
 			}

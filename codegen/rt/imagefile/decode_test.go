@@ -351,7 +351,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, path, want string }{
-		{"folder", dir, dir + ": is a folder, want a regular file"},
+		{"folder", dir, dir + ": it is a folder, want a regular file"},
 		{"missing", filepath.Join(dir, "none.png"), "none.png"},
 		{"too large", big, big + ": the file is larger than 99 bytes"},
 	} {
