@@ -120,7 +120,7 @@ var followed = []struct {
 	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/compile.TestWrittenOfPreset"},
 	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/tune.TestTuned"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/tune.TestSmoothed"},
-	{"`cosine: %v` in the description refuses that", "", "", "codegen/tune.TestTuned"},
+	{"with `cosine: %v` in the description this is an error", "", "", "codegen/tune.TestTuned"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},
 }
 

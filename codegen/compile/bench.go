@@ -20,17 +20,17 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Scratch is a program in a temporary folder that times models side by side, unchecked,
-// with their weights beside it: for a command that runs it and throws it away.
+// Scratch is a program in a temporary folder that times models side by side. It is not
+// checked, and a command runs it and throws it away.
 type Scratch struct {
 	exe     string
 	weights []string
 	dir     *file.Dir
 }
 
-// NewScratch compiles models, which have the same functions, for the entries that are asked
-// for, nil = the entries of each description, at the formats that tuning chooses. An
-// option that a model cannot be timed with is an error before any work. Close removes its files.
+// NewScratch tunes and compiles models, which must have the same functions. Their entries are
+// those of the options, or of each description if that is nil. It is an error, before any work,
+// if a model cannot be timed with the options. Close removes the program's files.
 func NewScratch(models []*Model, asked bench.Options, log func(format string, args ...any)) (_ *Scratch, err error) {
 	if err := engine.CanBuild(nil, log); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 	o := Options{Log: log}
 	for _, m := range models {
 		if err := m.times(asked); err != nil {
-			return nil, err // before the work that would be for nothing
+			return nil, err // before the work
 		}
 	}
 	entries := asked.Entries
@@ -107,15 +107,15 @@ func (m *Model) times(o bench.Options) error {
 		like.Funcs = append(like.Funcs, &rtexec.Func{Name: f.Name, Text: f.UsesT()})
 	}
 	if len(o.Entries) > 0 {
-		o.Entries = nil // the compiled model has no others
+		o.Entries = nil // the compiled model has only these
 	}
 	if os.Getenv(engine.EnvExec) != "" {
-		o.Levels = nil // the levels of another CPU
+		o.Levels = nil // levels of another CPU
 	}
 	return bench.Check(like, o)
 }
 
-// benchMain is the main program, but for the imports of the packages and their list.
+// benchMain is the format of the main program: the packages' imports, and the list of packages.
 const benchMain = `package main
 
 import (
@@ -126,10 +126,10 @@ import (
 func main() { bench.Main(%s) }
 `
 
-// Run times the models with the options of NewScratch and returns the report as the program
-// wrote it. progress, if not nil, is told how many of the measurements are done.
+// Run times the models with the options of NewScratch and returns the program's report.
+// progress, if not nil, is called with the number of finished measurements and of all.
 func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, total int)) (json.RawMessage, error) {
-	o.Entries = nil // the program has no others
+	o.Entries = nil // the program has only these
 	in, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, 
 // stderr reads the standard error of bench.Main: progress lines, and any others.
 type stderr struct {
 	progress func(done, total int)
-	rest     []byte // of a line that has not ended
+	rest     []byte // of a line that is not complete
 	text     bytes.Buffer
 }
 

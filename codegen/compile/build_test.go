@@ -110,7 +110,7 @@ func TestWrite(t *testing.T) {
 	}
 	want := []string{"compiling vision_retrieval, language_retrieval",
 		"note: without a tokenizer texts are token ids, in a binary --ids 0,17,2; `tokenizer: FILE` in the description adds one",
-		"packing weights", "checking what was compiled", "running the float64 interpreter (0.0 GFLOP)"}
+		"packing weights", "checking the compiled package", "running the float64 interpreter (0.0 GFLOP)"}
 	told = slices.DeleteFunc(told, func(line string) bool { return strings.HasPrefix(line, "still compiling") }) // on a busy machine
 	if d := cmp.Diff(want, told); d != "" {
 		t.Errorf("log (-want +got)\n%s", d)

@@ -17,15 +17,15 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// finding is a tensor that is not as expected.
+// finding is the comparison of a tensor of the file.
 type finding struct {
 	Result
-	tensor string // in the file
+	tensor string // its name in the file
 	peak   float64
-	at     int // in want
+	at     int // its index in want
 }
 
-// differs is the error about tensors that are not as expected.
+// differs returns the error about tensors that differ from the expected ones.
 func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log func(format string, args ...any)) error {
 	var lines []string
 	for i, f := range bad {
@@ -36,7 +36,7 @@ func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log func
 		lines = append(lines, f.String())
 	}
 	first := x.first(bad)
-	text := fmt.Sprintf("the model does not compute what %s holds:\n%s\n", file.Quote(x.path), strings.Join(lines, "\n"))
+	text := fmt.Sprintf("the model's results differ from %s:\n%s\n", file.Quote(x.path), strings.Join(lines, "\n"))
 	if first.tensor != "" {
 		share := ""
 		if first.peak > 0 {
@@ -54,7 +54,7 @@ func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log func
 	return errors.New(text + "Usual causes: " + x.causes(first))
 }
 
-// first returns the finding that comes first in the model: the image, the rows before the layers, those after them, outputs.
+// first returns the earliest finding in the model, in the order: image, rows before the layers, rows after each layer, outputs.
 func (x *Expected) first(bad []finding) finding {
 	rank := func(f finding) int {
 		var n int
@@ -67,7 +67,7 @@ func (x *Expected) first(bad []finding) finding {
 			fmt.Sscanf(f.Output, "layers.%d", &n)
 			return 2*n + strings.Count(f.Output, ".") - 1
 		case f.Rows > 0:
-			return math.MaxInt // the precision's
+			return math.MaxInt // a comparison at another precision than f32
 		}
 		return math.MaxInt - 1
 	}
@@ -83,13 +83,13 @@ func (x *Expected) causes(f finding) string {
 	const mode = "dropout that was on (model.eval()), a model in half precision (model.float(), or --expect-bound 0.01), or weights of another file"
 	if f.tensor != "" && f.tensor != "image" {
 		if t := x.want[f.at].dtype; f.MaxAbs <= coarse[t]*f.peak {
-			return fmt.Sprintf("%s is %v in the file, which is that coarse; save what your code computes in float32 (model.float()), or give --expect-bound %.2g",
+			return fmt.Sprintf("%s is %v in the file, which explains the difference; save tensors that your code computes in float32 (model.float()), or give --expect-bound %.2g",
 				file.Quote(f.tensor), t, 2*coarse[t])
 		}
 	}
 	switch {
 	case f.Rows > 0:
-		return "the precision: the model at f32 is as expected, and another one may be nearer"
+		return "the precision: the model at f32 is as expected, and another precision may be more accurate"
 	case f.tensor == "image":
 		return "mean, std or resize of preprocess in the description; colours in another order than RGB; a picture of another file"
 	case f.Output == "embed":
@@ -99,15 +99,15 @@ func (x *Expected) causes(f finding) string {
 	case strings.HasPrefix(f.Output, "layers."):
 		return "experts of pairs in top layers (sizes.vl_layers), the order of picture and text, a layer that your code leaves out, or " + mode
 	case slices.ContainsFunc(x.want, func(w expected) bool { return isTap(w.result) && w.fn.Name == f.Func }):
-		return "what comes after the last layer: the final norm (tasks: [encode: {norm: false}]), the head of another task, rows that your code takes of another place, a vector that it does not scale to length 1"
+		return "what comes after the last layer: the final norm (tasks: [encode: {norm: false}]), the head of another task, rows that your code takes from another position, a vector that it does not scale to length 1"
 	}
-	return pictures + "the number of heads (sizes.heads), the epsilon of norms (sizes.eps), a layer scale (sizes.scale), the final norm, ids with padding, or " + mode + ". Write the rows after each layer into the file too, as README shows: the first that differs is named then"
+	return pictures + "the number of heads (sizes.heads), the epsilon of norms (sizes.eps), a layer scale (sizes.scale), the final norm, ids with padding, or " + mode + ". Write the rows after each layer into the file too, as README shows: the error then names the first layer that differs"
 }
 
-// coarse is how far off numbers of a type are, as a share of the largest, at most.
+// coarse is the largest rounding error of a type, as a share of a number.
 var coarse = map[checkpoint.DType]float64{checkpoint.F16: 0x1p-11, checkpoint.BF16: 0x1p-8}
 
-// maxTrials bounds the work of looking for a cause, as a multiple of the interpreter's work in a quick check.
+// maxTrials bounds the work of looking for a cause, as a multiple of the work of a quick check.
 const maxTrials = 10
 
 // cause looks for a single change to the description with which the first tensor that differs becomes as expected. It
@@ -142,7 +142,7 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 	agrees := func(images [][]float32, edit func(d *model.Description)) bool {
 		p, err := m.changed(d, edit, w)
 		if err != nil {
-			return false // it is no model of this checkpoint
+			return false // the description does not fit the checkpoint
 		}
 		all, err := x.compare(interpreted(p), images, func(o *expected) bool { return o == w })
 		return err == nil && all[f.at] != nil && x.ok(all[f.at])
@@ -166,7 +166,7 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 	return "", nil
 }
 
-// written says where a change goes: among the sizes that are there.
+// written describes a change and where in the description to make it.
 func (m *Model) written(c change) string {
 	if m.Desc.Preset != "" {
 		return fmt.Sprintf("`%s` among the `sizes` of the description (and `family: %s` and all other sizes in place of `preset`)", c.what, m.Desc.Family)
@@ -174,8 +174,8 @@ func (m *Model) written(c change) string {
 	return fmt.Sprintf("`%s` among the `sizes` of the description", c.what)
 }
 
-// nearer is an error if another epsilon is several times as near to a tensor that is as expected: where rows are large, a
-// wrong one changes them by less than the bound. A user who asks for a larger bound accepts that.
+// nearer returns an error if a tensor is within the bound, but several times closer with another epsilon: a wrong epsilon
+// changes large rows by less than the bound. It looks for none if the user gave a larger bound.
 func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, args ...any)) error {
 	if x.share > ExpectBound {
 		return nil
@@ -204,7 +204,7 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 	if err != nil || !m.quick(x.work(p, w.fn.Name)) {
 		return err
 	}
-	log("looking whether another epsilon is nearer")
+	log("trying other values of the norms' epsilon")
 	here, err := distance(func(*model.Description) {})
 	if err != nil {
 		return err
@@ -215,14 +215,14 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 			return err
 		}
 		if times*there < here {
-			return fmt.Errorf("the model does not compute what %s holds: its %s is within the bound, but %.0f times nearer with %s; the epsilon of norms is another",
+			return fmt.Errorf("the model's results differ from %s: %s is within the bound, but %.0f times closer with %s, so the epsilon of norms is probably wrong",
 				file.Quote(x.path), file.Quote(w.name), here/there, m.written(c))
 		}
 	}
 	return nil
 }
 
-// changed lowers the function of a tensor as a changed description has it, with its taps.
+// changed lowers a tensor's function from a changed description, with the rows after each layer as results.
 func (m *Model) changed(d *model.Description, edit func(d *model.Description), w *expected) (*ir.Program, error) {
 	other := *d
 	other.Preset = ""
@@ -234,13 +234,13 @@ func (m *Model) changed(d *model.Description, edit func(d *model.Description), w
 	return p, err
 }
 
-// change is one of a description's sizes.
+// change is another value for one of a description's sizes.
 type change struct {
 	what string // the field and its value
 	edit func(d *model.Description)
 }
 
-// epsilons lists other ones that people use.
+// epsilons lists other values of epsilon that people use.
 func epsilons(d *model.Description) []change {
 	var all []change
 	for _, eps := range []float64{1e-5, 1e-6, 1e-12} {
@@ -283,14 +283,14 @@ var usual = []scale{
 	{{}, {1, 1, 1}},
 }
 
-// way is another one to prepare pictures.
+// way is another preprocessing of the pictures.
 type way struct {
-	what string // where it is
+	what string // the change, and where to make it
 	p    *pixel.Preprocess
 	of   *Expected // its pictures
 }
 
-// otherWays lists those than the description's, none if there are no pictures.
+// otherWays lists preprocessings that differ from the description's; none if the file has no pictures.
 func (m *Model) otherWays(x *Expected) ([]way, error) {
 	if x.picture == nil {
 		return nil, nil
@@ -336,7 +336,7 @@ func numbers(v [3]float32) string { return strings.ReplaceAll(fmt.Sprint(v), " "
 
 func backwards(v [3]float32) [3]float32 { return [3]float32{v[2], v[1], v[0]} }
 
-// exchanged is x with red and blue of its pictures exchanged.
+// exchanged returns x with red and blue exchanged in its pictures.
 func (x *Expected) exchanged() *Expected {
 	y := *x
 	y.picture = nil

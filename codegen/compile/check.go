@@ -17,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Check says how thoroughly a build judges what it built.
+// Check is the thoroughness of a build's self-check.
 type Check string
 
 // The checks. Quick takes seconds: the compiled package at its best level against
@@ -32,18 +32,18 @@ const (
 // Checks lists the checks by name, for help texts.
 var Checks = []Check{Quick, Full, Off}
 
-// Tolerance is how far a compiled output may be from its judge, as a share of the
-// output's largest value, and Floor what is allowed besides. The float32 arithmetic
-// of the released models is off by some 5e-6 of the largest value.
+// Tolerance bounds the difference of a compiled output from its reference, as a share of
+// the output's largest value; Floor is added to it. The float32 arithmetic of released
+// models has errors of about 5e-6 of the largest value.
 const (
 	Tolerance = 1e-4
 	Floor     = 1e-6
 )
 
-// QuickFLOPs is the work that the interpreter takes on within seconds.
+// QuickFLOPs is the work that takes the interpreter some seconds.
 const QuickFLOPs = int64(4e9)
 
-// cutLayers is how much of a large model the quick check interprets.
+// cutLayers is the number of layers of a large model that the quick check interprets.
 const cutLayers = 2
 
 // Result is one line of the self-check.
@@ -51,13 +51,13 @@ type Result struct {
 	Func   string  `json:"func"`
 	Output string  `json:"output"`
 	Judge  string  `json:"judge"` // the reference: interpreter, generic, ...
-	Level  string  `json:"level"` // the CPU level that was judged
+	Level  string  `json:"level"` // the CPU level of the compiled output
 	MaxAbs float64 `json:"max_abs"`
 	Bound  float64 `json:"bound"`
 
-	// Of a line that is judged by the angle between rows: how many rows there are, the
-	// least and the mean cosine, the least that is accepted, and how many rows have their largest value
-	// in the same column.
+	// For a comparison by the cosine of rows: the number of rows, the least and the
+	// mean cosine, the least cosine that is accepted, and the number of rows whose largest value is in
+	// the same column.
 	Rows   int     `json:"rows,omitempty"`
 	Cosine float64 `json:"cosine,omitempty"`
 	Mean   float64 `json:"mean_cosine,omitempty"`
@@ -73,7 +73,7 @@ func (r Result) OK() bool {
 	return r.MaxAbs <= r.Bound
 }
 
-// String is the line that build prints.
+// String returns the line that the command build prints.
 func (r Result) String() string {
 	verdict := "ok"
 	if !r.OK() {
@@ -82,11 +82,11 @@ func (r Result) String() string {
 	if r.Rows > 0 {
 		least := ""
 		if r.Least > 0 {
-			least = fmt.Sprintf(", want %v at least", r.Least)
+			least = fmt.Sprintf(", want at least %v", r.Least)
 		}
 		digits := 6
 		if !r.OK() {
-			digits = 12 // it may be close
+			digits = 12 // the cosine may be just below the bound
 		}
 		return fmt.Sprintf("%-28s %-14s %-11s against %-22s cosine %.*f (mean %.*f)%s, max abs error %.2e, top-1 %d of %d  %s",
 			r.Func, r.Output, r.Level, r.Judge, digits, r.Cosine, digits, r.Mean, least, r.MaxAbs, r.Top1, r.Rows, verdict)
@@ -94,8 +94,8 @@ func (r Result) String() string {
 	return fmt.Sprintf("%-28s %-14s %-11s against %-22s max abs error %.2e, bound %.2e  %s", r.Func, r.Output, r.Level, r.Judge, r.MaxAbs, r.Bound, verdict)
 }
 
-// selfCheck judges the engine of a planned program and returns its vectors for the
-// package to carry.
+// selfCheck checks the engine of a planned program. It returns vectors of expected outputs that
+// the package will contain.
 func (m *Model) selfCheck(e *engine.Engine, planned *ir.Program, how Check, opt Options) ([]Result, []task.Vector, error) {
 	described, _, err := m.Lower(opt.Entries)
 	if err != nil {
@@ -146,16 +146,16 @@ func (m *Model) selfCheck(e *engine.Engine, planned *ir.Program, how Check, opt 
 		}
 	}
 	if bad == nil && inexact != nil {
-		return c.results, nil, fmt.Errorf("precision %s is too far from the model; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
+		return c.results, nil, fmt.Errorf("precision %s is not accurate enough; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
 	}
 	if bad != nil {
-		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model description", strings.Join(bad, "\n"))
+		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model's description", strings.Join(bad, "\n"))
 	}
 	return c.results, vectors(judge, text, c.tolerance()), nil
 }
 
-// aim is the least cosine to the model that outputs are to have: what the description asks
-// for, or else its precision unless nothing is tuned for it; 0: none.
+// aim returns the least cosine with the model that outputs should have: the description's, or
+// else its precision's unless tuning is off; 0: any.
 func (m *Model) aim() float64 {
 	if m.Desc.Tune == "off" {
 		return m.Desc.Cosine
@@ -163,7 +163,7 @@ func (m *Model) aim() float64 {
 	return cmp.Or(m.Desc.Cosine, m.Desc.Precision.Cosine())
 }
 
-// short lists the results of the precision whose cosine is below the aim.
+// short lists the comparisons of rows whose cosine is below the aim.
 func short(results []Result, aim float64) []string {
 	var lines []string
 	for _, r := range results {
@@ -174,10 +174,10 @@ func short(results []Result, aim float64) []string {
 	return lines
 }
 
-// Allowed returns how far outputs of a planned program may be from the interpreter's, as a
-// share of the largest value. The interpreter runs the model with its weights as stored; if
-// coarse is true, products round their inputs so coarsely that this would say nothing, and
-// it runs the model as described.
+// Allowed returns the largest accepted difference of a planned program's outputs from the
+// interpreter's, as a share of the largest value. The interpreter runs the model with its
+// weights as stored. If coarse is true, products round their inputs so coarsely that a last
+// bit can change the outputs visibly, and the interpreter runs the model as described.
 func Allowed(p *ir.Program) (share float64, coarse bool) {
 	r := roundingOf(p)
 	return max(Tolerance, r.Tolerance), r.Coarse
@@ -199,16 +199,16 @@ func roundingOf(p *ir.Program) precision.Rounding {
 	return r
 }
 
-// judge compares what was compiled with the float64 interpreter on the program with its
-// weights as they are stored, and, if they are not float32, on the program as described.
-// It returns what the first says.
+// judge compares the outputs got with the float64 interpreter on the program with its weights
+// as stored, and, if these are not float32, on the program as described. It returns the first
+// of the two.
 func (m *Model) judge(c *checker, got []result, described *ir.Program, name string) ([]result, error) {
 	stored, err := m.Stored(described)
 	if err != nil {
 		return nil, err
 	}
 	var want []result
-	if !c.rounds.Coarse { // how they round rows depends on the input
+	if !c.rounds.Coarse { // coarse products may round a number the other way
 		if want, err = c.interpret(stored); err != nil {
 			return nil, err
 		}
@@ -225,7 +225,7 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 	return want, nil
 }
 
-// checkCut compiles the first layers of the model and judges them by the interpreter.
+// checkCut compiles the first layers of the model and compares them with the interpreter.
 func (m *Model) checkCut(c *checker, opt Options) error {
 	cut := *m
 	d := m.Desc.Cut(cutLayers)
@@ -256,7 +256,7 @@ func (m *Model) checkCut(c *checker, opt Options) error {
 	return err
 }
 
-// onSamples judges the engine by the float64 interpreter on the user's own samples, if the
+// onSamples compares the engine with the float64 interpreter on the user's own samples, if the
 // description names any.
 func (m *Model) onSamples(c *checker, e *engine.Engine, described *ir.Program, opt Options) error {
 	s, err := m.samples()
@@ -271,7 +271,7 @@ func (m *Model) onSamples(c *checker, e *engine.Engine, described *ir.Program, o
 	for _, f := range described.Funcs {
 		list, why := s.Of(f)
 		if why != "" {
-			opt.log("%s is not judged on samples: %s", f.Name, why)
+			opt.log("%s is not checked on samples: %s", f.Name, why)
 			continue
 		}
 		work := int64(0)
@@ -293,7 +293,7 @@ func (m *Model) onSamples(c *checker, e *engine.Engine, described *ir.Program, o
 			for k, o := range outs {
 				w := exact[o.Name]
 				if w == nil || len(w.F) != len(o.Seqs[0]) {
-					return fmt.Errorf("%s: output %s of the package is not the interpreter's; please report this", f.Name, o.Name)
+					return fmt.Errorf("%s: output %s of the package is missing in the interpreter or has another size; please report this", f.Name, o.Name)
 				}
 				if i == 0 {
 					got = append(got, result{fn: f.Name, output: o.Name, level: proc.Level})
@@ -313,14 +313,14 @@ func (m *Model) onSamples(c *checker, e *engine.Engine, described *ir.Program, o
 // result is one output of one function on the sample.
 type result struct {
 	fn, output, level string
-	cols              int // of a row
+	cols              int // columns of a row
 	values            []float64
 }
 
 type checker struct {
-	text    int    // ids of the sample's text
-	vocab   int    // bound of its ids
-	salt    string // another one for other inputs
+	text    int    // tokens of the sample's text
+	vocab   int    // its token ids are below
+	salt    string // seed of the sample
 	rounds  precision.Rounding
 	results []Result
 }
@@ -335,7 +335,7 @@ func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]resu
 	for _, f := range p.Funcs {
 		if f.Stores() {
 			if len(f.States()) == 0 {
-				continue // judged by the steps that read what it stores
+				continue // checked by the steps, which read what it stores
 			}
 			pixels, tokens, err := c.caption(p)
 			if err != nil {
@@ -406,7 +406,7 @@ func (c *checker) interpret(p *ir.Program) ([]result, error) {
 	return all, nil
 }
 
-// caption is the self-check's picture and tokens for the steps of a caption.
+// caption returns the self-check's picture and tokens for the steps of a caption.
 func (c *checker) caption(p *ir.Program) (pixels []float32, tokens []int32, err error) {
 	image, step, err := inputs.Stateful(p)
 	if err != nil {
@@ -415,7 +415,7 @@ func (c *checker) caption(p *ir.Program) (pixels []float32, tokens []int32, err 
 	return c.sample(image).Image, task.Sample(c.salt+step.Name, 0, c.text, c.vocab).IDs, nil
 }
 
-// steps is the output of all steps of a caption.
+// steps returns the logits of all steps of a caption as one output.
 func steps(f *ir.Func, level string, logits [][]float32) result {
 	r := result{fn: f.Name, output: f.Results[0].Name, level: level, cols: f.Results[0].Type.Cols()}
 	for _, row := range logits {
@@ -426,12 +426,12 @@ func steps(f *ir.Func, level string, logits [][]float32) result {
 	return r
 }
 
-// tolerance is the largest difference to expect as a share of the largest value.
+// tolerance returns the largest difference to expect, as a share of the largest value.
 func (c *checker) tolerance() float64 {
 	return max(Tolerance, c.rounds.Tolerance)
 }
 
-// angles adds a line for each output, judged by the cosines of its rows.
+// angles adds a line for each output that compares its rows by their cosines.
 func (c *checker) angles(got, want []result, judge string, least float64) {
 	for i, g := range got {
 		w := want[i]
@@ -461,7 +461,7 @@ func (c *checker) angles(got, want []result, judge string, least float64) {
 	}
 }
 
-// compare adds a line for each output.
+// compare adds a line for each output that compares its values.
 func (c *checker) compare(got, want []result, judge string) {
 	for i, g := range got {
 		w := want[i]
@@ -478,11 +478,11 @@ func (c *checker) compare(got, want []result, judge string) {
 	}
 }
 
-// sample is the self-check's input of a function.
+// sample returns the self-check's input of a function.
 func (c *checker) sample(f *ir.Func) rt.Seq { return inputs.Seeded(f, c.salt, c.text, c.vocab) }
 
-// vectors are the sample's outputs as the package carries them, the same on every CPU but
-// for a value that the interpreter's last bit rounds the other way.
+// vectors returns the sample's outputs for the package. They are the same on every CPU, unless
+// the last bit of the interpreter makes a number round the other way.
 func vectors(rs []result, text int, tolerance float64) []task.Vector {
 	var vs []task.Vector
 	for _, r := range rs {

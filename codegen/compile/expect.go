@@ -17,23 +17,23 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// ExpectBound is how far a tensor may be from the expected one, as a share of its largest value, unless the user says
-// otherwise. Float32 itself stays under 6e-6 in PyTorch's arithmetic and in ours.
+// ExpectBound is the default bound of the difference from an expected tensor, as a share of its largest value. The error
+// of float32 arithmetic is below 6e-6, in PyTorch and here.
 const ExpectBound = 2e-5
 
 // maxExpected bounds the inputs of a file of expected tensors.
 const maxExpected = 64
 
-// Expected holds tensors that a user's own code wrote: inputs and outputs of their model. It is what an import
-// is judged by, since everything else is judged by the import itself.
+// Expected holds tensors that a user's own code wrote: inputs and outputs of their model. An import is checked against
+// them, since every other check assumes that the import is right.
 //
-// Inputs are `image`, f32 [3,S,S] or [N,3,S,S], after preprocessing; `picture`, u8 [H,W,3] or [N,H,W,3], before; and `ids`,
-// integers [T] or [N,T], without padding. Every other tensor is an output of a function of the model, called as dump calls
-// it: OUTPUT, or FUNCTION.OUTPUT where several functions have it; or the rows after a layer, layers.0 and so on, and before
-// the first, embed.
+// Inputs are `image`, f32 [3,S,S] or [N,3,S,S], after preprocessing; `picture`, u8 [H,W,3] or [N,H,W,3], before it; and
+// `ids`, integers [T] or [N,T], without padding. Every other tensor is an output of a function of the model, named OUTPUT,
+// or FUNCTION.OUTPUT if several functions have it, as the command dump prints it; or the rows before the first layer,
+// embed, or after a layer, layers.0 and so on.
 type Expected struct {
 	path    string
-	share   float64 // bound
+	share   float64 // bound of differences, as a share of a tensor's largest value
 	given   [][]float32
 	picture []*image.NRGBA
 	ids     [][]int32
@@ -42,12 +42,12 @@ type Expected struct {
 
 // expected is a tensor that is not an input.
 type expected struct {
-	name   string // in the file
+	name   string // its name in the file
 	dtype  checkpoint.DType
 	shape  []int
 	values []float32
-	fn     *ir.Func // of the program with taps
-	result string   // its name there
+	fn     *ir.Func // its function in the program with taps
+	result string   // its name in that function
 }
 
 // ReadExpected reads a safetensors file of expected inputs and outputs. share is the accepted error as a share of a tensor's
@@ -87,7 +87,7 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 		return nil, fmt.Errorf("%s: no input; want image (f32, after preprocessing), picture (u8, height x width x 3, before it) or ids", file.Quote(path))
 	}
 	if a, b := len(x.given), len(x.picture); a > 0 && b > 0 && a != b {
-		return nil, fmt.Errorf("%s: %d of image and %d of picture; want as many, each made of the other", file.Quote(path), a, b)
+		return nil, fmt.Errorf("%s: got %d of image and %d of picture, want the same pictures before and after preprocessing", file.Quote(path), a, b)
 	}
 	if len(x.want) == 0 && (x.given == nil || x.picture == nil) {
 		return nil, fmt.Errorf("%s: only inputs; want outputs of your model too, such as vision_cls or layers.0", file.Quote(path))
@@ -102,7 +102,7 @@ func (x *Expected) rows(t checkpoint.Info, rank int, what string) (n int, row []
 		n, row = row[0], row[1:]
 	}
 	if len(row) != rank || n < 1 || n > maxExpected || t.Len() == 0 {
-		return 0, nil, fmt.Errorf("%s: %s is %v, want %s, or 1 to %d of them", file.Quote(x.path), t.Name, t, what, maxExpected)
+		return 0, nil, fmt.Errorf("%s: %s is %v, want %s, or a batch of 1 to %d of them", file.Quote(x.path), t.Name, t, what, maxExpected)
 	}
 	return n, row, nil
 }
@@ -146,10 +146,10 @@ func (x *Expected) readPicture(m *Model, src checkpoint.Source, t checkpoint.Inf
 		limit = imagefile.DefaultMaxPixels
 	}
 	if t.DType != checkpoint.U8 || row[2] != 3 || row[0] > limit/row[1] {
-		return fmt.Errorf("%s: picture is %v, want %s, of %d pixels at most: a picture before preprocessing", file.Quote(x.path), t, what, limit)
+		return fmt.Errorf("%s: picture is %v, want %s, of at most %d pixels: a picture before preprocessing", file.Quote(x.path), t, what, limit)
 	}
 	if opt.Pixels == nil {
-		return fmt.Errorf("%s: picture: the model takes no pictures of colours; leave it out", file.Quote(x.path))
+		return fmt.Errorf("%s: picture: the model takes no colour pictures; leave it out", file.Quote(x.path))
 	}
 	raw := make([]byte, t.Len())
 	if err := src.Read(t.Name, 0, raw); err != nil {
@@ -183,7 +183,7 @@ func (x *Expected) readIDs(m *Model, src checkpoint.Source, t checkpoint.Info) e
 		var seq []int32
 		for _, id := range list {
 			if id != int64(int32(id)) {
-				return fmt.Errorf("%s: ids: %d is no token id", file.Quote(x.path), id)
+				return fmt.Errorf("%s: ids: got %d, want a token id", file.Quote(x.path), id)
 			}
 			seq = append(seq, int32(id))
 		}
@@ -200,7 +200,7 @@ func (x *Expected) readIDs(m *Model, src checkpoint.Source, t checkpoint.Info) e
 	return nil
 }
 
-// images are the pictures as the model takes them: those given, or else made of the pictures by p.
+// images returns the preprocessed images: the ones in the file, or else its pictures preprocessed by p.
 func (x *Expected) images(p *pixel.Preprocess) ([][]float32, error) {
 	if x.given != nil {
 		return x.given, nil
@@ -221,8 +221,8 @@ func (x *Expected) made(p *pixel.Preprocess) ([][]float32, error) {
 	return all, nil
 }
 
-// takes reports whether the file has all inputs of a function, how many those are, and of how many rows each is; one of one
-// row goes with all of the others.
+// takes reports whether the file has all inputs of a function, and returns the number of inputs and the size of the batch.
+// An input of batch size one goes with every element of the other inputs.
 func (x *Expected) takes(f *ir.Func) (n, batch int, ok bool) {
 	if f.Stores() {
 		return 0, 0, false
@@ -243,13 +243,13 @@ func (x *Expected) takes(f *ir.Func) (n, batch int, ok bool) {
 	return n, batch, n > 0
 }
 
-// batch is the number of rows that a function is run on.
+// batch returns the number of inputs that a function is run on.
 func (x *Expected) batch(f *ir.Func) int {
 	_, n, _ := x.takes(f)
 	return n
 }
 
-// tapName is the name that a program with taps gives the rows after a layer.
+// tapName returns the name of a layer's rows in a program with taps.
 func tapName(name string) string {
 	if n, ok := strings.CutPrefix(name, "layers."); ok {
 		if _, err := strconv.Atoi(n); err == nil {
@@ -259,7 +259,7 @@ func tapName(name string) string {
 	return name
 }
 
-// isTap says that a result is one of the rows on the way.
+// isTap reports whether a result of a program with taps is the rows before or after a layer.
 func isTap(result string) bool { return result == "embed" || strings.HasPrefix(result, "layers.") }
 
 // AddTo adds the inputs to samples.
@@ -290,13 +290,13 @@ func (x *Expected) text() int {
 	return len(x.ids[0])
 }
 
-// work is the FLOPs of a function of p on all inputs.
+// work returns the FLOPs of a function of p on all inputs.
 func (x *Expected) work(p *ir.Program, fn string) int64 {
 	f := p.Func(fn)
 	return int64(x.batch(f)) * ir.FuncCost(p, f, x.text()).FLOPs
 }
 
-// fits reports whether a tensor of the file may be the result v of f, whatever axes of one it has.
+// fits reports whether a tensor of the file has the shape of the result v of f, apart from axes of size 1.
 func (x *Expected) fits(w *expected, f *ir.Func, v *ir.Value) bool {
 	some := func(shape []int) []int {
 		return slices.DeleteFunc(slices.Clone(shape), func(n int) bool { return n == 1 })
@@ -320,7 +320,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 		w := &x.want[i]
 		most := -1
 		var found []*ir.Func
-		shape := "" // of a result of that name
+		shape := "" // the shape of a result of that name
 		for _, f := range able {
 			name := tapName(strings.TrimPrefix(w.name, f.Name+"."))
 			at := slices.IndexFunc(f.Results, func(v *ir.Value) bool { return v.Name == name })
@@ -354,9 +354,9 @@ func (x *Expected) resolve(p *ir.Program) error {
 			for _, f := range found {
 				names = append(names, f.Name+"."+w.name)
 			}
-			return fmt.Errorf("%s: %s may be of several functions; call it %s", file.Quote(x.path), file.Quote(w.name), strings.Join(names, " or "))
+			return fmt.Errorf("%s: several functions have an output %s; name the tensor %s", file.Quote(x.path), file.Quote(w.name), strings.Join(names, " or "))
 		case shape != "":
-			return fmt.Errorf("%s: %s is %v, want the shape of the function %s (with N before it for N inputs, axes of 1 as you like)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
+			return fmt.Errorf("%s: %s is %v, want the shape of the function %s (with N before it for a batch of N; axes of size 1 do not matter)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
 		default:
 			var names []string
 			for _, f := range able {
@@ -373,7 +373,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 	return nil
 }
 
-// lacks says which inputs of a program's functions the file has not.
+// lacks names the inputs of a program's functions that the file does not have.
 func (x *Expected) lacks(p *ir.Program) string {
 	var all []string
 	for _, f := range p.Funcs {
@@ -401,7 +401,7 @@ func sameTrunk(a, b *ir.Func) bool {
 	return slices.EqualFunc(a.Params, b.Params, func(p, q *ir.Value) bool { return p.Name == q.Name })
 }
 
-// tapsOf lists the layers that a program with taps has.
+// tapsOf lists the results before and after layers in a program with taps.
 func tapsOf(p *ir.Program) []string {
 	var names []string
 	for _, f := range p.Funcs {
@@ -428,8 +428,8 @@ func (x *Expected) functions(of func(w *expected) bool) []string {
 // checked finds the functions of the tensors in the entries' program, and returns that program with the rows after each
 // layer as results.
 //
-// Functions that write captions keep a state and take one token at a time, unlike other code. The function that computes all
-// rows of a text at once is judged in their place.
+// Functions that write captions take one token at a time and have a state, unlike the user's code. In their place it takes the
+// function that computes all rows of a text at once.
 func (m *Model) checked(x *Expected, entries []string) (*ir.Program, error) {
 	functions, err := m.Desc.Whole(entries)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestExpectFinds(t *testing.T) {
 	for _, c := range []struct{ name, family, old, new, file, first, cure string }{
 		{"heads", "beit3", "heads: 4", "heads: 2", "beit3-expected", "layers.0 of vision_retrieval differs first by 0.2", "heads: 4"},
 		{"eps", "beit3", "positions: 12", "positions: 12, eps: 1.0e-6", "beit3-expected", "layers.0 of vision_retrieval differs first", "eps: 1.0e-05"},
-		{"eps that hardly shows", "vlmo", "scale: true", "scale: true, eps: 1.0e-5", "vlmo-expected", "its layers.0 is within the bound, but 7 times nearer", "eps: 1.0e-06"},
+		{"eps that hardly shows", "vlmo", "scale: true", "scale: true, eps: 1.0e-5", "vlmo-expected", "layers.0 is within the bound, but 7 times closer", "eps: 1.0e-06"},
 		{"layer scale", "vlmo", ", scale: true", "", "vlmo-expected", "layers.0 of vision_retrieval differs first by 1.5", "scale: true"},
 		{"preprocess", "beit3", "", "", "beit3-picture", "layers.0 of vision_retrieval differs first", "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], alpha: drop, filter: bicubic, offset: even, rgb: first}"},
 		{"mean and std swapped", "beit3", "tasks:", "preprocess: {resize: crop, mean: [0.229, 0.224, 0.225], std: [0.485, 0.456, 0.406]}\ntasks:", "beit3-picture", "layers.0 of vision_retrieval differs first",
@@ -147,7 +147,7 @@ func TestExpectFinds(t *testing.T) {
 			y := x["vision_cls"]
 			y.DType = checkpoint.F16
 			x["vision_cls"] = y
-		}, "Usual causes: vision_cls is f16 in the file, which is that coarse; save what your code computes in float32"},
+		}, "Usual causes: vision_cls is f16 in the file, which explains the difference; save tensors that your code computes in float32"},
 		{"padding", "beit3-both", func(x tensors) { x["ids"].Ints[9] = 1 }, "ids with padding"},
 	} {
 		m := described(t, "beit3", expectations["beit3"]+imageNet)
@@ -250,7 +250,7 @@ func TestExpectFiles(t *testing.T) {
 		{"another task", both, func(x tensors) {}, ""},
 		{"no inputs", "", func(x tensors) { delete(x, "image"); delete(x, "ids") }, "no input; want image (f32, after preprocessing), picture"},
 		{"no outputs", "", func(x tensors) { clear2(x, "image", "ids") }, "only inputs; want outputs"},
-		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want the shape of the function language_retrieval, whose shape is f32[T,16] (with N before it for N inputs, axes of 1 as you like); the file has no image or picture"},
+		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want the shape of the function language_retrieval, whose shape is f32[T,16] (with N before it for a batch of N; axes of size 1 do not matter); the file has no image or picture"},
 		{"ids that are missing", "", func(x tensors) { delete(x, "ids") }, "another task of the description has other outputs; the file has no ids"},
 		{"unknown output", "", func(x tensors) { x["logits"] = x["vision_cls"] }, "got tensor logits, want an output for these inputs (vision_retrieval.vision_cls, language_retrieval.language_cls), embed, or layers.0 to layers.1"},
 		{"layer that is not there", "", func(x tensors) { x["layers.2"] = x["layers.1"] }, "got tensor layers.2, want an output"},
@@ -273,13 +273,13 @@ func TestExpectFiles(t *testing.T) {
 		}, "ids is bool[1], want integers"},
 		{"ids of another vocabulary", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1}, Ints: []int64{40}}
-		}, "40 is none, want 0 to 39"},
+		}, "token id 40, want 0 to 39"},
 		{"too many ids", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1, 11}, Ints: make([]int64, 11)}
 		}, "got 11 token ids, want 1 to 10, limits.text of the description"},
 		{"ids beyond int32", "", func(x tensors) {
 			x["ids"] = checkpoint.Tensor{DType: checkpoint.I64, Shape: []int{1}, Ints: []int64{1 << 40}}
-		}, "1099511627776 is no token id"},
+		}, "got 1099511627776, want a token id"},
 		{"pairs of two and three", both, func(x tensors) {
 			x["image"] = twice(x["image"])
 			y := x["ids"]

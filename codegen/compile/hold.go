@@ -17,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// computer runs a function of a model on one input: its results by name.
+// computer runs a function of a model on one input and returns its results by name.
 type computer func(fn string, in rt.Seq) (map[string][]float64, error)
 
 func interpreted(p *ir.Program) computer {
@@ -49,14 +49,14 @@ func compiled(proc *engineproc.Client) computer {
 	}
 }
 
-// gap is the difference between a tensor of the file and the computed one: the largest difference and the sum of their squares, and
-// the largest value.
+// gap describes the difference between a tensor of the file and the computed one: the largest difference, the sum of squared
+// differences, and the largest value of the tensor.
 type gap struct {
 	off, squares, peak float64
-	rows               []float64 // computed, of the whole batch
+	rows               []float64 // the computed values of the whole batch
 }
 
-// compare runs the functions of the tensors and says how far off each is. It is nil for one that is not computed.
+// compare runs the functions of the tensors for which of is true. It returns a gap for each tensor, nil for the others.
 func (x *Expected) compare(run computer, images [][]float32, of func(w *expected) bool) ([]*gap, error) {
 	all := make([]*gap, len(x.want))
 	for _, fn := range x.functions(of) {
@@ -92,7 +92,7 @@ func (x *Expected) compare(run computer, images [][]float32, of func(w *expected
 		}
 		w := x.want[i]
 		if len(d.rows) != len(w.values) {
-			return nil, fmt.Errorf("%s: %s has %d numbers, what is computed %d", file.Quote(x.path), file.Quote(w.name), len(w.values), len(d.rows))
+			return nil, fmt.Errorf("%s: %s has %d numbers, the computed tensor %d", file.Quote(x.path), file.Quote(w.name), len(w.values), len(d.rows))
 		}
 		for j, v := range w.values {
 			d.peak = max(d.peak, math.Abs(float64(v)))
@@ -114,10 +114,10 @@ func (x *Expected) funcNamed(name string) *ir.Func {
 // ok reports whether a tensor is as expected.
 func (x *Expected) ok(d *gap) bool { return d.off <= x.share*d.peak }
 
-// Hold compares the model with tensors that a user's own code computed: the engine of a planned program at float32, and the
-// float64 interpreter if that is quick or how asks for it. A model at another precision is compared at float32, and
-// its package by the cosine of each row. It returns a line for each tensor and judge, and an error that names the
-// first tensor that differs and the usual cause.
+// Hold compares the model with tensors that a user's own code computed: the engine of a planned program, and the float64
+// interpreter if that is quick or how asks for it. A model at another precision than f32 is also compiled at f32 for this,
+// and its own package is compared by the cosine of each row. It returns a line for each tensor and reference, and an error
+// that names the first tensor that differs and the usual causes.
 func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check, log func(format string, args ...any)) ([]Result, error) {
 	if log == nil {
 		log = func(string, ...any) {}
@@ -143,7 +143,7 @@ func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check,
 	if err != nil {
 		return nil, err
 	}
-	outputs := func(w *expected) bool { // of the package
+	outputs := func(w *expected) bool { // whether the package has the tensor as an output
 		return !isTap(w.result) && slices.ContainsFunc(built, func(f model.Function) bool { return f.Name == w.fn.Name })
 	}
 	proc, err := e.Start("")
@@ -165,10 +165,10 @@ func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check,
 	more := slices.ContainsFunc(x.want, func(w expected) bool { return !outputs(&w) })
 	switch {
 	case how == Full || m.quick(work):
-		log("holding the float64 interpreter to %s (%.1f GFLOP)", h.name, float64(work)/1e9)
+		log("comparing the float64 interpreter with %s (%.1f GFLOP)", h.name, float64(work)/1e9)
 		err = h.judge(interpreted(taps), "interpreter", any)
 	case more || !exact:
-		log("compiling the model in float32 with the rows after each layer, to hold it to %s", h.name)
+		log("compiling the model in float32 with the rows after each layer, to compare them with %s", h.name)
 		err = m.holdCompiled(taps, log, func(run computer, level string) error { return h.judge(run, level, any) })
 	}
 	if err == nil && !exact {
@@ -186,7 +186,7 @@ func (m *Model) Hold(x *Expected, e *engine.Engine, entries []string, how Check,
 // holder collects the results of Hold.
 type holder struct {
 	*Expected
-	name    string // of the judge
+	name    string // of the file, as the reference in reports
 	images  [][]float32
 	results []Result
 	bad     []finding
@@ -216,7 +216,7 @@ func (h *holder) judge(run computer, level string, of func(w *expected) bool) er
 	return nil
 }
 
-// judgeAngles compares the tensors with the outputs of a package of another precision than f32, by the cosine of each row.
+// judgeAngles compares the tensors with the outputs of a package at another precision than f32, by the cosine of each row.
 func (h *holder) judgeAngles(proc *engineproc.Client, of func(w *expected) bool, cosine float64) error {
 	all, err := h.compare(compiled(proc), h.images, of)
 	if err != nil {
@@ -264,7 +264,7 @@ func (x *Expected) preprocessing(p *pixel.Preprocess) Result {
 	return r
 }
 
-// holdCompiled compiles a program with taps in float32 and passes a function that runs it to use.
+// holdCompiled compiles a program with taps in float32 and calls do with a function that runs it.
 func (m *Model) holdCompiled(taps *ir.Program, log func(format string, args ...any), do func(run computer, level string) error) error {
 	plain := *m
 	d := *m.Desc

@@ -14,14 +14,14 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// InitOptions give facts that Init cannot see in a checkpoint. The zero value is fine.
+// InitOptions are facts that Init cannot see in a checkpoint. The zero value is valid.
 type InitOptions struct {
-	Out       string // where the description will be; paths in it start at its folder
-	Key       string // of one of several sets of weights in the file, "" = the usual one
-	Heads     int    // attention heads, 0 = as a released model of these sizes
-	TextHeads int    // of a tower of texts, likewise
-	Image     int    // side of the picture, if not the checkpoint's
-	Tokenizer string // "" = one that stands beside the checkpoint
+	Out       string // where the description will be written; its paths are relative to that folder
+	Key       string // which of several sets of weights in the file to use; "" = the usual one
+	Heads     int    // attention heads; 0 = those of the released model of these sizes
+	TextHeads int    // attention heads of a text tower; 0 likewise
+	Image     int    // side of the picture in pixels; 0 = the checkpoint's
+	Tokenizer string // file of the tokenizer; "" = one in the checkpoint's folder
 	Labels    string
 }
 
@@ -29,13 +29,13 @@ type InitOptions struct {
 type Inited struct {
 	Guess *model.Guess
 	YAML  []byte
-	// Used says which tensors the model takes and which not; nil if it cannot be compiled for more than missing heads.
+	// Used lists the tensors that the model uses, and the others; nil if the description cannot be compiled for another reason than missing heads.
 	Used *checkpoint.Report
-	// Problem says why the description cannot be compiled; nil if it can.
+	// Problem is the reason why the description cannot be compiled; nil if it can.
 	Problem error
 }
 
-// Init looks at a checkpoint and writes its description.
+// Init writes a description from a checkpoint's tensors. It returns the text and writes no file.
 func Init(path string, o InitOptions) (*Inited, error) {
 	src, err := checkpoint.OpenSet(path, o.Key)
 	if err != nil {
@@ -49,7 +49,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	r := &Inited{}
 	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads, o.TextHeads); err != nil {
 		if why := checkpoint.Altered(src, nil); why != nil {
-			return nil, why // rather than that their names are strange
+			return nil, why // more helpful than an error about unknown names
 		}
 		if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
 			for i, k := range e.Keys {
@@ -75,12 +75,11 @@ func Init(path string, o InitOptions) (*Inited, error) {
 			return nil, err
 		}
 	}
-	// The description is judged by reading it back: which tensors the model takes, and which
-	// it leaves.
+	// Read the description back to learn which tensors the model uses and which it does not.
 	r.YAML = r.Guess.YAML(s)
 	r.Used, r.Problem = tryOut(cmp.Or(o.Out, "description"), r.YAML, src)
 	problem := r.Problem
-	if r.Guess.Sizes.Heads == 0 { // the written description says so in a comment; any number does for finding unused tensors and other problems
+	if r.Guess.Sizes.Heads == 0 { // the description has a comment about it; any number of heads serves to find unused tensors and other problems
 		g := *r.Guess
 		g.Sizes.Heads = 1
 		if g.Sizes.Text != (model.TowerSizes{}) {
@@ -118,7 +117,7 @@ func tryOut(file string, yaml []byte, src checkpoint.Source) (*checkpoint.Report
 	return checkpoint.Bind(p, src)
 }
 
-// relative is a path as a description in the file out has it.
+// relative returns a path relative to the folder of the description's file out.
 func relative(out, path string) (string, error) {
 	if path == "" || filepath.IsAbs(path) && !filepath.IsAbs(out) {
 		return path, nil
@@ -141,7 +140,7 @@ func relative(out, path string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
-// tokenizerBeside finds the only SentencePiece model in the checkpoint's folder that
+// tokenizerBeside returns the SentencePiece model in the checkpoint's folder, if exactly one
 // fits the model.
 func tokenizerBeside(path string, g *model.Guess) string {
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.spm"))

@@ -19,28 +19,28 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// Model is a description with the checkpoint it names open.
+// Model is a description with its open checkpoint.
 type Model struct {
 	Desc      *model.Description
-	Source    checkpoint.Source // nil when the weights come from the seed, or from nowhere
-	Tokenizer []byte            // nil: none
+	Source    checkpoint.Source // nil if the weights come from a seed, or the model has none
+	Tokenizer []byte            // content of the tokenizer's file; nil: none
 
-	// Choice lists the modules that tuning stores otherwise than described; nil: none.
+	// Choice lists the modules that tuning stores in other formats than described; nil: none.
 	Choice *tune.Choice
 
-	// Quick is the most work, in floating-point operations, that the interpreter takes on where no full check is
-	// asked for; 0: QuickFLOPs.
+	// Quick bounds the work of the interpreter in a quick check, in floating-point operations; 0:
+	// QuickFLOPs.
 	Quick int64
 
 	taps bool
-	own  *inputs.Samples // of the description's folder, once they are read
+	own  *inputs.Samples // from the description's sample folder, once they are read
 }
 
-// quick reports whether the interpreter takes that work on where no full check is asked for.
+// quick reports whether a quick check lets the interpreter do that work.
 func (m *Model) quick(work int64) bool { return work <= cmp.Or(m.Quick, QuickFLOPs) }
 
-// Tuned returns the model with the choice that tune makes for the entries, nil for the
-// description's. log may be nil.
+// Tuned returns the model with the choice that package tune makes for the entries; nil stands
+// for the description's entries. log may be nil.
 func (m *Model) Tuned(entries []string, log func(format string, args ...any)) (*Model, error) {
 	own, err := m.samples()
 	if err != nil {
@@ -67,7 +67,7 @@ func (m *Model) samples() (*inputs.Samples, error) {
 	return m.own, err
 }
 
-// Reader reads inputs of the model.
+// Reader returns a reader of the model's inputs.
 func (m *Model) Reader() (inputs.Reader, error) {
 	opt, err := m.CodeOptions()
 	s := m.Desc.Structure()
@@ -94,7 +94,7 @@ func Open(path string) (*Model, error) {
 		}
 		s := d.Structure()
 		if tok.Vocab() > s.Vocab() {
-			return nil, fmt.Errorf("%s: the tokenizer makes ids up to %d, the model's token table has %d rows; it belongs to another model",
+			return nil, fmt.Errorf("%s: the tokenizer has token ids up to %d, but the model's token table has %d rows; it belongs to another model",
 				file.Quote(d.Path(d.Tokenizer)), tok.Vocab()-1, s.Vocab())
 		}
 	}
@@ -114,7 +114,7 @@ func (m *Model) Close() error {
 	return m.Source.Close()
 }
 
-// Inputs returns the paths of the files and folders that the description names, and its own, which no output may replace.
+// Inputs returns the paths of the description and of the files and folders that it names. No output may replace them.
 func (m *Model) Inputs() []string {
 	d := m.Desc
 	paths := []string{d.File}
@@ -134,15 +134,15 @@ func (m *Model) Inputs() []string {
 	return paths
 }
 
-// WithTaps makes programs return every intermediate as a result too.
+// WithTaps returns a model whose programs also return the rows before and after each layer.
 func (m *Model) WithTaps() *Model {
 	c := *m
 	c.taps = true
 	return &c
 }
 
-// Lower returns the program as described, its weights bound. entries limits it to
-// those entries or functions; nil means the description's own.
+// Lower returns the program of the description, with its weights bound. entries lists the
+// entries or functions that it has; nil stands for the description's.
 func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error) {
 	p, err := model.Lower(m.Desc, model.Options{Entries: entries, Taps: m.taps})
 	if err != nil {
@@ -161,7 +161,7 @@ func (m *Model) Lower(entries []string) (*ir.Program, *checkpoint.Report, error)
 	return p, r, err
 }
 
-// Plan runs the passes to the end.
+// Plan runs all passes on the program.
 func (m *Model) Plan(p *ir.Program) (*ir.Program, error) {
 	return passes.Run(p, m.passes(""))
 }
@@ -174,12 +174,12 @@ func (m *Model) Stored(p *ir.Program) (*ir.Program, error) {
 	return passes.Run(p, m.passes(passes.Narrow.Name))
 }
 
-// passes are the options to run passes with, to the end if upto is "".
+// passes returns the options of the passes, up to the pass called upto, or of all passes if it is "".
 func (m *Model) passes(upto string) passes.Options {
 	return passes.Options{Rows: m.Desc.Limits.Rows, Precision: m.precision(), Smooth: m.Choice.Smooth(), Upto: upto}
 }
 
-// precision says how weights are stored.
+// precision returns the formats of the weights.
 func (m *Model) precision() precision.Map { return m.Choice.Stored(m.Desc.Precision) }
 
 // CodeOptions returns the options with which codegen compiles the model for an engine.
@@ -254,8 +254,8 @@ func Preset(name string, seed uint64) (*Model, error) {
 	return &Model{Desc: d}, nil
 }
 
-// AtPrecision returns the model with everything at one precision. It shares the
-// checkpoint with m, which is the one to close.
+// AtPrecision returns the model with all weights at one precision. It shares the checkpoint
+// with m; only m is to be closed.
 func (m *Model) AtPrecision(word string) (*Model, error) {
 	c, d := *m, *m.Desc
 	c.Desc, c.Choice = &d, nil

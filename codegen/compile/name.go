@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// maxSource bounds a Go file that is looked at for its package clause, in bytes.
+// maxSource bounds the Go files whose package clause is read, in bytes.
 const maxSource = 16 << 20
 
 // packageName returns the name of the package: the name asked for, else the package clause of
@@ -27,12 +27,12 @@ func (m *Model) packageName(o Options) (string, error) {
 	}
 	if o.Package != "" {
 		if there != "" && there != o.Package {
-			return "", fmt.Errorf("%s is of package %s, want %s: give another folder with -o, or leave --package out", file.Quote(in), there, o.Package)
+			return "", fmt.Errorf("%s has package %s, want %s: give another folder with -o, or leave --package out", file.Quote(in), there, o.Package)
 		}
 		return o.Package, nil
 	}
 	if there == "main" {
-		return "", fmt.Errorf("%s is of package main, which cannot be imported: give another folder with -o", file.Quote(in))
+		return "", fmt.Errorf("%s has package main, which cannot be imported: give another folder with -o", file.Quote(in))
 	}
 	if there != "" {
 		return there, nil
@@ -53,11 +53,11 @@ func packageThere(dir string) (name, in string, err error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", "", nil // it is made, or the build says what is wrong with it
+		return "", "", nil // the build makes the folder, or reports what is wrong with it
 	}
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) != ".go" || strings.HasPrefix(e.Name(), "_") || strings.HasPrefix(e.Name(), ".") || !e.Type().IsRegular() {
-			continue // go build passes over these, too
+			continue // go build ignores these files too
 		}
 		path := filepath.Join(dir, e.Name())
 		text, err := file.Read(path, maxSource)
@@ -69,14 +69,14 @@ func packageThere(dir string) (name, in string, err error) {
 		}
 		f, err := parser.ParseFile(gotoken.NewFileSet(), path, text, parser.PackageClauseOnly)
 		if err != nil {
-			return "", "", fmt.Errorf("%s: no Go file (%.200s); mend it, or give another folder with -o", file.Quote(path), err)
+			return "", "", fmt.Errorf("%s: not a valid Go file (%.200s); correct it, or give another folder with -o", file.Quote(path), err)
 		}
 		got := f.Name.Name
 		if strings.HasSuffix(e.Name(), "_test.go") {
 			got = strings.TrimSuffix(got, "_test")
 		}
 		if name != "" && got != name {
-			return "", "", fmt.Errorf("%s is of package %s, %s of package %s; a folder holds one: give another with -o", file.Quote(in), name, file.Quote(path), got)
+			return "", "", fmt.Errorf("%s has package %s, %s has package %s, but a folder holds one package: give another folder with -o", file.Quote(in), name, file.Quote(path), got)
 		}
 		name, in = got, cmp.Or(in, path)
 	}

@@ -20,31 +20,31 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Options say what Write builds.
+// Options are the options of Write.
 type Options struct {
 	Dir     string            // folder of the package, "" = none
-	Package string            // its name, "" = the package name of other Go files in Dir, $GOPACKAGE, or the description's name
+	Package string            // name of the package; "" = the package name of other Go files in Dir, $GOPACKAGE, or the description's name
 	Weights codegen.Placement // "" = embedded up to codegen.EmbedLimit, else a file
 	Binary  string            // path of a binary with the weights at its end, "" = none
-	Entries []string          // nil = the description's
-	Check   Check             // "" = Quick
-	Verbose bool              // tell Log how long each stage took
+	Entries []string          // entries to compile; nil = the description's
+	Check   Check             // the self-check; "" = Quick
+	Verbose bool              // log the time of each stage
 	Strict  bool              // refuse a checkpoint with tensors that the model does not use
-	Golden  []Recorded        // cases for a test in the package
+	Golden  []Recorded        // recorded cases for a test in the package
 	Expect  string            // file of tensors that the user's own code computed, to compare the model with; "" = none; see [Expected]
 	Bound   float64           // accepted difference from Expect, as a share of a tensor's largest value; 0 = ExpectBound
 
-	// Log, if not nil, is told what is under way; Progress the bytes of weights
-	// written so far, and in all.
+	// Log, if not nil, gets lines of progress. Progress, if not nil, is called with the
+	// bytes of weights written so far, and in all.
 	Log      func(format string, args ...any)
 	Progress func(done, total int64)
 }
 
-// Recorded is a case that was recorded of the model.
+// Recorded is a recorded case of the model.
 type Recorded struct {
 	Dir       string
-	Files     []string // in Dir, that it is read from: no output may replace them
-	Functions []string // that its runs are of
+	Files     []string // the files of the case in Dir, which no output may replace
+	Functions []string // the functions that the case runs
 }
 
 func (o Options) log(format string, args ...any) {
@@ -53,50 +53,50 @@ func (o Options) log(format string, args ...any) {
 	}
 }
 
-// Report describes a build that Write did.
+// Report describes a build.
 type Report struct {
-	Files      []string           // written, in Dir
+	Files      []string           // names of the written files in Dir
 	Weights    int64              // bytes of the weight file
 	Checkpoint *checkpoint.Report // nil for weights from a seed
-	Results    []Result           // of the self-check
-	Held       []Result           // against what was expected
-	Choice     *tune.Choice       // nil where nothing was to choose and no norm was smoothed
-	Precision  string             // how the weights are stored
-	Stages     []Stage            // in order
+	Results    []Result           // lines of the self-check
+	Held       []Result           // comparisons with the tensors of Options.Expect
+	Choice     *tune.Choice       // nil if there was nothing to choose and no norm was smoothed
+	Precision  string             // formats of the weights
+	Stages     []Stage            // times of the stages, in order
 }
 
-// Stage is a part of a build and how long it took.
+// Stage is a stage of a build and its duration.
 type Stage struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 }
 
-// job is a build under way: its options, and the values that its stages hand on.
+// job is the state of a build: its options, and the values that a stage leaves for later ones.
 type job struct {
 	Options
-	m         *Model // since choose the tuned one
+	m         *Model // the tuned model from the stage choose on
 	r         *Report
 	described *ir.Program
 	planned   *ir.Program
 	code      codegen.Options
-	expected  *Expected  // nil = none
-	dir       *file.Dir  // temporary, for the binary; nil = none
-	placed    *file.File // the package's weights before they get their place; nil = none
-	blob      string     // path of the weights meanwhile
+	expected  *Expected  // nil: none
+	dir       *file.Dir  // temporary folder for the binary; nil: no binary
+	placed    *file.File // the package's weight file before it is moved into place; nil: no package
+	blob      string     // path of the weight file during the build
 	result    file.Set
 }
 
-// stages are a build, in order.
+// stages lists the stages of a build, in order.
 var stages = []struct {
 	name string
 	run  func(*job) error
 }{
-	{"lower", (*job).lower},       // the description, to a program
-	{"validate", (*job).validate}, // before the work that would be for nothing
-	{"choose", (*job).choose},     // before plan: it decides how weights are stored
+	{"lower", (*job).lower},       // from the description to a program
+	{"validate", (*job).validate}, // before long work
+	{"choose", (*job).choose},     // before plan: it chooses the formats of weights
 	{"plan", (*job).plan},
 	{"pack", (*job).pack},   // to a temporary file
-	{"check", (*job).check}, // before anything is made of it
+	{"check", (*job).check}, // before any file is moved into place
 	{"build", (*job).build}, // the binary
 	{"install", (*job).install},
 }
@@ -120,7 +120,7 @@ func (m *Model) Write(o Options) (*Report, error) {
 	return j.r, nil
 }
 
-// close removes what was not installed.
+// close removes the files that were not installed.
 func (j *job) close() {
 	if j.placed != nil {
 		j.placed.Abandon()
@@ -209,7 +209,7 @@ func (j *job) plan() (err error) {
 		return err
 	}
 	if names := j.r.Choice.Whole(j.planned); names != nil {
-		j.log("warning: precision %s does nothing for %s: all products are kept at f32; a lower `cosine` in the description, which is %v, keeps less", j.r.Precision, strings.Join(names, ", "), j.m.aim())
+		j.log("warning: precision %s has no effect on %s: tuning stores all its weights as f32; with a lower `cosine` in the description than %v fewer modules are f32", j.r.Precision, strings.Join(names, ", "), j.m.aim())
 	}
 	return nil
 }
@@ -253,7 +253,7 @@ func (j *job) check() error {
 	if j.Check == Off && j.expected == nil {
 		return nil
 	}
-	j.log("checking what was compiled")
+	j.log("checking the compiled package")
 	code := j.code
 	code.Hash = [32]byte{} // engines share compiled code between weights
 	e, err := engine.New(j.planned, code, j.blob, j.log)
@@ -275,7 +275,7 @@ func (j *job) check() error {
 	}
 	j.r.Results = results
 	if lines := short(results, j.m.aim()); lines != nil {
-		j.log("warning: rows of outputs are further from the model than the cosine %v that precision %s aims at:\n%s\n`cosine: %v` in the description refuses that; another precision may be nearer", j.m.aim(), j.r.Precision, strings.Join(lines, "\n"), j.m.aim())
+		j.log("warning: rows of outputs do not reach the cosine %v that precision %s aims at:\n%s\nwith `cosine: %v` in the description this is an error; another precision may be more accurate", j.m.aim(), j.r.Precision, strings.Join(lines, "\n"), j.m.aim())
 	}
 	text, err := json.Marshal(vectors)
 	j.code.Vectors = append(text, '\n')
@@ -299,7 +299,7 @@ func (j *job) build() error {
 	return engine.Build(j.dir.Path, j.exe(), engine.Around(binaryMain), j.log, env...)
 }
 
-// binaryMain is the main program of a binary, but for the import path of its package.
+// binaryMain is the format of a binary's main program, with a verb for the import path of its package.
 const binaryMain = `package main
 
 import (
@@ -350,7 +350,7 @@ func (j *job) install() error {
 	return j.result.Commit()
 }
 
-// inputs are the files that the options have be read.
+// inputs returns the files that the options name as inputs.
 func (o Options) inputs() []string {
 	var list []string
 	if o.Expect != "" {
@@ -367,11 +367,11 @@ func (o Options) inputs() []string {
 // weightsName is the name of a package's weight file.
 const weightsName = "weights.bin"
 
-// dataNames are files of every package that have no DO NOT EDIT line.
+// dataNames are the files of every package that are not Go code.
 var dataNames = []string{"check.json", weightsName}
 
-// places checks that the package and the binary can be where they are asked for, and that nothing that the build reads is
-// there.
+// places checks that the package and the binary can be written where the options say, and that they do not replace an input
+// of the build.
 func (o Options) places(inputs []string) error {
 	var outputs []string
 	if o.Dir != "" {
@@ -414,7 +414,7 @@ func folder(dir, what string) error {
 	}
 }
 
-// install makes the executable with the weights at its end part of a set that puts it at path.
+// install adds the executable, with the weights at its end, to a set that writes it to path.
 func install(set *file.Set, exe, weights, path string) error {
 	if err := set.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
@@ -439,14 +439,14 @@ func install(set *file.Set, exe, weights, path string) error {
 	return blob.Append(out.File, bin)
 }
 
-// golden checks the recorded cases against the program and returns their folders as
-// the package sees them.
+// golden checks the functions of the recorded cases against the program. It returns the
+// folders of the cases, relative to the package's.
 func (o Options) golden(p *ir.Program) ([]string, error) {
 	var dirs []string
 	for _, c := range o.Golden {
 		for _, fn := range c.Functions {
 			if p.Func(fn) == nil {
-				return nil, fmt.Errorf("%s: a run is of function %s, which the package will not have; record the case again, or build that entry", file.Quote(c.Dir), file.Quote(fn))
+				return nil, fmt.Errorf("%s: the case runs function %s, which the package will not have; record the case again, or build that entry", file.Quote(c.Dir), file.Quote(fn))
 			}
 		}
 		from, err := filepath.Abs(o.Dir)

@@ -2,15 +2,16 @@
 //
 //	e, err := engine.New(planned, options, "", nil) // generated, compiled, its weights beside it
 //	defer e.Close()
-//	proc, err := e.Start("avx2")                    // one process a CPU level
+//	proc, err := e.Start("avx2")                    // one process per CPU level
 //	outs, err := proc.Run("vision", seqs)
 //
-// An [Engine] is a generated package and a main program around it, in a temporary folder.
-// [Engines] share executables where only weights differ. [Build] makes other programs of
-// generated packages: binaries, benchmarks. The go command builds all of them in a stand-in for
-// the user's module, which finds the runtime where that does and writes nothing there.
+// An [Engine] is a generated package with a main program, in a temporary folder. [Engines]
+// share executables between models that differ only in their weights. [Build] builds other
+// programs with generated packages, such as binaries and benchmarks. The go command builds
+// them in a temporary copy of the user's module (without its code), so that it finds the
+// runtime as that module does and writes nothing there.
 //
-// It stands above codegen, which writes the packages, and beside the tools that judge and
-// choose. It knows no descriptions, no checkpoints and no passes: the programs that it runs are planned.
-// It is not for serving models, which import their package.
+// It imports codegen, which writes the packages. It knows no descriptions, checkpoints or
+// passes: the programs that it runs are planned. Programs that serve models import the
+// generated package instead.
 package engine

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// emulators holds, by GOARCH, the names of the program that runs another CPU's programs
-// on Linux, and the Debian package that has it.
+// emulators lists, by GOARCH, the names of the emulator of that CPU for Linux programs, and
+// the Debian package that contains it.
 var emulators = map[string]struct {
 	programs []string
 	debian   string
@@ -16,8 +16,8 @@ var emulators = map[string]struct {
 	"arm64": {[]string{"qemu-aarch64-static", "qemu-aarch64"}, "qemu-user-static"},
 }
 
-// Emulator returns the path of the program that runs programs for a GOARCH that is not
-// this machine's, or an error that begins with the GOARCH and says what is missing.
+// Emulator returns the path of an emulator for a GOARCH that is not this machine's, or an
+// error that begins with the GOARCH and says what to install.
 func Emulator(arch string) (string, error) {
 	e, ok := emulators[arch]
 	if !ok || runtime.GOOS != "linux" {

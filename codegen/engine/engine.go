@@ -17,18 +17,18 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Engine is a planned program compiled to a program of its own.
+// Engine is a planned program that is compiled to an executable.
 type Engine struct {
 	dir     *file.Dir
 	weights string
 	engines *Engines
-	own     bool // engines has no other
-	ready   bool // dir can be compiled
+	own     bool // engines belongs to this engine alone
+	ready   bool // the sources in dir are complete
 }
 
-// New generates and compiles the package of a planned program. weights is the
-// file that codegen.WriteWeights made of it, "" to have it made. Close removes what
-// the engine made. Log, if not nil, is told what takes long.
+// New generates and compiles the package of a planned program. weights is the file that
+// codegen.WriteWeights wrote for it; "" makes New write one. Close removes the engine's
+// files. Log, if not nil, gets a line before long work.
 func New(p *ir.Program, opt codegen.Options, weights string, log func(format string, args ...any)) (*Engine, error) {
 	e, err := (&Engines{Log: log}).New(p, opt, weights)
 	if err != nil {
@@ -52,14 +52,14 @@ const EnvEngines = "MULTIWAY_ENGINES"
 // zero value is ready. Close removes the executables, unless EnvEngines keeps them; after
 // it no engine can be started.
 type Engines struct {
-	// Log, if not nil, is told what takes long.
+	// Log, if not nil, gets a line before long work.
 	Log func(format string, args ...any)
 
-	dir  string    // of the executables; "" before the first
-	temp *file.Dir // the same, if it is to be removed
+	dir  string    // folder of the executables; "" before the first one
+	temp *file.Dir // the same folder, if Close removes it
 }
 
-// New is the function New, but that the package is compiled when it is first started.
+// New is like the function New, but the package is compiled when it is first started.
 func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engine, error) {
 	dir, err := file.TempDir()
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Engines) New(p *ir.Program, opt codegen.Options, weights string) (*Engi
 	return e, nil
 }
 
-// executable compiles the engine for a GOARCH, unless that was done.
+// executable returns the path of the engine's executable for a GOARCH, and compiles it if it does not exist.
 func (c *Engines) executable(e *Engine, arch string) (string, error) {
 	sum, err := hashFiles(Place(e.dir.Path, "model"))
 	if err != nil {
@@ -105,7 +105,7 @@ func (c *Engines) executable(e *Engine, arch string) (string, error) {
 		}
 		e.ready = true
 	}
-	part := exe + filepath.Base(e.dir.Path) // others may be compiling it too
+	part := exe + filepath.Base(e.dir.Path) // another process may compile it at the same time
 	if err := link(e.dir.Path, part, c.Log, Here(arch)...); err != nil {
 		return "", err
 	}
@@ -141,7 +141,7 @@ func hashFiles(dir string) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// procMain is the main program of an engine, but for the import path of its package.
+// procMain is the format of an engine's main program, with a verb for the import path of its package.
 const procMain = `package main
 
 import (
@@ -153,13 +153,13 @@ import (
 func main() { engineproc.Main(model.Package()) }
 `
 
-// EnvExec is the environment variable that names a program, with arguments, to run the
-// engine's processes with, as go test -exec does. A multiway that runs under emulation
-// needs it: the engine's processes are for the emulated CPU too.
+// EnvExec is the environment variable with a command that runs the engine's processes, as
+// go test -exec does. It is needed if multiway itself runs under emulation, since the
+// engine's processes are for the emulated CPU too.
 const EnvExec = "MULTIWAY_EXEC"
 
-// Start starts a process at a CPU level; "" is the best this CPU has. A level of another
-// CPU runs under emulation, see Emulator.
+// Start starts a process at a CPU level; "" is the best level of this CPU. A level of
+// another CPU runs under emulation, see Emulator.
 func (e *Engine) Start(level string) (*engineproc.Client, error) {
 	arch, run := runtime.GOARCH, strings.Fields(os.Getenv(EnvExec))
 	if l, ok := asm.ISA(level).Level(); ok && l.Arch != "" && l.Arch != arch {
@@ -175,7 +175,7 @@ func (e *Engine) Start(level string) (*engineproc.Client, error) {
 	}
 	c, err := engineproc.Dial(append(run, exe), level, e.weights)
 	if errors.Is(err, syscall.ENOEXEC) {
-		return nil, fmt.Errorf("%w: this machine does not run programs for %s by itself; set %s to what does, such as qemu-aarch64-static", err, arch, EnvExec)
+		return nil, fmt.Errorf("%w: this machine cannot run programs for %s; set %s to a command that can, such as qemu-aarch64-static", err, arch, EnvExec)
 	}
 	return c, err
 }

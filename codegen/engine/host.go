@@ -21,40 +21,41 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/ir/file"
 
-	// The main programs link to them, to the readers of pictures where it is asked for: here
-	// those are empty. A vendor folder has what the tools of a module import.
+	// The main programs import these packages, and the image decoders if a description asks for
+	// them; without their build tag the decoders are empty. The imports are here because
+	// `go mod vendor` copies only packages that the module's tools import.
 	_ "github.com/multiway-go/multiway/codegen/rt/cli"
 	_ "github.com/multiway-go/multiway/codegen/rt/imagefile/avif"
 	_ "github.com/multiway-go/multiway/codegen/rt/imagefile/heic"
 )
 
-// modulePath is this module, which generated packages link to.
+// modulePath is the path of this module, which generated packages import.
 const modulePath = "github.com/multiway-go/multiway"
 
 // linked lists the packages that main programs import, besides the packages that are compiled into them.
 var linked = []string{modulePath + "/codegen/rt/cli", modulePath + "/codegen/rt/bench", modulePath + "/codegen/rt/engineproc", modulePath + "/generated/kernels"}
 
-// host is a module, or workspace, of this machine that has the sources of the linked
-// packages. A temporary folder stands in for its root: with the same requirements, sums,
-// replacements and vendored packages, the go command finds there what it finds here,
-// and no more has to be in the module cache or within reach. Nothing is written here.
+// host is a module or workspace on this machine from which the go command finds the sources
+// of the linked packages. Programs are built in a temporary folder, its stand-in, which has
+// the same requirements, sums, replacements and vendored packages, so that the go command
+// finds the same sources there and downloads no others. Nothing is written to the host.
 //
-// An overlay over the host itself will not do: the go command runs the assembler in the
+// An overlay over the host itself does not work: the go command runs the assembler in the
 // folder of a package, which therefore has to exist.
 type host struct {
-	path  string            // of the stand-in's module
-	files map[string][]byte // of the stand-in, by name
+	path  string            // path of the stand-in's module
+	files map[string][]byte // files of the stand-in, by name
 	links []symlink
-	env   []string // of the go command in the stand-in
-	flags []string // of go build and go list there
+	env   []string // environment of the go command in the stand-in
+	flags []string // flags of go build and go list in the stand-in
 	root  string   // the host's folder
 	mend  string   // advice for errors about missing packages; "": it depends on the reason
 }
 
-// symlink is a name in a stand-in and the file or folder that it stands for.
+// symlink is a symbolic link in a stand-in and its target.
 type symlink struct{ name, target string }
 
-// logger takes progress messages.
+// logger is a function for progress messages; nil drops them.
 type logger func(format string, args ...any)
 
 var found struct {
@@ -63,8 +64,8 @@ var found struct {
 }
 
 // findHost returns the host for this process: the module or workspace around the working
-// directory if it can be used, else the sources that this program was built from. It has
-// the go command download what they require, as the user's settings allow.
+// directory if it can be used, else the sources that this program was built from. The go
+// command may download their requirements, if the user's settings allow it.
 func findHost(log logger) (*host, error) {
 	found.Lock()
 	defer found.Unlock()
@@ -88,14 +89,14 @@ func findHost(log logger) (*host, error) {
 		}
 	}
 	if first == nil {
-		first = fmt.Errorf("compiling needs the sources of %s: the working directory is in no module that requires it, and the sources that this program was built from are not on this machine; run it in a clone, or in a module made as README says under In your program", modulePath)
+		first = fmt.Errorf("compiling needs the sources of %s: the module of the working directory does not require it, and the sources that this program was built from are not on this machine; run it in a clone, or in a module made as README says under In your program", modulePath)
 	}
 	return nil, first
 }
 
-// CanBuild returns an error if programs that read further formats of pictures by decoders cannot
-// be compiled here, for a caller that has long work to do before. It has the go command
-// download modules, as New and Build do. Log, if not nil, is told what takes long.
+// CanBuild returns an error if programs with these image decoders cannot be compiled here. A
+// caller checks it before long work. The go command may download modules, as for New and
+// Build. Log, if not nil, gets a line before long work.
 func CanBuild(decoders []string, log func(format string, args ...any)) error {
 	h, err := findHost(log)
 	if err != nil || len(decoders) == 0 {
@@ -112,14 +113,14 @@ func CanBuild(decoders []string, log func(format string, args ...any)) error {
 	return h.try(log, env, packages...)
 }
 
-// around returns the host around the working directory, nil if no module there has the
-// linked packages.
+// around returns the module or workspace around the working directory as the host, or nil if it
+// does not have the linked packages.
 func around() (*host, error) {
 	out, err := goCommand("", nil, nil, "list", "-find", "-e", "-f", "{{.Dir}}\t{{with .Error}}{{.Err}}{{end}}", modulePath+"/codegen/rt", "golang.org/x/sys/cpu")
 	if err != nil {
 		var failed *goError
 		if errors.As(err, &failed) {
-			err = fmt.Errorf("the module around the working directory is not in order (%s); `go list -m` there says what to do", oneLine(failed.text))
+			err = fmt.Errorf("the go command refuses the module around the working directory (%s); run `go list -m` there to see why", oneLine(failed.text))
 		}
 		return nil, err
 	}
@@ -160,8 +161,8 @@ func vendored(root string, dirs []string) bool {
 	})
 }
 
-// module makes the host of a module and its folder; gomod is the file of its
-// requirements, which -modfile may name.
+// module fills in the host of a module with the folder root. gomod is its go.mod file, or the
+// file that -modfile names.
 func (h *host) module(path, root, gomod string, vendored bool) error {
 	mod, err := os.ReadFile(gomod)
 	if err != nil {
@@ -176,22 +177,22 @@ func (h *host) module(path, root, gomod string, vendored bool) error {
 		h.links = append(h.links, symlink{"vendor", filepath.Join(root, "vendor")})
 		h.mend = nameTool + ", and `go mod vendor`"
 	}
-	if path == modulePath { // the stand-in is this module, and has the main package besides
+	if path == modulePath { // the stand-in has the path of this module, with the main package added
 		h.path = path
 		for _, dir := range []string{"codegen/rt", "generated/kernels", "ir/file"} {
 			h.links = append(h.links, symlink{dir, filepath.Join(root, filepath.FromSlash(dir))})
 		}
 		return nil
 	}
-	// The binary does not tell which module it was compiled in.
+	// The binary does not reveal the module that it was compiled in.
 	h.path = "multiway"
 	return h.edit("go.mod", root, vendored, func(replaced []string) []string {
 		return slices.Concat([]string{"mod", "edit", "-module=" + h.path}, replaced)
 	})
 }
 
-// aroundWork makes the host of a workspace. Its stand-in is a workspace of the same
-// modules where they are, and one more.
+// aroundWork returns the host of a workspace. Its stand-in is a workspace of the same modules,
+// in their own folders, and one more.
 func aroundWork(gowork string, dirs []string) (*host, error) {
 	root := filepath.Dir(gowork)
 	work, err := os.ReadFile(gowork)
@@ -231,10 +232,9 @@ func aroundWork(gowork string, dirs []string) (*host, error) {
 	})
 }
 
-// edit has the go command edit a file of the host, with the flags that point what it
-// replaces by folders beside root to links in the stand-in, so that the binary names no
-// folder of this machine. A vendor folder repeats replacements and has to agree: they
-// stay, and nobody looks there.
+// edit adds a file of the host, edited by the go command, to the stand-in. Replacements by
+// folders become links in the stand-in, so that the binary contains no path of this machine.
+// With a vendor folder, which repeats the replacements and has to agree, they stay.
 func (h *host) edit(name, root string, vendored bool, args func(replaced []string) []string) error {
 	tmp, err := file.TempDir()
 	if err != nil {
@@ -273,7 +273,7 @@ func (h *host) edit(name, root string, vendored bool, args func(replaced []strin
 			old += "@" + r.Old.Version
 		}
 		if os.Symlink(l.target, filepath.Join(dir, l.name)) != nil {
-			to = l.target // a system, or a user, without links
+			to = l.target // no permission for links, or no support
 		} else {
 			h.links = append(h.links, l)
 		}
@@ -286,8 +286,8 @@ func (h *host) edit(name, root string, vendored bool, args func(replaced []strin
 	return err
 }
 
-// sources returns the host of the sources that this program was built from: their
-// folder, or the module of its version; nil if neither is on this machine.
+// sources returns the host with the sources that this program was built from: their folder,
+// or the module of its version. It returns nil if neither is on this machine.
 func sources() (*host, error) {
 	h := &host{env: []string{"GOWORK=off", "GO111MODULE=on"}, flags: []string{"-modfile=", "-mod=readonly"}}
 	if root := sourceDir(); root != "" {
@@ -308,8 +308,8 @@ func sources() (*host, error) {
 	return h, err
 }
 
-// sourceDir is the root of the sources that this program was built from, "" if they
-// are gone or the build did not record where they were.
+// sourceDir returns the folder of the sources that this program was built from, or "" if they
+// no longer exist or the build did not record their path.
 func sourceDir() string {
 	_, source, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(source) {
@@ -334,7 +334,7 @@ func (h *host) standIn(dir string) error {
 	defer set.Abandon()
 	for _, l := range h.links {
 		path := filepath.Join(dir, filepath.FromSlash(l.name))
-		if err := set.MkdirAll(filepath.Dir(path)); err != nil { // not after an interrupt has removed the folder above
+		if err := set.MkdirAll(filepath.Dir(path)); err != nil { // fails if an interrupt has removed the folder above
 			return err
 		}
 		if os.Symlink(l.target, path) == nil {
@@ -347,7 +347,7 @@ func (h *host) standIn(dir string) error {
 	return nil
 }
 
-// goCommand runs the go command in dir, which is a stand-in for the host.
+// goCommand runs the go command in dir, a stand-in for the host.
 func (h *host) goCommand(dir string, log logger, env []string, command string, args ...string) error {
 	env = append([]string{"CGO_ENABLED=0"}, env...)
 	env = append(env, h.env...)
@@ -358,8 +358,8 @@ func (h *host) goCommand(dir string, log logger, env []string, command string, a
 	return err
 }
 
-// Decoding returns what to add to the environment of the go command so that readers of pictures are compiled in: the build
-// tag that they need, beside the user's own tags.
+// Decoding returns additions to the environment of the go command that compile the image decoders in: the build tag that
+// they need, with the user's own tags.
 func Decoding(decoders []string) ([]string, error) {
 	if len(decoders) == 0 {
 		return nil, nil
@@ -374,13 +374,13 @@ func Decoding(decoders []string) ([]string, error) {
 		if own, ok := strings.CutPrefix(strings.TrimLeft(f, "-"), "tags="); ok {
 			flags = slices.Delete(flags, i, i+1)
 			tags = own + "," + tags
-			break // the last of them counts
+			break // the last one counts
 		}
 	}
 	return []string{"GOFLAGS=" + strings.Join(append(flags, "-tags="+tags), " ")}, nil
 }
 
-// try returns the go command's error about packages, or about packages that they import, with env.
+// try returns the go command's error about packages, or about packages that they import. It adds env to the environment.
 func (h *host) try(log logger, env []string, packages ...string) error {
 	tmp, err := file.TempDir()
 	if err != nil {
@@ -405,11 +405,11 @@ func (h *host) try(log logger, env []string, packages ...string) error {
 func (h *host) build(dir, exe string, log logger, env ...string) error {
 	defer log.after(5*time.Second, "still compiling: the first time, Go's own packages are compiled too, which takes minutes")()
 	if os.Getenv("GOTMPDIR") == "" {
-		env = append(env, "GOTMPDIR="+dir) // where it is removed also if the go command is killed
+		env = append(env, "GOTMPDIR="+dir) // removed with dir even if the go command is killed
 	}
 	err := h.goCommand(dir, log, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", exe, "./"+compiledDir)
-	if failed := (*goError)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.text, "# ") { // the package whose errors follow
-		return fmt.Errorf("the generated code does not compile:\n%s\nthe %s in %s may be of another version than this command: build the command anew from it, or use `go tool multiway` there", failed.text, modulePath, h.root)
+	if failed := (*goError)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.text, "# ") { // the line names the package whose errors follow
+		return fmt.Errorf("the generated code does not compile:\n%s\nthe %s in %s may have another version than this command: build the command again from it, or use `go tool multiway` there", failed.text, modulePath, h.root)
 	}
 	return err
 }
@@ -420,7 +420,7 @@ func (l logger) after(d time.Duration, text string) (stop func()) {
 		return func() {}
 	}
 	done := make(chan struct{})
-	var wait sync.WaitGroup // so that log is not called when stop has returned
+	var wait sync.WaitGroup // stop returns only when log can no longer be called
 	wait.Go(func() {
 		select {
 		case <-done:
@@ -431,14 +431,14 @@ func (l logger) after(d time.Duration, text string) (stop func()) {
 	return func() { close(done); wait.Wait() }
 }
 
-// goError is a go command that failed.
+// goError is the error of a go command.
 type goError struct {
 	command string
 	text    string // its standard error, without the lines about downloads
 	err     error
 }
 
-// maxGoText bounds the output of the go command that is kept, in bytes.
+// maxGoText bounds the output of the go command in errors, in bytes.
 const maxGoText = 4096
 
 func (e *goError) Error() string {
@@ -450,8 +450,8 @@ func (e *goError) Error() string {
 
 func (e *goError) Unwrap() error { return e.err }
 
-// oneLine is the first line of the go command's output, without the position in the
-// source and without advice that holds for another folder.
+// oneLine returns the first line of the go command's output, without a position in a source
+// file and without advice that applies to another folder.
 func oneLine(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if _, rest, ok := strings.Cut(text, ".go:"); ok {
@@ -463,10 +463,10 @@ func oneLine(text string) string {
 	return strings.TrimSuffix(text, ":")
 }
 
-// nameTool is the command with which a module gets all requirements of the linked packages.
+// nameTool is the advice that gives a module all requirements of the linked packages.
 const nameTool = "`go mod edit -tool " + modulePath + "/cmd/multiway`, `go mod tidy`"
 
-// missing is the error of packages that the go command does not find.
+// missing returns the error about packages that the go command does not find.
 func (h *host) missing(why string) error {
 	mend := h.mend
 	switch {
@@ -478,11 +478,11 @@ func (h *host) missing(why string) error {
 	default:
 		mend = "`go mod download` where there is a network and GOPROXY is not off"
 	}
-	return fmt.Errorf("the go command does not get the packages that compiled models link to (%s); in %s, run %s", why, h.root, mend)
+	return fmt.Errorf("the go command does not find the packages that compiled models import (%s); in %s, run %s", why, h.root, mend)
 }
 
-// goCommand runs the go command in dir, with env besides the environment, and returns
-// what it prints. Log is told of downloads.
+// goCommand runs the go command in dir, with env added to the environment, and returns its
+// standard output. Downloads are logged.
 func goCommand(dir string, log logger, env []string, args ...string) ([]byte, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
@@ -503,8 +503,8 @@ func goCommand(dir string, log logger, env []string, args ...string) ([]byte, er
 	return out.Bytes(), nil
 }
 
-// messages reads what the go command writes to standard error, tells log of downloads
-// that take a while, and returns the rest.
+// messages reads the go command's standard error, logs downloads that take a while, and
+// returns the rest.
 func messages(r io.Reader, log logger) string {
 	var rest strings.Builder
 	stop := func() {}

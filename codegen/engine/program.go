@@ -7,11 +7,11 @@ import (
 	"runtime"
 )
 
-// compiledDir is the folder of the main package, below that of its program.
+// compiledDir is the folder of the main package in the folder of its program.
 const compiledDir = "compiled"
 
-// Place is where the package called name belongs in the folder dir of a program, to be
-// imported by its main package.
+// Place returns the folder for the package called name in the folder dir of a program, where
+// the main package can import it.
 func Place(dir, name string) string { return filepath.Join(dir, compiledDir, name) }
 
 // Around returns the text of a main package that imports the package called model. The text has a %q for
@@ -20,10 +20,10 @@ func Around(text string) func(path string) string {
 	return func(path string) string { return fmt.Sprintf(text, path+"/model") }
 }
 
-// Build makes the executable exe of the packages that have their [Place] in the folder dir
-// and of a main package, whose text main returns for an import path: a package called
-// name has the import path PATH/name. env changes the environment of the go command. Log, if not nil, is told
-// what takes long.
+// Build builds the executable exe from a main package and the packages that are in their
+// [Place] in the folder dir. main returns the main package's text for an import path PATH, with
+// which a package called name is imported as PATH/name. env is added to the environment of the
+// go command. Log, if not nil, gets a line before long work.
 func Build(dir, exe string, main func(path string) string, log func(format string, args ...any), env ...string) error {
 	if err := writeMain(dir, log, main); err != nil {
 		return err
@@ -31,11 +31,11 @@ func Build(dir, exe string, main func(path string) string, log func(format strin
 	return link(dir, exe, log, env...)
 }
 
-// Here has programs built to run here, on a CPU of that GOARCH, whatever the environment
-// asks builds for.
+// Here returns the environment for building programs that run on this system, with the given
+// GOARCH, whatever the user's environment says.
 func Here(arch string) []string { return []string{"GOOS=" + runtime.GOOS, "GOARCH=" + arch} }
 
-// writeMain writes a main package, and the stand-in for the host in which it is built.
+// writeMain writes a main package and the stand-in in which it is built.
 func writeMain(dir string, log logger, main func(path string) string) error {
 	h, err := findHost(log)
 	if err != nil {

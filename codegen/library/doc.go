@@ -1,7 +1,7 @@
-// Package library writes kernels as source files: [Files] writes package generated/kernels, which packages of models use, with
-// its tables, and [Homes] the kernels of packages of codegen/rt, with the runtime's facts about CPU levels, kernels
-// and element types. The same catalogue gives the same bytes, which tests compare with what is committed.
+// Package library writes kernels as source files. [Files] returns package generated/kernels, which packages of models import,
+// with its tables. [Homes] returns the kernels that packages of codegen/rt contain, with the runtime's tables of CPU levels,
+// kernels and element types. The same catalogue gives the same bytes; tests compare them with the committed files.
 //
-// Place in the ladder: imports asm, ir for the element types, and alone the emitters of assembly, so that a compiler of models,
-// which needs none, links to none. It is not for choosing kernels: codegen/rt/kernel does that.
+// It imports asm, ir for the element types, and the emitters of assembly, which no package of the model compiler needs to
+// link. Package codegen/rt/kernel chooses kernels at run time.
 package library

@@ -54,7 +54,7 @@ func Homes() (map[string][]byte, error) {
 	return files, err
 }
 
-// unnamed are the instruction sets that golang.org/x/sys/cpu calls by another name, or, where it is "", not at all.
+// unnamed maps instruction sets to their names in golang.org/x/sys/cpu if these differ; "" if it has no name.
 var unnamed = map[string]string{"FMA3": "FMA", "F16C": ""} // every CPU with AVX2 has F16C
 
 // levels returns package kernel's table of CPU levels.
@@ -122,7 +122,7 @@ func dtypes() ([]byte, error) {
 	return format.Source(b.Bytes())
 }
 
-// peaks returns bench's table of kernels.
+// peaks returns package bench's table of kernels that measure the peak.
 func peaks(constraint string, of []asm.Kernel) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n\n//go:build %s\n\npackage bench\n\nvar peaks = []peak{\n", asm.Header, constraint)

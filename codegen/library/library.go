@@ -10,10 +10,10 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Files returns the files of package generated/kernels, by name: every kernel of the catalogue, compiled, the tables of
-// them that generated packages use, and one by name. The same catalogue gives the same bytes.
+// Files returns the files of package generated/kernels, by name: every kernel of the catalogue, the tables of kernels that
+// generated packages use, and a table of all kernels by name. The same catalogue gives the same bytes.
 func Files() (map[string][]byte, error) {
-	of := map[string][]asm.Kernel{} // by architecture
+	of := map[string][]asm.Kernel{} // the kernels of each architecture
 	for _, k := range asm.Catalogue {
 		l, _ := k.ISA.Level()
 		of[l.Arch] = append(of[l.Arch], k)
@@ -51,11 +51,11 @@ func Files() (map[string][]byte, error) {
 
 const libraryDoc = `
 
-// Package kernels holds the kernels that compute in packages which multiway generated, in assembly and, for any CPU and
-// under -tags noasm, in Go. Such a package names the tables [F32], [F16] and so on of the types that its weights have; a
-// program is linked to the kernels in those alone. The tables are for reading only. [All] is for testers and timers.
+// Package kernels holds the compute kernels of generated packages: in assembly, and in Go for other CPUs and for -tags noasm.
+// A generated package refers to the tables [F32], [F16] and so on of its weights' types, so that a program links only their
+// kernels. The tables are read-only. [All] is for tests and benchmarks.
 //
-// It is not for calling kernels, which check nothing: codegen/rt/kernel chooses among them, and codegen/rt/exec calls them.
+// Kernels do not check their arguments. codegen/rt/kernel chooses among them, and codegen/rt/exec calls them.
 package kernels
 
 //go:generate go test ../../codegen/library -run Library -update
@@ -67,12 +67,12 @@ type Kernel struct {
 	Func  any    // a function of the type that package asm gives for its op
 }
 
-// All returns every kernel of this build, level by level: those in Go, then those in this architecture's assembly, which
-// are left out under -tags noasm.
+// All returns the kernels of this build, level by level: first the ones in Go, then this architecture's assembly, unless it
+// is built with -tags noasm.
 func All() []Kernel { return append(generic[:len(generic):len(generic)], native...) }
 `
 
-// libraryTable writes a variable with a row for each kernel.
+// libraryTable emits a variable that lists the kernels.
 func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel) {
 	fmt.Fprintf(b, "\nvar %s = []Kernel{\n", name)
 	for _, k := range kernels {
@@ -81,7 +81,7 @@ func libraryTable(b *bytes.Buffer, name string, kernels []asm.Kernel) {
 	b.WriteString("}\n")
 }
 
-// Write writes the files of package generated/kernels into dir, which it makes if need be.
+// Write writes the files of package generated/kernels to dir, which it makes if needed.
 func Write(dir string) error {
 	files, err := Files()
 	if err != nil {

@@ -26,7 +26,7 @@ var emitters = []emitter{
 // constraint is the build constraint of the architecture's assembly.
 func (e emitter) constraint() string { return e.arch + " && !noasm" }
 
-// noAssembly is the build constraint of the files that replace assembly where there is no assembly.
+// noAssembly returns the build constraint of the files that replace assembly.
 func noAssembly() string {
 	var archs []string
 	for _, e := range emitters {
@@ -38,8 +38,8 @@ func noAssembly() string {
 // kernelPath is the package that declares the type of a table.
 const kernelPath = "github.com/multiway-go/multiway/codegen/rt/kernel"
 
-// tableFile writes the tables of one architecture, "" for none, into a file of package kernels: for each type of weights a
-// variable with the tables of the levels.
+// tableFile returns the file of package kernels with the tables of one architecture, "" for plain Go: for each type of
+// weights a variable that lists the tables of the levels.
 func tableFile(constraint, arch string) ([]byte, error) {
 	f := jen.NewFile("kernels")
 	f.HeaderComment(strings.TrimPrefix(asm.Header, "// "))
@@ -72,8 +72,8 @@ func tableFile(constraint, arch string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// table returns the fields of kernel.Table of one level for weights of one type. What the level lacks the runtime takes from
-// the level below.
+// table returns the fields of kernel.Table of one level for weights of one type. The runtime takes kernels that the level
+// lacks from the level below.
 func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 	var carried []asm.Kernel
 	for _, k := range asm.Catalogue {
@@ -125,7 +125,7 @@ func table(isa asm.ISA, dtype ir.DType) jen.Dict {
 	return d
 }
 
-// families returns the kernels of a dtype, op by op.
+// families returns the kernels of a dtype, grouped by op.
 func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	for _, k := range kernels {
 		switch n := len(all); {
@@ -139,7 +139,7 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s are the fields of kernel.Int8 of a level that carries tiles for bytes of its own; twoTerm: for weights of I8X2.
+// int8s returns the fields of kernel.Int8 of a level with int8 tiles of its own; none for another level. twoTerm is for weights of type I8X2.
 func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
@@ -170,7 +170,7 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
 		return d
 	}
 	d := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
-	// Plain Go multiplies bytes as they are; the twins of these are for tests.
+	// The runtime's plain Go multiplies int8 directly; the Go twins of the kernels for int16 are only for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
 		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
 		w[jen.Id("Compensate")] = best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType)
@@ -179,8 +179,8 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
 	return d
 }
 
-// narrow returns the tiles of one panel with which a level computes the last panels: its
-// own, or else the tiles of the nearest lower level that has such tiles.
+// narrow returns the tiles as wide as one panel, with which a level computes the last panel: its
+// own, or else those of the nearest lower level that has such tiles.
 func narrow(family string, isa asm.ISA) []asm.Kernel {
 	for {
 		of := asm.Best(family, isa)

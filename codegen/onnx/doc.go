@@ -1,15 +1,15 @@
-// Package onnx writes a function of a program as an ONNX file, so that other engines
-// can judge and race a compiled model on the same weights.
+// Package onnx writes a function of a program as an ONNX file, so that a compiled model can be
+// compared with other engines, in results and speed, on the same weights.
 //
 //	f, err := onnx.Model(p, p.Func("vision"), onnx.Options{})
 //	err = f.Write(&set, "vision.onnx")
 //
-// The program is one whose ops are primitive and whose experts are chosen: after the
-// passes route and prune, before any that folds or fuses. Each op becomes a few nodes of
-// opset 17; the table in ops.go is the only place that knows them. Every value gains a
-// first axis N, the batch; the text length T is an axis that differs from call to call.
-// A file is at most 2 GB, so larger weights go to a second one, FILE.data.
+// The program's ops must be primitive and its experts chosen: it has gone through the passes
+// route and prune, and no pass that folds or fuses. Each op becomes a few nodes of opset 17,
+// by the table in ops.go. Every value gets a first axis N, the batch; N and the text length T
+// are dynamic axes. An ONNX file has at most 2 GB, so larger weights go to a second file,
+// FILE.data.
 //
-// The few messages of ONNX's protocol buffers are written by hand (proto.go). The
-// package reads no ONNX.
+// proto.go writes the few protocol buffer messages that ONNX needs. The package does not read
+// ONNX.
 package onnx

@@ -13,21 +13,21 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Options say how a function is written.
+// Options are the options of Model.
 type Options struct {
-	External bool  // weights in a second file also where one could hold them
-	Inline   int64 // bytes of weights above which they need a second file; 0: MaxInline
-	Mask     bool  // an input attention_mask, int64 [N,T]: 1 for ids, 0 for padding after them
+	External bool  // write weights to a second file even if one file could hold them
+	Inline   int64 // bytes of weights above which they go to a second file; 0: MaxInline
+	Mask     bool  // add an input attention_mask, int64 [N,T]: 1 for tokens, 0 for padding after them
 }
 
-// The formats that File writes.
+// The versions of ONNX that File writes.
 const (
 	Opset     = 17
 	irVersion = 8
 )
 
-// MaxInline is the most bytes of weights that one file holds: a protocol buffer has at most
-// 2 GiB, and readers want some of it.
+// MaxInline bounds the bytes of weights in one file: a protocol buffer has at most 2 GiB,
+// including everything else.
 const MaxInline int64 = 1<<31 - 64<<20
 
 // The element types of ONNX.
@@ -36,21 +36,21 @@ const (
 	typeInt64 = 7
 )
 
-// File is a function as ONNX, its weights still to be loaded.
+// File is a function in ONNX form. Its weights are loaded when it is written.
 type File struct {
 	graph
 	inputs, outputs []info
 	external        bool
 }
 
-// info is an input or output: dimensions are numbers or names.
+// info is an input or output. Its dimensions are numbers or names.
 type info struct {
 	name string
 	elem int64
 	dims []any
 }
 
-// Model makes the file of f, a function of p. An op that has no form here is an error.
+// Model returns the file of f, a function of p. An op without an entry in ops.go is an error.
 func Model(p *ir.Program, f *ir.Func, o Options) (*File, error) {
 	if f.Segments != nil {
 		return nil, fmt.Errorf("%s: its experts are not chosen yet; run the passes route and prune first", f.Name)
@@ -71,14 +71,14 @@ func Model(p *ir.Program, f *ir.Func, o Options) (*File, error) {
 	for _, v := range f.Values {
 		emit := ops[v.Op]
 		if emit == nil {
-			return nil, fmt.Errorf("%s: %s: no form in ONNX for %s; export the program before it is fused", f.Name, ir.PrintValue(v), v.Op.Name)
+			return nil, fmt.Errorf("%s: %s: %s cannot be written as ONNX; export the program before it is fused", f.Name, ir.PrintValue(v), v.Op.Name)
 		}
 		if err := emit(&m.graph, v); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", f.Name, ir.PrintValue(v), err)
 		}
 	}
 	if o.Mask && !m.masked {
-		return nil, fmt.Errorf("%s: nothing reads all rows of a text, so a mask of padding has no use", f.Name)
+		return nil, fmt.Errorf("%s: nothing reads all rows of a text, so a mask of padding has no effect; leave the mask out", f.Name)
 	}
 	for _, v := range f.Results {
 		m.outputs = append(m.outputs, info{v.Name, typeFloat, dims(v.Type)})
@@ -91,13 +91,13 @@ func Model(p *ir.Program, f *ir.Func, o Options) (*File, error) {
 	return m, nil
 }
 
-// The names of the axes that differ from call to call.
+// The names of the dynamic axes.
 const (
 	batchAxis = "N"
 	textAxis  = "T"
 )
 
-// dims are the axes of a value in ONNX: the batch, then its own.
+// dims returns the axes of a value in ONNX: the batch, then its own.
 func dims(t ir.Type) []any {
 	out := []any{batchAxis}
 	for _, d := range t.Shape {
@@ -110,8 +110,8 @@ func dims(t ir.Type) []any {
 	return out
 }
 
-// External reports whether Write puts the weights in a second file, named as the first
-// with .data appended.
+// External reports whether Write puts the weights in a second file, which has the name of the
+// first with .data appended.
 func (m *File) External() bool { return m.external }
 
 // align is the alignment of tensors in the second file, in bytes: readers map them page by page.
@@ -120,9 +120,9 @@ const align = 4096
 // small is the size up to which a tensor stays in the first file.
 const small = 1 << 10
 
-// Write makes the file at path, and the second one if there is one, part of a set. While the
-// set is committed an old file at path is away, so that none is read with a second one that
-// is not its own. The same program gives the same bytes.
+// Write adds the file for path, and the second file if there is one, to a set. While the set is
+// committed, an old file at path is removed first, so that no file is read with the wrong
+// second file. The same program gives the same bytes.
 func (m *File) Write(set *file.Set, path string) error {
 	place := map[*tensor]int64{}
 	var list []*tensor
@@ -174,7 +174,7 @@ func (m *File) Write(set *file.Set, path string) error {
 	})
 }
 
-// model is the ModelProto; place says where a tensor is in a second file.
+// model returns the ModelProto. place returns the position of a tensor in a second file; ok is false if it is inline.
 func (m *File) model(place func(*tensor) (file string, at int64, ok bool)) *message {
 	var g message
 	for _, n := range m.nodes {
@@ -222,7 +222,7 @@ func (m *File) model(place func(*tensor) (file string, at int64, ok bool)) *mess
 	return &out
 }
 
-// proto is the ValueInfoProto.
+// proto returns the ValueInfoProto.
 func (v *info) proto() *message {
 	var shape, tensor, typ, out message
 	for _, d := range v.dims {
@@ -250,9 +250,9 @@ type graph struct {
 	doc     string
 	nodes   []*message
 	tensors []*tensor
-	consts  map[string]bool // names of initializers and of shared nodes there are
-	mask    string          // input that says which ids are padding, "" = none
-	masked  bool            // something reads it
+	consts  map[string]bool // names of initializers and shared nodes that exist already
+	mask    string          // name of the input that marks padding; "" = none
+	masked  bool            // whether a node uses the mask
 }
 
 // attr is an attribute of a node: an int64, a float32, or []int64.
@@ -301,12 +301,12 @@ func (g *graph) once(name string, make func()) string {
 	return name
 }
 
-// tensor adds an initializer, once a name.
+// tensor adds an initializer, unless one of that name exists.
 func (g *graph) tensor(t *tensor) string {
 	return g.once(t.name, func() { g.tensors = append(g.tensors, t) })
 }
 
-// ints is a constant int64 vector.
+// ints returns the name of a constant int64 vector.
 func (g *graph) ints(v ...int) string {
 	name := "/ints" + strings.ReplaceAll(fmt.Sprint(v), " ", ",")
 	t := &tensor{name: name, shape: []int{len(v)}}
@@ -316,7 +316,7 @@ func (g *graph) ints(v ...int) string {
 	return g.tensor(t)
 }
 
-// float is a constant scalar, which fits any shape.
+// float returns the name of a constant scalar, which broadcasts to any shape.
 func (g *graph) float(v float64) string {
 	f := float32(v)
 	return g.floats(fmt.Sprintf("/float[%v]", f), nil, func() ([]float32, error) { return []float32{f}, nil })
@@ -326,28 +326,28 @@ func (g *graph) floats(name string, shape []int, load func() ([]float32, error))
 	return g.tensor(&tensor{name: name, shape: shape, load: load})
 }
 
-// fill is a constant vector of n equal numbers.
+// fill returns the name of a constant vector of n equal numbers.
 func (g *graph) fill(n int, v float32) string {
 	return g.floats(fmt.Sprintf("/fill[%d,%v]", n, v), []int{n}, func() ([]float32, error) { return slices.Repeat([]float32{v}, n), nil })
 }
 
-// weight is a field of v's bundle as it is, "" if it is absent.
+// weight returns the name of an initializer with a weight of the bundle, or "" if there is no such weight.
 func (g *graph) weight(bundle, field string) (string, error) {
 	w := g.p.Field(bundle, field)
 	if bundle == "" || w == nil {
 		return "", nil
 	}
 	if w.Load == nil {
-		return "", fmt.Errorf("@%s has no values; name a checkpoint or a seed", w.Name)
+		return "", fmt.Errorf("weight @%s has no data; name a checkpoint or a seed", w.Name)
 	}
 	return g.floats("@"+w.Name, static(w.Type), w.Load), nil
 }
 
-// transposed is a matrix of v's bundle with its axes swapped.
+// transposed returns the name of an initializer with the transposed matrix of a bundle's field.
 func (g *graph) transposed(bundle, field string) (string, error) {
 	w := g.p.Field(bundle, field)
 	if w == nil || w.Load == nil {
-		return "", fmt.Errorf("@%s.%s has no values; name a checkpoint or a seed", bundle, field)
+		return "", fmt.Errorf("weight @%s.%s has no data; name a checkpoint or a seed", bundle, field)
 	}
 	n, k := w.Type.Shape[0].C, w.Type.Shape[1].C
 	return g.floats("@"+w.Name+"/transposed", []int{k, n}, func() ([]float32, error) {
@@ -373,14 +373,14 @@ func static(t ir.Type) []int {
 	return s
 }
 
-// batch is the number of sequences, int64 [1].
+// batch returns the name of a node with the number of sequences, int64 [1].
 func (g *graph) batch() string {
 	return g.once("/batch", func() {
 		g.node("Shape", "/batch", []string{g.f.Params[0].Name}, attr{"start", 0}, attr{"end", 1})
 	})
 }
 
-// dim is a length, int64 [1].
+// dim returns the name of a node with a length, int64 [1].
 func (g *graph) dim(d ir.Dim) string {
 	if !d.T {
 		return g.ints(d.C)
@@ -404,11 +404,11 @@ func (g *graph) dim(d ir.Dim) string {
 	})
 }
 
-// slice takes elements [from, from+n) of an axis.
+// slice adds a node that takes elements from to from+n-1 of an axis.
 func (g *graph) slice(out, x string, axis int, from, n ir.Dim) (string, error) {
 	to, ok := from.Plus(n)
 	if !ok {
-		return "", fmt.Errorf("rows from %v, %v of them, have no sum", from, n)
+		return "", fmt.Errorf("rows from %v on, %v of them: the end is not a length", from, n)
 	}
 	return g.node("Slice", out, []string{x, g.dim(from), g.dim(to), g.ints(axis)}), nil
 }

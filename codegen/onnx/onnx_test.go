@@ -441,9 +441,9 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{described, "pair", onnx.Options{}, "run the passes route and prune first"},
-		{unbound, "pair", onnx.Options{}, "has no values; name a checkpoint or a seed"},
-		{program(t, passes.FuseFFN.Name), "vision", onnx.Options{}, "no form in ONNX for embed_patches"},
-		{pruned, "vision", onnx.Options{Mask: true}, "a mask of padding has no use"},
+		{unbound, "pair", onnx.Options{}, "has no data; name a checkpoint or a seed"},
+		{program(t, passes.FuseFFN.Name), "vision", onnx.Options{}, "embed_patches cannot be written as ONNX"},
+		{pruned, "vision", onnx.Options{Mask: true}, "a mask of padding has no effect"},
 	} {
 		if _, err := onnx.Model(test.p, test.p.Func(test.fn), test.o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got error %v, want %q", test.fn, err, test.want)

@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// ops says how each primitive op is written: its last node is named as the value. Fused
-// ops have no row.
+// ops has a function for each primitive op that adds its nodes. The last node has the name of
+// the value. Fused ops have no entry.
 var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	ir.OpPatches:   patches,
 	ir.OpLookup:    lookup,
@@ -42,10 +42,10 @@ var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	},
 }
 
-// Writes reports whether functions that Model takes may have the op.
+// Writes reports whether Model can write functions with the op.
 func Writes(op *ir.Op) bool { return ops[op] != nil }
 
-// same writes an op that ONNX has too, over the same arguments.
+// same adds the ONNX node op with v's arguments.
 func (g *graph) same(op string, v *ir.Value, attrs ...attr) error {
 	var ins []string
 	for _, a := range v.Args {
@@ -237,7 +237,7 @@ func selectRow(g *graph, v *ir.Value) error {
 	return nil
 }
 
-// attention over [N,heads,rows,d].
+// attention adds the nodes of an attention over [N,heads,rows,d].
 func attention(g *graph, v *ir.Value) error {
 	q, k, val := v.Args[0], v.Args[1], v.Args[2]
 	heads := v.Attrs.Int("heads", 1)
@@ -278,7 +278,7 @@ func attention(g *graph, v *ir.Value) error {
 	return nil
 }
 
-// visible says which keys a query sees, [queries,keys]: key j if j < max(prefix, at+r+1).
+// visible returns the name of a mask [queries,keys]: query r sees key j if j < max(prefix, at+r+1).
 func (g *graph) visible(v *ir.Value) string {
 	scalar := func(out string, d ir.Dim) string { return g.node("Squeeze", out, []string{g.dim(d)}) }
 	count := func(what string, d ir.Dim) string {
@@ -291,12 +291,12 @@ func (g *graph) visible(v *ir.Value) string {
 	return g.node("Less", v.Name+"/sees", []string{count("keys", v.Args[1].Type.Rows()), r})
 }
 
-// relBias is the bias of all queries and keys, [heads,rows,rows]: the table for the
-// longest text, of which the rows and columns past this text are left out.
+// relBias returns the name of the bias of all queries and keys, [heads,rows,rows]: the table
+// for the longest text, without the rows and columns beyond the actual text.
 func (g *graph) relBias(v *ir.Value, heads int) (string, error) {
 	keys := v.Args[1].Type.Rows()
 	if v.Type.Rows() != keys {
-		return "", fmt.Errorf("a relative position bias of some of the rows has no form in ONNX here")
+		return "", fmt.Errorf("a relative position bias for a part of the queries cannot be written as ONNX")
 	}
 	most := g.p.MaxT
 	n := keys.At(most)
@@ -317,8 +317,8 @@ func (g *graph) relBias(v *ir.Value, heads int) (string, error) {
 	return x, nil
 }
 
-// padding is added to scores, [N,1,1,keys]: 0, or a very small number for the keys that
-// the mask says are padding.
+// padding returns the name of a term [N,1,1,keys] that is added to scores: 0, or a very
+// negative number for keys that are padding.
 func (g *graph) padding(k *ir.Value) (string, error) {
 	keep, err := g.unpadded(k)
 	if err != nil {
@@ -332,12 +332,12 @@ func (g *graph) padding(k *ir.Value) (string, error) {
 	}), nil
 }
 
-// unknown is the error of a mask where x has a text among its rows.
+// unknown returns the error about a mask for x, whose text rows have an unknown position.
 func unknown(x *ir.Value) error {
-	return fmt.Errorf("the place of the text among the rows of %s is not known, so a mask of padding has no form here", x.Name)
+	return fmt.Errorf("the position of the text among the rows of %s is not known, so padding cannot be masked; leave the mask out", x.Name)
 }
 
-// unpadded is 1 for the rows of x and 0 for those that the mask says are padding, [N,rows].
+// unpadded returns the name of a node [N,rows] that is 1 for the rows of x and 0 for padding.
 func (g *graph) unpadded(x *ir.Value) (string, error) {
 	before, ok := textStart(x)
 	if !ok {
@@ -362,7 +362,7 @@ func (g *graph) unpadded(x *ir.Value) (string, error) {
 	}), nil
 }
 
-// textStart returns the number of rows of v before those of the text.
+// textStart returns the number of rows of v before the rows of the text.
 func textStart(v *ir.Value) (rows int, ok bool) {
 	if d := v.Type.Rows(); !d.T || d.C == 0 {
 		return 0, d.T

@@ -7,20 +7,20 @@ import (
 	"math"
 )
 
-// message is a protocol buffer under construction: its fields in the order they were
-// added. Elements of large tensors are not in it but loaded when it is written.
+// message is a protocol buffer under construction. It holds its fields in the order in which
+// they were added. Elements of large tensors are loaded only when it is written.
 type message struct {
 	parts []part
 	size  int64
 }
 
-// part is bytes, or the elements of a tensor that come when they are written.
+// part is bytes, or a tensor whose elements are loaded when they are written.
 type part struct {
 	bytes []byte
 	late  *tensor
 }
 
-// The wire types.
+// The wire types of protocol buffers.
 const (
 	wireVarint = 0
 	wireBytes  = 2
@@ -61,7 +61,7 @@ func (m *message) length(field int, n int64) {
 	m.raw(binary.AppendUvarint(nil, uint64(n)))
 }
 
-// message adds a nested message, which must not change after.
+// message adds a nested message, which must not change afterwards.
 func (m *message) message(field int, n *message) {
 	m.length(field, n.size)
 	for _, p := range n.parts {
@@ -74,7 +74,7 @@ func (m *message) message(field int, n *message) {
 	}
 }
 
-// late adds the elements of a tensor as a bytes field.
+// late adds the elements of a tensor as a bytes field, which are loaded when it is written.
 func (m *message) late(field int, t *tensor) {
 	m.length(field, t.size())
 	m.parts = append(m.parts, part{late: t})
@@ -97,7 +97,7 @@ func (t *tensor) elements() int64 {
 	return n
 }
 
-// size is the size of all elements in bytes.
+// size returns the size of all elements in bytes.
 func (t *tensor) size() int64 {
 	if t.load == nil {
 		return 8 * t.elements()

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain

@@ -80,4 +80,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain

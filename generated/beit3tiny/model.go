@@ -94,7 +94,7 @@ var (
 	}}
 )
 
-// input says how the model takes pictures and texts.
+// input describes how pictures and texts become inputs of the model.
 var input = task.Input{
 	Labels: labels,
 	LoadTokens: func() (token.Tokenizer, error) {
@@ -363,4 +363,4 @@ func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain = true

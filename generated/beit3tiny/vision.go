@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain

@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_dfc70a52b9dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain

@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain

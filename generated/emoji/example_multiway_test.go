@@ -35,4 +35,4 @@ func Example_multiway() {
 	// 98 classes, the most probable first
 }
 
-const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain

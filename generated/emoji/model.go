@@ -100,7 +100,7 @@ var (
 	}}
 )
 
-// input says how the model takes pictures and texts.
+// input describes how pictures and texts become inputs of the model.
 var input = task.Input{
 	Answers:  answers,
 	Captions: &captions,
@@ -683,4 +683,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain = true

@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain

@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_fa6921c37306_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain

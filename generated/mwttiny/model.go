@@ -103,7 +103,7 @@ var (
 	}}
 )
 
-// input says how the model takes pictures and texts.
+// input describes how pictures and texts become inputs of the model.
 var input = task.Input{
 	Answers: answers,
 	LoadTokens: func() (token.Tokenizer, error) {
@@ -325,4 +325,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_f314dd2380db_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain = true

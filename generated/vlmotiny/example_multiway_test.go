@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain

@@ -66,4 +66,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain

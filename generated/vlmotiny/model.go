@@ -102,7 +102,7 @@ var (
 	}}
 )
 
-// input says how the model takes pictures and texts.
+// input describes how pictures and texts become inputs of the model.
 var input = task.Input{
 	Answers: answers,
 	LoadTokens: func() (token.Tokenizer, error) {
@@ -441,4 +441,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain = true

@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain

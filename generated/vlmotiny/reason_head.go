@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_27e4959b5637_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
