@@ -150,7 +150,7 @@ func l2Norm(g *graph, v *ir.Value) error {
 	return nil
 }
 
-// gelu is the value's activation, each in the form that engines know.
+// gelu adds the nodes of v's activation, in the form that engines recognise and fuse.
 func gelu(g *graph, v *ir.Value) error {
 	act, err := v.Activation()
 	if err != nil {

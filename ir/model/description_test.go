@@ -202,7 +202,7 @@ var badDescriptions = []struct {
 	{"keep is a list", "precision: f32", "precision: {keep: [l0]}", "m.yaml:12:19: precision.keep: got a list, want a mapping such as {l11.ffn: bf16, l0: f32}"},
 	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice, first in line 12; remove one"},
 	{"keep what is not there", "precision: f32", "precision: {default: int8, keep: {l0: f32, l5.ffn: bf16}}", "m.yaml:12:44: precision.keep: no matrix or table of the model is called l5.ffn; names are such as l0, l4.ffn, l0.attn.out, vision.embed"},
-	{"keep one of a product", "precision: f32", "precision: {default: int8, keep: {l0.attn.q: f32}}", "m.yaml:12:35: precision.keep: module \"l0.attn.q\": q is one product with the others of its bundle: want qkv for q, k, v"},
+	{"keep one of a product", "precision: f32", "precision: {default: int8, keep: {l0.attn.q: f32}}", "m.yaml:12:35: precision.keep: module \"l0.attn.q\": q is part of one product; want qkv for q, k, v"},
 	{"keep nothing", "precision: f32", "precision: {default: int8, keep: {\"\": f32}}", "m.yaml:12:35: precision.keep: module \"\": want parts of a weight's name with dots between them, such as l3.ffn"},
 	{"seed and checkpoint", "precision: f32", "seed: 7", "m.yaml:12:1: seed and checkpoint are both given; the weights come from one of them: remove the other"},
 	{"negative seed", "checkpoint: weights/emoji.safetensors", "seed: -7", "m.yaml:5:7: seed: got the number -7, want a whole number from 0"},

@@ -88,8 +88,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{precision.Uniform("int4"), `precision "int4", want ` + strings.Join(precision.Names(), ", ")},
 		{precision.Map{Classes: map[precision.Class]string{"norms": "bf16"}}, `precision of "norms", want a class of weights`},
-		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "": want`},
-		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "f4"}}}, `precision of l0 "f4": want`},
+		{precision.Map{Classes: map[precision.Class]string{"ffn": ""}}, `precision of ffn "", want`},
+		{precision.Map{Overrides: []precision.Override{{Module: "l0", Format: "f4"}}}, `precision of l0 "f4", want`},
 		{precision.Map{Overrides: []precision.Override{{Module: "l0..ffn", Format: "f32"}}}, "want parts of a weight's name"},
 		{precision.Map{Overrides: []precision.Override{{Module: "l0.attn.v", Format: "f32"}}}, "want qkv for q, k, v"},
 	} {
