@@ -65,7 +65,7 @@ func TestOf(t *testing.T) {
 
 func TestExact(t *testing.T) {
 	for _, c := range []struct {
-		m            precision.Map
+		m           precision.Map
 		exact, int8 bool
 	}{
 		{precision.Map{}, true, false},
