@@ -1,4 +1,4 @@
-# Targets for people and CI. Only Go is needed for demo and test.
+# Targets for users and CI. demo and test need only Go.
 GO   ?= go
 TAGS ?=
 export CGO_ENABLED = 0
@@ -9,14 +9,14 @@ flags = $(if $(TAGS),-tags $(TAGS))
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
-demo: emoji ## find pictures by words with the compiled demo model; the first build takes minutes (TAGS=noasm: plain Go)
+demo: emoji ## find images by text with the compiled demo model; the first build takes minutes (TAGS=noasm: plain Go)
 	bin/emoji demo --html bin/demo.html
 
 emoji: generated/emoji/weights.bin ## build bin/emoji
 	@[ -e bin/emoji ] || echo "building bin/emoji: the first build compiles everything and downloads what go.mod names, which can take minutes"
 	$(GO) build $(flags) -trimpath -o bin/emoji ./cmd/emoji
 
-# Committed; made again if what it is made of is newer.
+# Committed; rebuilt if a source is newer.
 generated/emoji/weights.bin: generated/emoji/emoji.yaml $(filter-out %.go,$(wildcard generated/emoji/source/*))
 	$(GO) generate ./generated/emoji && touch $@
 
@@ -24,17 +24,17 @@ suite = $(GO) run ./golden/suite
 test: ## run the tests, and list those that did not run here (MULTIWAY_MUST_RUN=avx2,neon,...: fail instead)
 	@$(suite) -timeout 30m $(flags) ./...
 
-quick: ## run what takes a minute, for the loop while editing
+quick: ## run the fast tests, which take a minute, while editing
 	@$(suite) -short -timeout 5m $(flags) ./...
 
-soak: ## run what looks for rare faults: kills at random moments, a full disk, load, the race detector
+soak: ## look for rare faults: kills at random moments, a full disk, load, the race detector
 	@MULTIWAY_SOAK=1 $(suite) -count 1 -timeout 30m -run '^TestSoak' $$(grep -rl --include '*_test.go' '^func TestSoak' . | xargs dirname | sort -u)
 	@if command -v $${CC:-gcc} >/dev/null; then \
 	  MULTIWAY_SOAK=1 CGO_ENABLED=1 $(suite) -race -count 1 -timeout 30m -short -skip '^TestSoakKill' $(raced); \
-	else echo "NOT RUN: the race detector takes a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
+	else echo "NOT RUN: the race detector needs a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
 raced = ./codegen/rt ./codegen/rt/exec ./codegen/rt/blob ./codegen/rt/task ./codegen/rt/engineproc ./codegen/rt/cli
 
-bare: ## with empty caches of the go command: build from a clone and from a module that uses it, with a network, then without
+bare: ## build from a clone and from a module that imports it, with empty caches of the go command, with and then without a network
 	@MULTIWAY_MUST_RUN=bare $(suite) -count 1 -timeout 40m -run '^TestBare$$' ./cmd/multiway
 
 test-arm64: ## run NEON code under emulation, the base model included; on Debian: apt-get install qemu-user-static binutils-aarch64-linux-gnu
@@ -45,7 +45,7 @@ test-arm64: ## run NEON code under emulation, the base model included; on Debian
 test-avx512: ## run AVX-512 code under emulation; on Debian, the first time as root, for minutes
 	@MULTIWAY_MUST_RUN=bochs $(suite) -count 1 -timeout 90m ./golden/emulated/bochs/...
 
-neon-mca: ## say how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
+neon-mca: ## estimate by llvm-mca how close NEON inner loops come to the limits of some CPUs; on Debian: apt-get install llvm-19
 	$(GO) test ./asm/arm64 -run Throughput -update
 	@cat asm/arm64/THROUGHPUT.md
 
@@ -57,7 +57,7 @@ cross: ## build for every system and CPU that is supported
 	done
 
 fuzztime ?= 60s
-# Before Go 1.27 the go command sometimes takes the end of fuzztime for a failure (https://go.dev/issue/75804). What it finds it writes down.
+# Before Go 1.27 the go command sometimes reports the end of fuzztime as a failure (https://go.dev/issue/75804). A real failure prints its failing input.
 fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each
 	@log=$$(mktemp); trap 'rm -f $$log' EXIT; $(GO) list ./... | while read pkg; do \
 	  for f in $$($(GO) test -tags nodynamic -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -71,16 +71,16 @@ presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit
 builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
 
-precisions: ## measure the demo model at every precision, and write README's table of them
+precisions: ## measure the demo model at every precision, and write README's table of precisions
 	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md
 
-speeds: ## measure products at every precision on the levels of this CPU, and write the table that precisions are chosen by
+speeds: ## time matrix products in every format on the levels of this CPU, and write the table by which tune chooses formats
 	$(GO) test ./codegen/compile -count=1 -timeout 2h -run SpeedsTable -v -speeds
 
 docs: ## write README's tables of the keys of a description
 	$(GO) test ./cmd/multiway -count=1 -run DescriptionTable -table ../../README.md
 
-generate: ## make every generated file again
+generate: ## regenerate every generated file
 	$(GO) generate ./...
 
 lint: ## gofmt, go vet, staticcheck
@@ -96,19 +96,19 @@ match ?= Kernels|Gemm|Model
 bench: ## time kernels and the demo's functions (match=Model, count=20); README says how to compare before and after a change
 	@$(GO) test $(flags) ./golden -run '^$$' -bench '$(match)' -count $(count) -benchtime $(benchtime)
 
-# Python is for judging and racing only.
+# Python is only needed to check results and to time other runtimes.
 python = bin/venv/bin/python
 peers ?= golden/reference/peers
 peerflags ?= --int8
 bin/venv/bin/python:
 	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime || { rm -rf bin/venv; exit 1; }
 
-bench-peers: $(python) ## race ONNX Runtime by turns on an idle machine for 15 minutes, write README's table and picture (peerflags=--help)
+bench-peers: $(python) ## time against ONNX Runtime in turns, 15 minutes on an idle machine, and write README's table and chart (peerflags=--help)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	$(python) golden/reference/bench_peers.py --multiway bin/multiway --out $(peers) --readme README.md $(peerflags)
 
 goldens ?= golden/testdata
-check-onnx: $(python) ## have ONNX Runtime judge the exported models of the golden cases (goldens=FOLDER)
+check-onnx: $(python) ## check the exported models of the golden cases with ONNX Runtime (goldens=FOLDER)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	$(python) golden/reference/check_onnx.py --multiway bin/multiway $(dir $(wildcard $(goldens)/*/case.json))
 
@@ -116,7 +116,7 @@ pictures ?= --count 1000
 bin/pillow/bin/python:
 	python3 -m venv bin/pillow && bin/pillow/bin/pip install -q numpy 'pillow<13' || { rm -rf bin/pillow; exit 1; }
 
-check-pictures: bin/pillow/bin/python ## have Pillow judge how pictures of all kinds are read (pictures="--count 1000 --seed 1")
+check-pictures: bin/pillow/bin/python ## compare the decoding of images of all kinds with Pillow (pictures="--count 1000 --seed 1")
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
 	sed 's/alpha: white/alpha: drop/' generated/emoji/emoji.yaml > generated/emoji/.drop.yaml
 	bin/multiway build --check off --binary bin/drop-emoji generated/emoji/.drop.yaml; status=$$?; rm generated/emoji/.drop.yaml; exit $$status

@@ -20,8 +20,8 @@ import (
 // Options select what Run measures. A nil list selects its default.
 type Options struct {
 	Entries []string // function names, or prefixes: "pair" selects all functions pair_*; default: all
-	Tokens  []int    // token ids per text; default: 16 and 64, limited to the package's longest text
-	Lengths []int    // one batch of texts with these numbers of ids, instead of Tokens and Batch
+	Tokens  []int    // tokens per text; default: 16 and 64, limited to the package's longest text
+	Lengths []int    // one batch of texts with these numbers of tokens, instead of Tokens and Batch
 	Batch   []int    // sequences per call; default: 1
 	Threads []int    // default: 1 and the number of cores
 	Levels  []string // CPU levels; default: the best of this CPU
@@ -96,7 +96,7 @@ var defaultTokens = []int{16, 64}
 // point is one combination of function and batch to measure.
 type point struct {
 	f     *exec.Func
-	texts []int // ids of each sequence's text; 0: no text
+	texts []int // number of tokens of each sequence's text; 0: no text
 }
 
 // Check returns an error if the options select something that the package does not have.
@@ -178,7 +178,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		switch {
 		case f.States == nil && f.Text && o.Lengths != nil:
 			points = append(points, point{f, o.Lengths})
-		case f.Text: // a function with a state: the text is the state's words
+		case f.Text: // for a function with a state, the number of tokens in the state
 			for _, t := range tokens {
 				for _, b := range batches {
 					points = append(points, point{f, slices.Repeat([]int{t}, b)})
@@ -297,8 +297,7 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 	if f.Stores == nil && f.States == nil {
 		return batch, nil
 	}
-	// Each sequence has a state, filled from a picture, with as many words as the point has
-	// ids.
+	// Each sequence has a state, filled from an image, with as many tokens as the point says.
 	first, step := f, f
 	for _, g := range p.Funcs {
 		if f.States == nil && slices.Equal(g.States, f.Stores) {
@@ -317,9 +316,9 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 		if f.Stores != nil {
 			continue
 		}
-		picture := task.Sample(first.Name, first.Image, 0, 1)
-		picture.State = st
-		if _, err := s.Run(first, []rt.Seq{picture}); err != nil {
+		image := task.Sample(first.Name, first.Image, 0, 1)
+		image.State = st
+		if _, err := s.Run(first, []rt.Seq{image}); err != nil {
 			return nil, err
 		}
 		for range pt.texts[i] {

@@ -21,7 +21,7 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
-// little is an effort for tests, which judge no numbers.
+// little is an effort for tests, which do not check figures.
 var little = effort{time.Millisecond, 1, 1 << 20}
 
 func open(opts ...rt.Option) (*rt.Model, error) {
@@ -100,8 +100,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Packages that are timed together take turns: their lines are neighbours, with as many
-// runs each.
+// Packages that are timed together take turns: their results are adjacent and have the same
+// number of runs.
 func TestSideBySide(t *testing.T) {
 	other := *beit3tiny.Package()
 	other.Precision = "int8 (heads f32)"
@@ -139,7 +139,7 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// A program of Main reads options and writes a report.
+// Main reads options and writes a report.
 func TestServe(t *testing.T) {
 	weights := "../../../generated/beit3tiny/weights.bin"
 	var out, errs bytes.Buffer
@@ -170,7 +170,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// Other programs read these fields.
+// Other programs read the JSON fields, so they keep their names.
 func TestJSON(t *testing.T) {
 	r, err := run(context.Background(), tiny, Options{Entries: []string{"language"}, Lengths: []int{2, 3, 7}, Threads: []int{1}, Cold: true}, little, nil)
 	if err != nil {
@@ -229,7 +229,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Products are timed alone whatever their weights are stored as.
+// Products with weights of every format can be timed alone.
 func TestKernels(t *testing.T) {
 	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
 	r, err := run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
@@ -253,7 +253,7 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// What a trace sees is what the compiler counted.
+// The trace reports the FLOPs that the compiler counted.
 func TestCounts(t *testing.T) {
 	m, err := emoji.New(rt.WithThreads(2)) // its heads are whole panels: no padding is computed
 	if err != nil {

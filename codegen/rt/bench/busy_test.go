@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// measured is a machine that was measured so: threads, FMA, read.
+// measured returns a machine with the given readings.
 func measured(cores int, readings ...[3]float64) *machine {
 	m := &machine{fma: map[int]float64{}, read: map[int]float64{}, cores: cores}
 	for _, r := range readings {
@@ -64,8 +64,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// Readings are made before, between and after the runs; a call for the caches follows the
-// one between.
+// The machine is sampled before, between and after the runs; the sample in between is followed by a
+// call that refills the caches.
 func TestReadings(t *testing.T) {
 	log := ""
 	b := &bencher{ctx: context.Background()}
@@ -79,7 +79,7 @@ func TestReadings(t *testing.T) {
 	}
 }
 
-// report is what these machine and results come to, as another process reads it.
+// report returns the report for a machine and results, after encoding to JSON and back.
 func report(t *testing.T, m *machine, results ...Result) (*Report, string) {
 	t.Helper()
 	b := &bencher{m: m, r: &Report{Package: "p", Results: results, Ops: []Op{{Threads: 2, GFLOPS: 10}}, Kernels: []Kernel{{Threads: 2, GFLOPS: 12, Median: 3, Spread: 90}}}}
@@ -99,7 +99,7 @@ func report(t *testing.T, m *machine, results ...Result) (*Report, string) {
 	return r, text.String()
 }
 
-// cells are those of the results' lines by the column's name.
+// cells returns the cells of the results' lines in the column with a name.
 func cells(t *testing.T, text string) []map[string]string {
 	t.Helper()
 	var rows []map[string]string
@@ -161,7 +161,7 @@ func TestBusyReport(t *testing.T) {
 		}
 	}
 
-	// No share or ratio stands beside a peak that differs.
+	// Shares and ratios to an unreliable peak are omitted.
 	r, text = report(t, measured(2, [3]float64{1, 96, 12}, [3]float64{2, 69.5, 12}), calm, two)
 	if !slices.Equal(r.Unsure, []int{2}) || !r.Busy || r.Results[0].Busy || !r.Results[1].Busy || r.Results[1].Ratio == 0 {
 		t.Errorf("%+v", r)

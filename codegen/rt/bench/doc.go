@@ -17,7 +17,7 @@
 //
 // Options.Ops breaks the time of a forward pass down by step; Options.Kernels times each kernel
 // alone. Other programs read the Report as JSON. Inputs are random: the package does not read
-// pictures or texts.
+// images or texts.
 package bench
 
 //go:generate go test ../../library -run Homes -update

@@ -14,16 +14,16 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Blob is an open weight file. It is immutable and safe to share, also while it is closed.
+// Blob is an open weight file. It is immutable and safe for concurrent use, Close included.
 //
-// A file is mapped where the system can: it must not change while it is open. To replace
-// it, write the new file beside it and rename it over the old one; open blobs keep the old
-// one. Where a file is cut off all the same, what reads the part that is gone gets
-// [ErrFault] or, reading what [Blob.Data] returned, ends the process.
+// A file is memory-mapped if the system supports it, so it must not change while it is open. To
+// replace it, write the new file beside it and rename it over the old one; open blobs keep the
+// old one. If the file is truncated nevertheless, methods that read the missing part return
+// [ErrFault], but reading the result of [Blob.Data] there crashes the process.
 type Blob struct {
 	Packing uint32
 	Layout  [32]byte // of the table
-	Hash    [32]byte // of the payload, as the header says (see Verify)
+	Hash    [32]byte // of the payload, according to the header; see Verify
 	Tensors []Tensor
 	Source  string // where it came from: a path, "embedded", or "memory"
 
@@ -31,11 +31,11 @@ type Blob struct {
 	payload []byte       // nil after Close
 	size    int64        // of the payload
 	mapped  []byte       // the file, nil if it is not mapped
-	release func() error // gives payload back; nil: nothing to do
+	release func() error // frees the payload; nil: the garbage collector does
 }
 
-// Read reads a weight file in memory and uses it in place; data must not
-// change while the blob is in use. Only the header and the table are read.
+// Read opens a weight file in memory, which it uses in place: data must not change
+// while the blob is in use. Only the header and the table are read.
 func Read(data []byte) (*Blob, error) {
 	b := &Blob{Source: "memory"}
 	if err := b.parse(data); err != nil {
@@ -60,7 +60,7 @@ func (b *Blob) parse(data []byte) (err error) {
 	return nil
 }
 
-// Open opens a weight file, a regular file that is mapped where the system can.
+// Open opens a weight file, which must be a regular file, and maps it if the system supports it.
 func Open(path string) (*Blob, error) {
 	f, err := file.Open(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func openAt(f *os.File, off, size int64, source string) (*Blob, error) {
 		return fail(err)
 	}
 	if size > math.MaxInt {
-		return fail(fmt.Errorf("%d bytes are too many for this %d-bit program", size, bits.UintSize))
+		return fail(fmt.Errorf("%d bytes do not fit the address space of this %d-bit program", size, bits.UintSize))
 	}
 	data, release, err := mapFile(f, off, int(size))
 	if err != nil {
@@ -103,7 +103,7 @@ func openAt(f *os.File, off, size int64, source string) (*Blob, error) {
 	return b, nil
 }
 
-// readFile reads size bytes of f at off into aligned memory, which the collector releases.
+// readFile reads size bytes of f at off into aligned memory, which the garbage collector frees.
 func readFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
 	words := AlignedFloats((size + 3) / 4)
 	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), size)
@@ -113,8 +113,8 @@ func readFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
 	return data, nil, nil
 }
 
-// Data returns the packed bytes of tensor i, which must not be written. They are valid
-// until Close, after which there are none: nil.
+// Data returns the packed bytes of tensor i, nil after Close. They must not be written, and are
+// valid until Close.
 func (b *Blob) Data(i int) []byte {
 	b.open.RLock()
 	defer b.open.RUnlock()
@@ -130,7 +130,7 @@ func (b *Blob) data(i int) []byte {
 }
 
 // Scalar returns the first value of the f32 tensor called name, NaN if there is no such
-// tensor, or the blob is closed.
+// tensor or the blob is closed.
 func (b *Blob) Scalar(name string) float32 {
 	v := float32(math.NaN())
 	b.Read(func() {
@@ -143,7 +143,7 @@ func (b *Blob) Scalar(name string) float32 {
 	return v
 }
 
-// Size returns the bytes of the payload.
+// Size returns the size of the payload in bytes.
 func (b *Blob) Size() int64 { return b.size }
 
 // Verify reads the whole payload and compares it with the header's hash.
@@ -158,8 +158,8 @@ func (b *Blob) Verify() error {
 	return nil
 }
 
-// Read calls f, which reads the payload, unless the blob is closed. The payload stays until f returns; where it can no
-// longer be read the error is [ErrFault].
+// Read calls f, during which the payload stays open. The error wraps [ErrClosed] if the blob is closed, and [ErrFault] if f could
+// not read a part of the payload.
 func (b *Blob) Read(f func()) (err error) {
 	b.open.RLock()
 	defer b.open.RUnlock()
@@ -171,7 +171,7 @@ func (b *Blob) Read(f func()) (err error) {
 	return nil
 }
 
-// Close waits for methods that read the payload, and gives the memory back.
+// Close waits for methods that read the payload and then frees its memory.
 func (b *Blob) Close() error {
 	b.open.Lock()
 	defer b.open.Unlock()
@@ -183,8 +183,8 @@ func (b *Blob) Close() error {
 	return r()
 }
 
-// Floats returns the start of the payload, as floats. A payload whose start is not even a multiple
-// of four bytes (an embedded string promises nothing) is copied. Not safe beside other methods.
+// Floats returns the address of the payload. It copies a payload that is not aligned to four bytes,
+// such as an embedded string may be. It must not be called concurrently with other methods.
 func (b *Blob) Floats() *float32 {
 	if len(b.payload) == 0 {
 		return &AlignedFloats(1)[0]
@@ -200,7 +200,8 @@ func (b *Blob) Floats() *float32 {
 	return (*float32)(p)
 }
 
-// MoveHuge moves the payload into huge pages, and reports whether the system gave them. Not safe beside other methods.
+// MoveHuge copies the payload into huge pages and reports whether the system provided them. It must not be called concurrently
+// with other methods.
 func (b *Blob) MoveHuge() (moved bool, err error) {
 	if len(b.payload) == 0 {
 		return false, nil

@@ -27,7 +27,7 @@ var blobTensors = []Tensor{
 // tensorByte is byte i of tensor n in test files.
 func tensorByte(n, i int) byte { return byte(n*31 + i*7 + 1) }
 
-// seekBuffer is a file in memory.
+// seekBuffer is a writer in memory that can seek.
 type seekBuffer struct {
 	b   []byte
 	pos int
@@ -121,7 +121,7 @@ func TestBlobRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	read, _, err := readFile(f, 0, len(data)) // the way of systems without maps
+	read, _, err := readFile(f, 0, len(data)) // as on systems without mappings
 	if err != nil || !bytes.Equal(read, data) {
 		t.Errorf("readFile: %v", err)
 	}
@@ -187,7 +187,7 @@ func TestBlobFlipped(t *testing.T) {
 				} else if b.Verify() == nil {
 					t.Errorf("byte %d: verified", i)
 				}
-			case i >= 8 && i < 12: // the packing is the model's to judge
+			case i >= 8 && i < 12: // the package of the model checks the packing
 				if err != nil || b.Packing == PackingPanels16 {
 					t.Errorf("byte %d: %v", i, err)
 				}
@@ -216,7 +216,7 @@ func TestBlobErrors(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(dir, "none"), "none"},
 		{dir, "want a regular file"},
-		{other, "no multiway weight file"},
+		{other, "not a multiway weight file"},
 	} {
 		if _, err := Open(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.path, err, c.want)
@@ -234,9 +234,9 @@ func TestWriteBlobErrors(t *testing.T) {
 		{"order", []Tensor{{"a", F32, nil, 64, 4}, {"b", F32, nil, 0, 128}}, "before 68"},
 		{"grid", []Tensor{{"a", F32, nil, 4, 4}}, "multiple of 64"},
 		{"negative", []Tensor{{"a", F32, nil, 0, -4}}, "outside"},
-		{"small", []Tensor{{"a", F32, []int{2, 3}, 0, 20}}, "do not hold f32[2 3]"},
-		{"huge", []Tensor{{"a", F32, []int{math.MaxInt32, math.MaxInt32, math.MaxInt32}, 0, 64}}, "impossible shape"},
-		{"shape", []Tensor{{"a", F32, []int{-1}, 0, 64}}, "impossible shape"},
+		{"small", []Tensor{{"a", F32, []int{2, 3}, 0, 20}}, "too few for f32[2 3]"},
+		{"huge", []Tensor{{"a", F32, []int{math.MaxInt32, math.MaxInt32, math.MaxInt32}, 0, 64}}, "too large or negative"},
+		{"shape", []Tensor{{"a", F32, []int{-1}, 0, 64}}, "too large or negative"},
 		{"dims", []Tensor{{"a", F32, make([]int, 9), 0, 64}}, "9 dimensions"},
 		{"dtype", []Tensor{{"a", 9, nil, 0, 64}}, "unknown dtype(9)"},
 		{"name", []Tensor{{"", F32, nil, 0, 64}}, "name must be"},
@@ -287,7 +287,7 @@ func TestAppended(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := appendTo(); err == nil || !strings.Contains(err.Error(), "appended already") {
+	if err := appendTo(); err == nil || !strings.Contains(err.Error(), "already appended") {
 		t.Errorf("appending twice: %v", err)
 	}
 
@@ -317,7 +317,7 @@ func TestAppended(t *testing.T) {
 	try("cut in front", whole[1:], "trailer")
 	try("short", whole[:20], "no weights are appended")
 	zeros := append(make([]byte, end), trailer(0, int64(end))...)
-	try("zeros", zeros, "no multiway weight file")
+	try("zeros", zeros, "not a multiway weight file")
 }
 
 func FuzzReadBlob(f *testing.F) {
@@ -344,13 +344,13 @@ func FuzzReadBlob(f *testing.F) {
 	})
 }
 
-// FuzzTable reads tables whose hash is right, which random bytes never have.
+// FuzzTable reads tables with a valid hash, which random files do not have.
 func FuzzTable(f *testing.F) {
 	f.Add(encodeTable(blobTensors), 4, int64(4224))
 	f.Add([]byte{}, 0, int64(0))
 	f.Fuzz(func(t *testing.T, table []byte, count int, size int64) {
 		if count < 0 || count*minEntry > len(table) || size < 0 {
-			return // the header is checked before
+			return // parseHeader refuses it
 		}
 		tensors, err := parseTable(table, header{count: count, size: size, layout: sha256.Sum256(table)})
 		if err == nil && !bytes.Equal(encodeTable(tensors), table) {

@@ -10,24 +10,24 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// ErrFault says that weights could not be read where they are mapped: their file was cut off, or what it is stored on
-// failed. The call has no result; others fail likewise until the weights are opened again.
+// ErrFault says that mapped weights could not be read: their file was truncated, or the disk failed. The call has no result;
+// later calls fail too until the weights are opened again.
 var ErrFault = errors.New("the weight file can no longer be read; it must not be changed while it is open: write the new one beside it and rename it over the old one")
 
-// ErrClosed answers calls on weights that are closed.
+// ErrClosed is the error of calls on closed weights.
 var ErrClosed = errors.New("the model is closed")
 
-// Fault is a runtime error about memory, which says where.
+// Fault is a runtime error about an access to memory; Addr is the address.
 type Fault interface {
 	runtime.Error
 	Addr() uintptr
 }
 
-// Watch has faults of this goroutine end in a panic of a [Fault] instead of the process, and returns whether they did so
-// before.
+// Watch makes memory faults of this goroutine panic with a [Fault] instead of crashing the process, and returns whether they did
+// so before.
 func Watch() (before bool) { return debug.SetPanicOnFault(true) }
 
-// caught makes an error of a fault inside the payload. Any other panic goes on. It must be deferred:
+// caught turns a panic with a fault inside the payload into an error; any other panic continues. It must be deferred:
 //
 //	defer b.caught(Watch(), &err)
 func (b *Blob) caught(before bool, err *error) {
@@ -41,7 +41,7 @@ func (b *Blob) caught(before bool, err *error) {
 	}
 }
 
-// holds reports whether an address is one of the mapped file.
+// holds reports whether an address lies in the mapped file.
 func (b *Blob) holds(addr uintptr) bool {
 	from := uintptr(unsafe.Pointer(unsafe.SliceData(b.mapped)))
 	return len(b.mapped) > 0 && addr >= from && addr-from < uintptr(len(b.mapped))

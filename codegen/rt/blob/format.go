@@ -15,14 +15,14 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// The weight file. All numbers are little-endian.
+// The weight file. All numbers are little-endian, all sizes in bytes.
 //
 //	0    "MWBLOB"
 //	6    uint16  format (1)
-//	8    uint32  packing: the layout of the weights inside a tensor (1: panels of 16)
-//	12   uint32  bytes of the table
-//	16   uint64  position of the payload, a multiple of 4096
-//	24   uint64  bytes of the payload
+//	8    uint32  packing: how tensors are packed (1: matrices in panels of 16 columns)
+//	12   uint32  size of the table
+//	16   uint64  offset of the payload in the file, a multiple of 4096
+//	24   uint64  size of the payload
 //	32   SHA-256 of the table
 //	64   SHA-256 of the payload
 //	96   uint32  number of tensors
@@ -30,36 +30,36 @@ import (
 //	128  table: for each tensor, by ascending offset:
 //	       uint16 length of the name, the name (UTF-8)
 //	       uint8 dtype, uint8 number of dimensions, uint32 each dimension
-//	       uint64 offset in the payload (a multiple of 64), uint64 bytes
+//	       uint64 offset in the payload (a multiple of 64), uint64 size
 //	     zeros up to the payload
 //
-// The file ends with the payload. The shape is the tensor's meaning; bytes is what
-// its packed form takes, at least shape x width.
+// The file ends with the payload. The shape is the tensor's before packing; bytes is the
+// size of its packed form, at least elements x element size.
 const (
 	blobMagic  = "MWBLOB"
 	blobFormat = 1
 	headerSize = 128
-	blobAlign  = 4096 // of the payload
-	tensorGrid = 64   // of the tensors in it
+	blobAlign  = 4096 // alignment of the payload
+	tensorGrid = 64   // alignment of the tensors in it
 
 	maxTable = 64 << 20
 	maxName  = 1 << 10
 	maxDims  = 8
-	minEntry = 2 + 2 + 16 // table bytes of a tensor, at least
+	minEntry = 2 + 2 + 16 // smallest entry of the table, in bytes
 )
 
-// PackingPanels16 is the packing of float32 weights in panels of 16 columns.
+// PackingPanels16 is the packing with matrices in panels of 16 columns.
 const PackingPanels16 = 1
 
 // DType is the element type of a tensor in a weight file.
 type DType uint8
 
-// Size returns the bytes of a value.
+// Size returns the size of a value in bytes.
 func (d DType) Size() int { return dtypes[d].size }
 
 func (d DType) valid() bool { return d >= F32 && int(d) < len(dtypes) }
 
-// String returns "f32" and so on.
+// String returns the name of the type, such as "f32".
 func (d DType) String() string {
 	if !d.valid() {
 		return "dtype(" + strconv.Itoa(int(d)) + ")"
@@ -67,18 +67,18 @@ func (d DType) String() string {
 	return dtypes[d].name
 }
 
-// Tensor is one row of a weight file's table.
+// Tensor is an entry of a weight file's table.
 type Tensor struct {
 	Name   string
 	DType  DType
 	Shape  []int // logical, before packing
 	Offset int64 // bytes into the payload, a multiple of 64
-	Bytes  int64 // packed
+	Bytes  int64 // size of the packed data
 }
 
 func tensorName(i int, name string) string { return fmt.Sprintf("tensor %d (%s)", i, file.Quote(name)) }
 
-// checkTensors checks what reader and writer promise of a table.
+// checkTensors checks a table that is read or to be written; payload is the size of the payload.
 func checkTensors(tensors []Tensor, payload int64) error {
 	end := int64(0)
 	for i, t := range tensors {
@@ -91,29 +91,29 @@ func checkTensors(tensors []Tensor, payload int64) error {
 		case len(t.Shape) > maxDims:
 			return fmt.Errorf("%s: %d dimensions, at most %d are allowed", where, len(t.Shape), maxDims)
 		case t.Offset%tensorGrid != 0:
-			return fmt.Errorf("%s: offset %d is no multiple of %d", where, t.Offset, tensorGrid)
+			return fmt.Errorf("%s: offset %d is not a multiple of %d", where, t.Offset, tensorGrid)
 		case t.Offset < end:
-			return fmt.Errorf("%s: offset %d lies before %d, the end of the tensor before it", where, t.Offset, end)
+			return fmt.Errorf("%s: offset %d lies before %d, the end of the previous tensor", where, t.Offset, end)
 		case t.Bytes < 0 || t.Offset > payload || t.Bytes > payload-t.Offset:
-			return fmt.Errorf("%s: bytes %d+%d lie outside the payload of %d bytes", where, t.Offset, t.Bytes, payload)
+			return fmt.Errorf("%s: %[3]d bytes at offset %[2]d lie outside the payload of %[4]d bytes", where, t.Offset, t.Bytes, payload)
 		}
 		need := uint64(dtypes[t.DType].size)
 		for _, d := range t.Shape {
 			hi, lo := bits.Mul64(need, uint64(d))
 			if d < 0 || uint64(d) > math.MaxUint32 || hi != 0 {
-				return fmt.Errorf("%s: impossible shape %v", where, t.Shape)
+				return fmt.Errorf("%s: the shape %v is too large or negative", where, t.Shape)
 			}
 			need = lo
 		}
 		if need > uint64(t.Bytes) {
-			return fmt.Errorf("%s: %d bytes do not hold %v%v", where, t.Bytes, t.DType, t.Shape)
+			return fmt.Errorf("%s: %d bytes are too few for %v%v", where, t.Bytes, t.DType, t.Shape)
 		}
 		end = t.Offset + t.Bytes
 	}
 	return nil
 }
 
-// encodeTable returns the table's bytes; tensors were checked.
+// encodeTable returns the table's bytes; checkTensors must have accepted tensors.
 func encodeTable(tensors []Tensor) []byte {
 	var b []byte
 	le := binary.LittleEndian
@@ -133,16 +133,16 @@ func encodeTable(tensors []Tensor) []byte {
 // LayoutHash returns the hash that ties a generated package to its weight file.
 func LayoutHash(tensors []Tensor) [32]byte { return sha256.Sum256(encodeTable(tensors)) }
 
-// Sum returns the SHA-256 of these 64 hexadecimal digits. It panics on other text: generated code calls it.
+// Sum parses a SHA-256 of 64 hexadecimal digits. It panics on other text, since only generated code calls it.
 func Sum(digits string) (sum [32]byte) {
 	if n, err := hex.Decode(sum[:], []byte(digits)); err != nil || n != len(sum) {
-		panic(fmt.Sprintf("blob: %q is no SHA-256", digits))
+		panic(fmt.Sprintf("blob: %q is not a SHA-256", digits))
 	}
 	return sum
 }
 
-// payloadSize returns the payload bytes of a table: up to the last tensor's end,
-// on the grid.
+// payloadSize returns the size of the payload: the end of the last tensor, rounded up to
+// tensorGrid.
 func payloadSize(tensors []Tensor) int64 {
 	if len(tensors) == 0 {
 		return 0
@@ -151,7 +151,7 @@ func payloadSize(tensors []Tensor) int64 {
 	return (last.Offset + last.Bytes + tensorGrid - 1) &^ (tensorGrid - 1)
 }
 
-// header is what the first bytes of a weight file say.
+// header is the decoded header of a weight file.
 type header struct {
 	packing      uint32
 	table, count int
@@ -163,13 +163,13 @@ type header struct {
 func parseHeader(b []byte, total int64) (h header, err error) {
 	le := binary.LittleEndian
 	if len(b) >= len(blobMagic) && string(b[:len(blobMagic)]) != blobMagic {
-		return h, errors.New("this is no multiway weight file; use the weights.bin that was written beside the generated package")
+		return h, errors.New("this is not a multiway weight file; use the weights.bin that was written beside the generated package")
 	}
 	if len(b) < headerSize {
-		return h, fmt.Errorf("the file is cut off: %d bytes, the header alone has %d", total, headerSize)
+		return h, fmt.Errorf("the file is truncated: it has %d bytes, the header alone has %d", total, headerSize)
 	}
 	if f := le.Uint16(b[6:]); f != blobFormat {
-		return h, fmt.Errorf("weight file of format %d, this program reads format %d; build the model again with the same version of multiway", f, blobFormat)
+		return h, fmt.Errorf("the weight file has format %d, this program reads format %d; build the model again with the same version of multiway", f, blobFormat)
 	}
 	h.packing = le.Uint32(b[8:])
 	table, start, size := uint64(le.Uint32(b[12:])), le.Uint64(b[16:]), le.Uint64(b[24:])
@@ -181,10 +181,10 @@ func parseHeader(b []byte, total int64) (h header, err error) {
 		return h, errors.New("the header is corrupt; copy the weight file again")
 	}
 	if size > math.MaxInt64-start || start+size != uint64(total) {
-		return h, fmt.Errorf("the file has %d bytes, its header says %d; it is cut off or corrupt, copy it again", total, start+size)
+		return h, fmt.Errorf("the file has %d bytes, its header says %d; it is truncated or corrupt, copy it again", total, start+size)
 	}
 	if size > math.MaxInt {
-		return h, fmt.Errorf("%d bytes of weights are too many for this %d-bit program", size, bits.UintSize)
+		return h, fmt.Errorf("%d bytes of weights do not fit the address space of this %d-bit program", size, bits.UintSize)
 	}
 	h.table, h.count, h.start, h.size = int(table), int(count), int64(start), int64(size)
 	return h, nil

@@ -8,8 +8,8 @@ import (
 
 const hugePage = 2 << 20
 
-// copyHuge copies data into memory backed by huge pages where the system gives
-// them. ok is false when it does not.
+// copyHuge copies data into memory backed by huge pages. ok is false if the system does
+// not provide them.
 func copyHuge(data []byte) (copied []byte, release func() error, ok bool) {
 	mem, err := unix.Mmap(-1, 0, len(data)+hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package blob
 
-// copyHuge is only available on Linux.
+// copyHuge is implemented on Linux only.
 func copyHuge([]byte) (copied []byte, release func() error, ok bool) { return nil, nil, false }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapFile maps size bytes of f at off, read-only. What cannot be mapped (an odd
-// offset, a file system without maps) is read.
+// mapFile maps size bytes of f at off, read-only. If that fails (an offset inside a page,
+// a file system without mappings), it reads them into memory.
 func mapFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
 	if off%int64(os.Getpagesize()) != 0 {
 		return readFile(f, off, size)

@@ -14,7 +14,7 @@ import (
 
 // A weight file at the end of an executable is followed by a trailer:
 //
-//	uint64 position of the weight file, uint64 its bytes,
+//	uint64 offset of the weight file, uint64 its size,
 //	first 8 bytes of the SHA-256 of these 16, "MWTRAIL\n"
 const (
 	trailerMagic = "MWTRAIL\n"
@@ -22,7 +22,7 @@ const (
 	appendAlign  = 1 << 16 // a multiple of every page size
 )
 
-// ErrNoWeights says that a file has no weight file appended.
+// ErrNoWeights says that no weight file is appended to a file.
 var ErrNoWeights = errors.New("no weights are appended")
 
 func trailer(off, size int64) []byte {
@@ -33,7 +33,7 @@ func trailer(off, size int64) []byte {
 	return append(b, trailerMagic...)
 }
 
-// findAppended returns where the appended weight file of f lies.
+// findAppended returns offset and size of the weight file that is appended to f.
 func findAppended(f *os.File) (off, size int64, err error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -57,11 +57,11 @@ func findAppended(f *os.File) (off, size int64, err error) {
 	return off, size, nil
 }
 
-// Append appends a weight file to an executable that has none yet. exe must be
-// open for reading and writing.
+// Append appends a weight file to an executable, which must not have one yet. exe must
+// be open for reading and writing.
 func Append(exe *os.File, blob io.Reader) error {
 	if _, _, err := findAppended(exe); err == nil {
-		return fmt.Errorf("%s: weights are appended already; start from the executable as the linker wrote it", file.Quote(exe.Name()))
+		return fmt.Errorf("%s: weights are already appended; start from the executable as the linker wrote it", file.Quote(exe.Name()))
 	} else if !errors.Is(err, ErrNoWeights) {
 		return fmt.Errorf("%s: %w", file.Quote(exe.Name()), err)
 	}
@@ -81,8 +81,8 @@ func Append(exe *os.File, blob io.Reader) error {
 	return err
 }
 
-// OpenAppended opens the weight file at the end of an executable. The error is
-// ErrNoWeights in a file without one.
+// OpenAppended opens the weight file at the end of an executable. The error wraps
+// ErrNoWeights if there is none.
 func OpenAppended(path string) (*Blob, error) {
 	f, err := file.Open(path)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// Write writes a weight file at the start of w: tensors by ascending offset,
-// data(i, w) writing exactly the Bytes of tensor i. Gaps are zeros. The same input
-// gives the same bytes.
+// Write writes a weight file from the start of w. Tensors are in order of their offsets;
+// data(i, w) writes the packed data of tensor i, exactly Bytes. Gaps are filled with zeros.
+// The same input gives the same bytes.
 func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, w io.Writer) error) error {
 	size := payloadSize(tensors)
 	if err := checkTensors(tensors, size); err != nil {
@@ -17,7 +17,7 @@ func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, 
 	}
 	table := encodeTable(tensors)
 	if len(table) > maxTable {
-		return fmt.Errorf("a table of %d tensors takes %d bytes, at most %d are allowed", len(tensors), len(table), maxTable)
+		return fmt.Errorf("a table of %d tensors has %d bytes, at most %d are allowed", len(tensors), len(table), maxTable)
 	}
 	start := int64(headerSize+len(table)+blobAlign-1) &^ (blobAlign - 1)
 	if _, err := w.Seek(start, io.SeekStart); err != nil {
@@ -63,7 +63,7 @@ func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, 
 	return err
 }
 
-// counter counts the bytes that go through it.
+// counter counts the bytes that are written to w.
 type counter struct {
 	w io.Writer
 	n int64

@@ -13,17 +13,17 @@ import (
 // EnvLevel is the environment variable that caps the default level.
 const EnvLevel = "MULTIWAY_LEVEL"
 
-// level is a CPU level: features that are asked for together. levels lists them, each after its base.
+// level is a CPU level, a set of CPU features. levels lists them, each after its base.
 type level struct {
 	name string
 	base string // the level that it includes; "" for the lowest
-	has  bool   // the CPU has what it adds to its base
+	has  bool   // the CPU has the features that it adds to its base
 }
 
 // Levels returns the names of the levels this CPU has, lowest first.
 func Levels() []string { return available(levels) }
 
-// available returns the names of the levels that this CPU has.
+// available returns the names of those of levels that this CPU has.
 func available(levels []level) []string {
 	var names []string
 	for _, l := range levels {
@@ -34,8 +34,8 @@ func available(levels []level) []string {
 	return names
 }
 
-// checkLevel reports an unknown level or one this CPU does not have. from names
-// where the level was asked for.
+// checkLevel returns an error if the level is unknown or this CPU does not have it. from
+// says who asked for it.
 func checkLevel(from, name string, levels []level) error {
 	have := available(levels)
 	if slices.Contains(have, name) {
@@ -51,9 +51,9 @@ func checkLevel(from, name string, levels []level) error {
 	return fmt.Errorf("%s: unknown level %q; known levels are %s", from, name, strings.Join(known, ", "))
 }
 
-// Choose returns the kernels of the level asked for, or for "" of the best that this CPU and the
-// tables have, capped by the environment (see [EnvLevel]), and says which kernel runs each
-// operation. tables are those of a package, in any order; of a level, that for float32 comes first.
+// Choose returns the kernels of level ask and the kernel of each operation. If ask is "", the level is
+// the best that this CPU and the tables have, but not above the one in the environment variable
+// [EnvLevel]. tables are a package's, in any order, but for each level the float32 table comes first.
 func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	picked, err := pick(levels, tables, ask)
 	if err != nil {
@@ -66,7 +66,7 @@ func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	return k, info, err
 }
 
-// pick chooses the tables for the one of levels that is asked for, lowest first, those of a level as they stand in tables.
+// pick returns the tables of the chosen level and the levels below it, lowest level first, those of one level in the order of tables.
 func pick(levels []level, tables []*Table, ask string) ([]*Table, error) {
 	have := available(levels)
 	limit := have[len(have)-1]

@@ -9,9 +9,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// The kernels of these tests: the meaning of each type, written as plainly as
-// possible. Padding columns that a kernel may write are filled with NaN, so that
-// a step that reads them shows.
+// Kernels for tests: the definition of each type, written as plainly as possible.
 
 func naiveGemm(mr, nr int) kernel.Gemm {
 	return func(tiles, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {
@@ -148,7 +146,7 @@ func Gemms(mr, nr int) []kernel.Gemm {
 	return g
 }
 
-// Naive returns a whole table with tiles of mr x nr. A kernel that no step of these tests calls is not written.
+// Naive returns a complete table with tiles of mr x nr. Kernels that the tests do not need panic.
 func Naive(level string, mr, nr int) *kernel.Table {
 	k := &kernel.Table{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
 		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu(Gelu64), GeluTanh: NaiveGelu(GeluTanh64), QuickGelu: NaiveGelu(QuickGelu64), PackKeys: naivePackKeys, Add: naiveAdd}
@@ -176,7 +174,7 @@ func Naive(level string, mr, nr int) *kernel.Table {
 	return k
 }
 
-// BF16s gives a table kernels for bf16 weights, with tiles of up to mr rows and nr columns.
+// BF16s adds kernels for bf16 weights to a table, with tiles of up to mr rows and nr columns.
 func BF16s(k *kernel.Table, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 	w := kernel.Widening{Type: "bf16", NR: nr, Convert: func(n int, dst *float32, src *uint8) {
@@ -202,10 +200,10 @@ func BF16s(k *kernel.Table, mr, nr int) {
 	k.Widening = []kernel.Widening{w}
 }
 
-// prefetched keeps the reads of what would be prefetched.
+// prefetched stores the values at prefetch addresses, so that reading them is not optimised away.
 var prefetched atomic.Uint32
 
-// Dots gives a table kernels for products of bf16, with tiles of up to mr rows and nr
+// Dots adds kernels for products of bf16 by bf16 to a table, with tiles of up to mr rows and nr
 // columns.
 func Dots(k *kernel.Table, mr, nr int) {
 	tiles := func(nr int) []kernel.GemmBF16 {
@@ -244,7 +242,7 @@ func Dots(k *kernel.Table, mr, nr int) {
 // at returns the address i floats after p.
 func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), i*4)) }
 
-// half returns the address of the i-th 16-bit value from p on.
+// half returns the address of 16-bit value i after p.
 func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
 
 func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
