@@ -229,12 +229,14 @@ func (s *Samples) Of(f *ir.Func) (list []Sample, why string) {
 }
 
 // Seeded returns a pseudorandom input of a function, which its name and the salt determine, with a
-// text of the given number of token ids below vocab.
+// text of the given number of token ids below vocab, or of the constant length that the function takes.
 func Seeded(f *ir.Func, salt string, text, vocab int) rt.Seq {
 	image, ids := 0, 0
 	for _, p := range f.Params {
 		if p.Type.DType == ir.I32 {
-			ids = text
+			if ids = text; !p.Type.Rows().T {
+				ids = p.Type.Rows().C
+			}
 		} else {
 			image += int(p.Type.Elements(0))
 		}

@@ -84,11 +84,11 @@ func (w *writer) last(x *ir.Value, m modality) *ir.Value {
 func (w *writer) poolMap(x *ir.Value) *ir.Value {
 	bundle := "retrieval." + w.entry.modalities[0].Name + ".map."
 	w.declare(bundle + "probe")
-	q := w.linear(w.b.Const(bundle+"probe"), bundle+"q")
-	k, v := w.linear(x, bundle+"k"), w.linear(x, bundle+"v")
-	y := w.linear(w.b.Attention(q, k, v, w.tower.Pool.Heads), bundle+"out")
-	h := w.act(w.linear(w.norm(y, bundle+"ln", w.tower.Eps), bundle+"fc1"))
-	return w.b.Add(y, w.linear(h, bundle+"fc2"))
+	q := w.linear(w.b.Const(bundle+"probe"), bundle+"attn.q")
+	k, v := w.linear(x, bundle+"attn.k"), w.linear(x, bundle+"attn.v")
+	y := w.linear(w.b.Attention(q, k, v, w.tower.Pool.Heads), bundle+"attn.out")
+	h := w.act(w.linear(w.norm(y, bundle+"ffn.ln", w.tower.Eps), bundle+"ffn.fc1"))
+	return w.b.Add(y, w.linear(h, bundle+"ffn.fc2"))
 }
 
 // twoTowers returns the modalities and towers that sizes stand for, with the layers of both before their norms.

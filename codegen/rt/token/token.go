@@ -23,4 +23,15 @@ type Tokenizer interface {
 	Vocab() int
 }
 
-var _ Tokenizer = (*Unigram)(nil)
+// Padder is a Tokenizer with an id that fills texts up to the constant length that some models take.
+type Padder interface {
+	Tokenizer
+	Pad() int32
+}
+
+var (
+	_ Tokenizer = (*Unigram)(nil)
+	_ Padder    = (*CLIP)(nil)
+	_ Padder    = (*SigLIP)(nil)
+	_ Padder    = (*WordPiece)(nil)
+)

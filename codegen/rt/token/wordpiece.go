@@ -103,6 +103,9 @@ func (w *WordPiece) Vocab() int { return len(w.pieces) }
 // Mask returns the id of [MASK], -1 if the vocabulary has none.
 func (w *WordPiece) Mask() int32 { return w.specials[mask] }
 
+// Pad returns the id of [PAD], which fills a text up to a given length.
+func (w *WordPiece) Pad() int32 { return w.specials[pad] }
+
 // Piece returns the text of an id, with ## in front if it continues a word, and whether the
 // vocabulary has the id.
 func (w *WordPiece) Piece(id int32) (string, bool) {
