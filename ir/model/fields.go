@@ -172,7 +172,7 @@ func (c *decoder) fields(d *Description) []field {
 			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in the order of their rows; one may be of tokens", maxModalities), without: "the family's"},
 		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: pooled}]", &d.Long.Layers, c.layers),
 			doc: "in place of a family: whose weights the layers use, in rows that follow each other from layer 0", without: "the family's"},
-		{name: "towers", value: mappings(c, "[{name: vision, dim: 64, heads: 4, layers: [{range: 0..2, attn: shared, ffn: shared}]}]", &d.Long.Towers, c.tower),
+		{name: "towers", value: mappings(c, "[{name: vision, dim: 64, heads: 4, layers: [{range: 0..2}]}]", &d.Long.Towers, c.tower),
 			doc: "in place of layers, of models whose modalities go through layers of their own and meet as embeddings", without: "one tower of all modalities"},
 		{name: "similarity", value: c.mapping([]field{
 			{name: "bias", value: c.flag(func(v bool) { d.Long.Similarity.Bias = v }), doc: "whether the checkpoint has a number that is added to scores", def: "false", example: "similarity: {bias: true}"},
