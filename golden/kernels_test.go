@@ -40,7 +40,7 @@ type tester struct {
 
 // testers holds each op's; each file adds its own.
 var testers = map[asm.Op]tester{
-	asm.OpPeakFMA: {test: func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) }},
+	asm.OpPeakFMA: {test: func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) }}, // it returns; asmtest.Peak reads its loop
 }
 
 // TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,

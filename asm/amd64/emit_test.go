@@ -9,6 +9,11 @@ import (
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "amd64", asm.AVX2, Emit) }
 
+func TestPeak(t *testing.T) {
+	asmtest.Peak(t, asm.AVX2, Emit)
+	asmtest.Peak(t, asm.AVX512, Emit)
+}
+
 // TestRecorded checks that the instruction sets of kernels are recorded, which Permit checks.
 func TestRecorded(t *testing.T) {
 	for _, k := range asm.Catalogue {

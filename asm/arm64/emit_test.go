@@ -38,6 +38,8 @@ func write(t *testing.T, k asm.Kernel) *writer {
 
 func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
+func TestPeak(t *testing.T) { asmtest.Peak(t, asm.NEON, Emit) }
+
 // TestPermitted checks that a kernel may use the instruction sets of its level and no others.
 func TestPermitted(t *testing.T) {
 	k, _ := asm.ByName("gemm_i8_6x16_neondot")

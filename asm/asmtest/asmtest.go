@@ -70,3 +70,42 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 		}
 	}
 }
+
+// What the loop of a peak_fma has.
+var (
+	multiplyAdd = regexp.MustCompile(`^VFMADD231PS [YZ]0, [YZ]0, [YZ]\d+$|// fmla v\d+\.4s, v0\.4s, v0\.s\[0\]$`)
+	countdown   = regexp.MustCompile(`^(DECQ|SUBS) `)
+	branch      = regexp.MustCompile(`^(JNZ|BNE|BEQ) `)
+)
+
+// Peak holds that each round of a level's peak_fma is 12 multiply-adds into registers of their own, and nothing else: only then
+// is it the ceiling that other kernels are measured against.
+func Peak(t *testing.T, isa asm.ISA, emit func(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error)) {
+	t.Helper()
+	s, _, err := emit("bench", asm.Find("peak_fma", isa))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, loop, _ := strings.Cut(string(s), "\nloop:\n")
+	rounds, sums := 0, map[string]bool{}
+	for line := range strings.Lines(loop) {
+		line = strings.TrimSpace(line)
+		switch {
+		case multiplyAdd.MatchString(line):
+			if sums[line] {
+				t.Errorf("%s: twice: %s", isa, line)
+			}
+			sums[line] = true
+		case countdown.MatchString(line):
+			rounds++
+		case !branch.MatchString(line):
+			t.Errorf("%s: in the loop: %s", isa, line)
+		}
+		if strings.HasSuffix(line, " loop") {
+			break
+		}
+	}
+	if rounds == 0 || len(sums) != 12*rounds {
+		t.Errorf("%s: %d multiply-adds in %d rounds, want 12 in each", isa, len(sums), rounds)
+	}
+}
