@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/ir"
@@ -42,10 +42,7 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 // readCase returns the program of a case of package passes, as it is before the pass.
 func readCase(t *testing.T, file string) *ir.Program {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, file)
 	before, _, _ := strings.Cut(string(text), "-- after --\n")
 	p, err := ir.Parse(file, []byte(before))
 	if err != nil {

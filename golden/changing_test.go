@@ -17,10 +17,7 @@ import (
 // howTos returns the how-tos of README's section "Changing it" by their titles.
 func howTos(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, "../README.md")
 	_, section, _ := strings.Cut(string(text), "\n## Changing it\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	all := map[string]string{}
@@ -108,10 +105,7 @@ func checkTestCommand(t *testing.T, line string) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := asmtest.Read(t, f)
 			tests.Write(text)
 		}
 	}
@@ -149,7 +143,8 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 			if err != nil {
 				return err
 			}
-			return write(filepath.Join(root, strings.TrimPrefix(path, "..")), text)
+			asmtest.Write(t, filepath.Join(root, strings.TrimPrefix(path, "..")), text)
+			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -157,22 +152,15 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 	}
 	body := howTos(t)[howTo]
 	for _, m := range newFile.FindAllStringSubmatch(body, -1) {
-		if err := write(filepath.Join(root, m[1]), []byte(outdented(m[2]))); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(root, m[1]), outdented(m[2]))
 	}
 	for _, r := range rows {
 		file := filepath.Join(root, r[0])
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := asmtest.Read(t, file)
 		if strings.Count(string(text), r[1]) != 1 || !strings.Contains(body, r[2]) {
 			t.Fatalf("%s: want one line %q to put %q before, as README says", r[0], r[1], r[2])
 		}
-		if err := write(file, []byte(strings.Replace(string(text), r[1], r[2]+"\n"+r[1], 1))); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, file, strings.Replace(string(text), r[1], r[2]+"\n"+r[1], 1))
 	}
 	return root
 }
@@ -180,21 +168,12 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 // outdented takes the indent of a list's items away.
 func outdented(text string) string { return strings.ReplaceAll("\n"+text, "\n   ", "\n")[1:] }
 
-func write(file string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o666)
-}
-
 // build has the compiler at root compile a description into package dir, which is checked against the interpreter.
 func build(t *testing.T, root, dir, description string) {
 	t.Helper()
 	cmd := exec.Command("go", "run", "-trimpath", "./cmd/multiway", "build", "-o", dir, description)
 	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	asmtest.Run(t, cmd)
 }
 
 // TestFusedOpOfREADME builds a package with the fused op that README adds.
@@ -202,10 +181,7 @@ func TestFusedOpOfREADME(t *testing.T) {
 	root := example(t, "A fused op", [3]string{"passes/passes.go", "\tNarrow, ", "\tFuseLinTanh, // anywhere among the fusions: no other pattern has a tanh"})
 	dir := filepath.Join(t.TempDir(), "vlmotiny")
 	build(t, root, dir, "generated/vlmotiny/vlmotiny.yaml")
-	text, err := os.ReadFile(filepath.Join(dir, "pair.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, filepath.Join(dir, "pair.go"))
 	if !strings.Contains(string(text), "e.LinTanh(") {
 		t.Errorf("no step LinTanh:\n%s", text)
 	}
@@ -219,9 +195,7 @@ func TestTaskOfREADME(t *testing.T) {
 	_, description, _ := strings.Cut(body, "```yaml\n")
 	description, _, _ = strings.Cut(description, "```")
 	file := filepath.Join(t.TempDir(), "score.yaml")
-	if err := write(file, []byte(outdented(description))); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, file, outdented(description))
 	dir := filepath.Join(t.TempDir(), "score")
 	build(t, root, dir, file)
 	if _, err := os.Stat(filepath.Join(dir, "vision_score.go")); err != nil {

@@ -1,18 +1,19 @@
 package golden_test
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // TestOlderPackage holds that the first errors of a package which was written for a contract before say what to do: what
 // the compiler comes to first in such a package is a function's argument or a list of kernels.
 func TestOlderPackage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "old.go")
-	if err := os.WriteFile(file, []byte(`package old
+	asmtest.Write(t, file, `package old
 
 import "github.com/multiway-go/multiway/codegen/rt"
 
@@ -25,9 +26,7 @@ const _ = rt.Contract1
 var Package = rt.Package{Contract: rt.Contract1}
 
 var newer = []rt.Package{{Contract: rt.Contract2}, {Contract: rt.Contract3}, {Contract: rt.Contract4}}
-`), 0o666); err != nil {
-		t.Fatal(err)
-	}
+`)
 	out, err := exec.Command("go", "build", file).CombinedOutput()
 	if n := strings.Count(string(out), "run multiway build, or go generate"); err == nil || n != 6 {
 		t.Errorf("%d errors say what to do, want 6: %v\n%s", n, err, out)

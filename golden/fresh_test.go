@@ -49,9 +49,7 @@ func compiler(t *testing.T) (exe string) {
 	exe = filepath.Join(t.TempDir(), "multiway.exe")
 	cmd := exec.Command("go", "build", "-o", exe, "../cmd/multiway")
 	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	asmtest.Run(t, cmd)
 	return exe
 }
 
@@ -113,10 +111,7 @@ func TestFresh(t *testing.T) {
 			fresh := map[string]bool{}
 			for _, e := range made {
 				fresh[e.Name()] = true
-				want, err := os.ReadFile(filepath.Join(dir, e.Name()))
-				if err != nil {
-					t.Fatal(err)
-				}
+				want := asmtest.Read(t, filepath.Join(dir, e.Name()))
 				got, err := os.ReadFile(filepath.Join(generated, name, e.Name()))
 				if err != nil {
 					t.Errorf("%v: run go generate ./generated/%s", err, name)
@@ -136,10 +131,7 @@ func TestFresh(t *testing.T) {
 				if ext := filepath.Ext(path); ext != ".go" && ext != ".s" {
 					continue
 				}
-				text, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+				text := asmtest.Read(t, path)
 				if marked := bytes.HasPrefix(text, []byte(header+"\n")); marked != fresh[e.Name()] {
 					t.Errorf("%s: header %q is %t, made by the generator is %t", path, header, marked, fresh[e.Name()])
 				}

@@ -261,16 +261,11 @@ func copyCase(t *testing.T, name string, edit func(file string, data []byte) []b
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(from, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := asmtest.Read(t, filepath.Join(from, e.Name()))
 		if data = edit(e.Name(), data); data == nil {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, e.Name()), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, e.Name()), data)
 	}
 	return dir
 }

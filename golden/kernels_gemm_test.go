@@ -73,13 +73,14 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 }
 
 // halves is n 16-bit values of the second input.
-func (c *check) halves(n int) []uint16 { return c.halvesOf(c.in2, n) }
+func (c *check) halves(n int) []uint16 { return narrow[uint16](c, c.in2, n) }
 
-// halvesOf is the memory of a fenced row of floats as n 16-bit values, which end where it ends.
-func (c *check) halvesOf(fence []float32, n int) []uint16 {
-	words := c.newMat(fence, 1, (n+1)/2, (n+1)/2, c.normal).p
-	h := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))
-	return h[len(h)-n:]
+// narrow is the memory of a fenced row of floats as n values of a type, which end where it ends.
+func narrow[T uint8 | uint16](c *check, fence []float32, n int) []T {
+	size := int(unsafe.Sizeof(T(0)))
+	floats := c.newMat(fence, 1, (n*size+3)/4, (n*size+3)/4, c.normal).p
+	all := unsafe.Slice((*T)(unsafe.Pointer(&floats[0])), 4*len(floats)/size)
+	return all[len(all)-n:]
 }
 
 // dtypeOf is the element type of the weights that a kernel reads.
@@ -103,7 +104,7 @@ func testGemmNarrow(c *check, k asm.Kernel, fn any) {
 			a := c.newMat(c.in, rows, depth, depth+3, c.normal)
 			stride := depth*asm.Panel + variant
 			values := (panels-1)*stride + depth*asm.Panel
-			b, wide := c.bytesOf(c.in2, values*d.Size()), make([]float32, panels*stride)
+			b, wide := narrow[uint8](c, c.in2, values*d.Size()), make([]float32, panels*stride)
 			for i := range values {
 				wide[i] = d.Decode(d.Encode(c.normal()))
 				d.Put(b[i*d.Size():], wide[i])
@@ -140,7 +141,7 @@ func testConvert(c *check, k asm.Kernel, fn any) {
 	f, d := fn.(kernel.Convert), dtypeOf(k)
 	all := 1 << (8 * d.Size())
 	for _, n := range append(upTo(70), all) {
-		src := c.bytesOf(c.in2, n*d.Size())
+		src := narrow[uint8](c, c.in2, n*d.Size())
 		bits := make([]uint32, n)
 		for i := range bits {
 			bits[i] = uint32(i * (all/n | 1) % all)
@@ -172,7 +173,7 @@ func testGemmBF16(c *check, k asm.Kernel, fn any) {
 			tiles := 1 + variant%3
 			rows := tiles * k.MR
 			depth, lda, stride := 2*pairs, 2*pairs+3, 2*pairs*asm.Panel+variant
-			a, b := c.halvesOf(c.in, (rows-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
+			a, b := narrow[uint16](c, c.in, (rows-1)*lda+depth), c.halves((panels-1)*stride+depth*asm.Panel)
 			for _, h := range [][]uint16{a, b} {
 				for i := range h {
 					h[i] = ir.ToBF16(c.normal())

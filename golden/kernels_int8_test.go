@@ -22,13 +22,6 @@ func init() {
 	testers[asm.OpRowCompensation] = tester{test: testRowCompensation}
 }
 
-// bytesOf is the memory of a fenced row of floats as n bytes, which end where it ends.
-func (c *check) bytesOf(fence []float32, n int) []uint8 {
-	words := c.newMat(fence, 1, (n+3)/4, (n+3)/4, c.normal).p
-	b := unsafe.Slice((*uint8)(unsafe.Pointer(&words[0])), 4*len(words))
-	return b[len(b)-n:]
-}
-
 // sizeOf is the bytes of a rounded element.
 func sizeOf(k asm.Kernel) int {
 	if k.Op == asm.OpGemmI16 || k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16 {
@@ -53,7 +46,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			}
 			depth, lda := 4*groups, size*(4*groups+5)
 			stride := asm.Panel*depth + 192
-			a := c.bytesOf(c.in, (rows-1)*lda+size*depth+tail)
+			a := narrow[uint8](c, c.in, (rows-1)*lda+size*depth+tail)
 			b := make([]uint8, panels*stride)
 			clear(a)
 			element := func(i int) int32 { // of A, at a byte
@@ -118,7 +111,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 					bias[j] = c.normal()
 				}
 			}
-			given := c.bytesOf(c.in2, panels*(stride+(size-1)*asm.Panel*depth))
+			given := narrow[uint8](c, c.in2, panels*(stride+(size-1)*asm.Panel*depth))
 			if copy(given, b); size > 1 {
 				widenPanel(given, b, groups)
 			}
@@ -207,7 +200,7 @@ func testRowCompensation(c *check, _ asm.Kernel, fn any) {
 func testWiden(c *check, _ asm.Kernel, fn any) {
 	f := fn.(kernel.Widen)
 	for _, groups := range upTo(10, 48, 192) {
-		src, want := c.bytesOf(c.in, 64*groups+192), make([]uint8, 128*groups+192)
+		src, want := narrow[uint8](c, c.in, 64*groups+192), make([]uint8, 128*groups+192)
 		for i := range src {
 			src[i] = uint8(c.rng.Uint32())
 		}

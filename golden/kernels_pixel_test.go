@@ -31,7 +31,7 @@ func words(fence []float32) []uint32 {
 func testPairs(c *check, _ asm.Kernel, fn any) {
 	f := fn.(pairsFunc)
 	for _, n := range []int{8, 16, 40} {
-		in := c.bytesOf(c.in, 4*n)
+		in := narrow[uint8](c, c.in, 4*n)
 		for i := range in {
 			in[i] = uint8(c.rng.Uint32())
 		}
@@ -82,7 +82,7 @@ func testSpread(c *check, _ asm.Kernel, fn any) {
 func testYCC(c *check, _ asm.Kernel, fn any) {
 	f := fn.(yccFunc)
 	for _, n := range []int{8, 16, 40} {
-		chroma, luma := words(c.newMat(c.in, 1, n, n, c.normal).p), c.bytesOf(c.in2, n)
+		chroma, luma := words(c.newMat(c.in, 1, n, n, c.normal).p), narrow[uint8](c, c.in2, n)
 		for i := range chroma {
 			chroma[i], luma[i] = c.rng.Uint32()&0x00ff00ff, uint8(c.rng.Uint32())
 		}
@@ -113,7 +113,7 @@ func testIDCT(c *check, _ asm.Kernel, fn any) {
 	}
 	for _, floats := range []int{2, 3, 16} { // of a row
 		for _, known := range []int{1, 8, 9, 64} {
-			block, quant := c.halves(64), c.halvesOf(c.in, 64)
+			block, quant := c.halves(64), narrow[uint16](c, c.in, 64)
 			for i := range block {
 				block[i], quant[i] = 0, uint16(1+c.rng.IntN(9))
 				if i < known {

@@ -49,7 +49,7 @@ var ladder = []rung{
 	{path: "codegen/rt/kernel/kerneltest", imports: "codegen/rt/kernel"}, // for tests only
 	{path: "codegen/rt/exec", imports: "codegen/rt/blob codegen/rt/kernel", tests: "codegen/rt/kernel/kerneltest"},
 	{path: "codegen/rt", imports: "codegen/rt/blob codegen/rt/kernel codegen/rt/exec ir/file", tests: "codegen/rt/kernel/kerneltest generated/kernels generated/beit3tiny golang.org/x/sys/..."},
-	{path: "codegen/rt/rttest", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob"},
+	{path: "codegen/rt/rttest", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/kernel/kerneltest codegen/rt/blob asm/asmtest"},
 	{path: "codegen/rt/token"},
 	{path: "codegen/rt/pixel", imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
 	{path: "codegen/rt/memory"},

@@ -18,23 +18,9 @@ import (
 // The tests of this file are of the committed package mwttiny: shared attention, an
 // expert for pairs, and the tasks of a picture and a text.
 
-func openMwt(t testing.TB, level string) *mwttiny.Model {
-	t.Helper()
-	m, err := mwttiny.New(rt.WithLevel(level))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
-}
-
 func TestMwtIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "mwttiny", mwttiny.Package(), openMwt(t, level).Task().Model)
+		isItsProgram(t, "mwttiny", mwttiny.Package(), opened(t, mwttiny.New, level).Task().Model)
 	})
 }
 
@@ -75,7 +61,7 @@ func TestMwtAnswers(t *testing.T) {
 	a, b, c := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2)), task.Image(picture(9, 70, 3))
 	questions := []task.Pair{{Picture: a, Text: "a star"}, {Picture: b, Text: ""}, {Picture: c, Text: "how many"}, {Picture: a, Text: "a red bicycle"}}
 	atLevels(t, func(t *testing.T, level string) {
-		m := openMwt(t, level)
+		m := opened(t, mwttiny.New, level)
 		s := m.NewSession()
 		owned, err := m.LogitsOfQuestions(t.Context(), questions)
 		if err != nil {
@@ -129,7 +115,7 @@ func TestMwtAnswers(t *testing.T) {
 
 // TruthProbability is the head on the features of both pictures: worked out step by step.
 func TestMwtReason(t *testing.T) {
-	m := openMwt(t, "generic")
+	m := opened(t, mwttiny.New, "generic")
 	s := m.NewSession()
 	a, b := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2))
 	got, err := m.TruthProbability(t.Context(), a, b, "a star")
@@ -159,7 +145,7 @@ func TestMwtReason(t *testing.T) {
 func TestMwtAllocatesNothing(t *testing.T) {
 	a, b, ctx := task.Image(picture(40, 30, 1)), task.Image(picture(9, 50, 2)), t.Context()
 	atLevels(t, func(t *testing.T, level string) {
-		s := openMwt(t, level).NewSession()
+		s := opened(t, mwttiny.New, level).NewSession()
 		for name, call := range map[string]func() error{
 			"LogitsOfQuestion": func() error { _, err := s.LogitsOfQuestion(ctx, a, "a red bicycle"); return err },
 			"TruthProbability": func() error { _, err := s.TruthProbability(ctx, a, b, "blue birds"); return err },
@@ -179,7 +165,7 @@ func TestMwtAllocatesNothing(t *testing.T) {
 }
 
 func TestMwtHostileInput(t *testing.T) {
-	m := openMwt(t, "generic")
+	m := opened(t, mwttiny.New, "generic")
 	s := m.NewSession()
 	img := task.Image(picture(20, 20, 1))
 	for _, row := range []struct {

@@ -2,7 +2,6 @@ package golden_test
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/golden"
 	"github.com/multiway-go/multiway/ir/model"
 )
@@ -19,10 +19,7 @@ import (
 func TestTensorsOfCases(t *testing.T) {
 	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "vqa", "nlvr2", "mwt_paper", "vlmo_rel", "vlmo_plus", "base"} {
 		t.Run(name, func(t *testing.T) {
-			src, err := os.ReadFile(filepath.Join("testdata", name, "case.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			src := asmtest.Read(t, filepath.Join("testdata", name, "case.json"))
 			var c struct {
 				Config  json.RawMessage
 				Weights struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -29,10 +31,10 @@ import (
 // The tests of this file are of the committed package beit3tiny, and of what every
 // generated package promises.
 
-// openTiny opens the package at a level.
-func openTiny(t testing.TB, level string, opts ...rt.Option) *beit3tiny.Model {
+// opened opens a package at a level.
+func opened[M io.Closer](t testing.TB, open func(...rt.Option) (M, error), level string, opts ...rt.Option) M {
 	t.Helper()
-	m, err := beit3tiny.New(append(opts, rt.WithLevel(level))...)
+	m, err := open(append(opts, rt.WithLevel(level))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,7 @@ func picture(w, h int, seed uint64) image.Image {
 // The package computes what the float64 interpreter computes for its description.
 func TestTinyIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "beit3tiny", beit3tiny.Package(), openTiny(t, level).Task().Model)
+		isItsProgram(t, "beit3tiny", beit3tiny.Package(), opened(t, beit3tiny.New, level).Task().Model)
 	})
 }
 
@@ -139,9 +141,9 @@ func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 // it, however the batch is split into passes, and with any number of threads.
 func TestTinyBatches(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		alone := openTiny(t, level, rt.WithThreads(1)).NewSession().Task()
+		alone := opened(t, beit3tiny.New, level, rt.WithThreads(1)).NewSession().Task()
 		for _, threads := range []int{1, 2, 5} {
-			s := openTiny(t, level, rt.WithThreads(threads)).NewSession().Task()
+			s := opened(t, beit3tiny.New, level, rt.WithThreads(threads)).NewSession().Task()
 			for _, f := range beit3tiny.Package().Funcs {
 				var batch []rt.Seq
 				for i := range 23 { // more rows than the limit of one pass
@@ -170,7 +172,7 @@ func TestTinyBatches(t *testing.T) {
 // Batches of any mixture take the memory of the first one that fills the limit of rows:
 // no other length, no other number of sequences a pass, takes more.
 func TestTinyMixturesAllocateNothing(t *testing.T) {
-	s := openTiny(t, "generic", rt.WithThreads(2)).NewSession().Task()
+	s := opened(t, beit3tiny.New, "generic", rt.WithThreads(2)).NewSession().Task()
 	most := beit3tiny.Package().Text
 	f := beit3tiny.Package().Funcs[slices.IndexFunc(beit3tiny.Package().Funcs, func(f *exec.Func) bool { return f.Name == "pair" })]
 	full := make([]rt.Seq, 40)
@@ -207,7 +209,7 @@ func TestTinyAllocatesNothing(t *testing.T) {
 	ctx := t.Context()
 	texts := []string{"", "a red bicycle", "blue birds over a long, long river", "x"}
 	atLevels(t, func(t *testing.T, level string) {
-		s := openTiny(t, level).NewSession()
+		s := opened(t, beit3tiny.New, level).NewSession()
 		for name, call := range map[string]func() error{
 			"EmbedImage":    func() error { _, err := s.EmbedImage(ctx, img); return err },
 			"EmbedImages":   func() error { _, err := s.EmbedImages(ctx, imgs); return err },
@@ -231,7 +233,7 @@ func TestTinyAllocatesNothing(t *testing.T) {
 
 // One session serves one goroutine; a second one is told so and disturbs nothing.
 func TestTinyBusySession(t *testing.T) {
-	m := openTiny(t, "generic")
+	m := opened(t, beit3tiny.New, "generic")
 	s, img := m.NewSession(), task.Image(picture(24, 24, 9))
 	texts := make([]string, 3000)
 	for i := range texts {
@@ -286,7 +288,7 @@ func TestTinyBusySession(t *testing.T) {
 // A model serves any number of goroutines.
 func TestTinyConcurrentModel(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		m := openTiny(t, level)
+		m := opened(t, beit3tiny.New, level)
 		const n = 6
 		var imgs []task.Picture
 		var texts []string
@@ -347,7 +349,7 @@ func TestTinyConcurrentModel(t *testing.T) {
 // other weights fails them.
 func TestTinyCheck(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		results, err := openTiny(t, level).Task().Check(t.Context())
+		results, err := opened(t, beit3tiny.New, level).Task().Check(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +365,7 @@ func TestTinyCheck(t *testing.T) {
 }
 
 func TestTinyAnswers(t *testing.T) {
-	m := openTiny(t, "generic")
+	m := opened(t, beit3tiny.New, "generic")
 	img := task.Image(picture(64, 48, 7))
 	v, err := m.EmbedImage(t.Context(), img)
 	if err != nil {
@@ -410,7 +412,7 @@ func TestTinyAnswers(t *testing.T) {
 
 // Whatever comes in, an answer or an error comes out.
 func TestTinyHostileInput(t *testing.T) {
-	s := openTiny(t, "generic").NewSession()
+	s := opened(t, beit3tiny.New, "generic").NewSession()
 	long, err := s.EmbedText(t.Context(), strings.Repeat("long ", 100000))
 	if err != nil {
 		t.Fatal(err)
@@ -469,9 +471,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	}
 	open := func(t *testing.T, data []byte) (*beit3tiny.Model, error) {
 		path := filepath.Join(t.TempDir(), "weights.bin")
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, data)
 		m, err := beit3tiny.Open(path, rt.WithLevel("generic"))
 		if err == nil {
 			t.Cleanup(func() { m.Close() })
@@ -495,7 +495,7 @@ func TestTinyWeightFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := openTiny(t, "generic")
+	inside := opened(t, beit3tiny.New, "generic")
 	if !within(inside.Task().Blob().Data(0), beit3tiny.Package().Blob) {
 		t.Error("embedded weights are copied before they are used")
 	}

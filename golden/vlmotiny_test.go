@@ -14,30 +14,16 @@ import (
 // The tests of this file are of the committed package vlmotiny: a relative position
 // bias, the text first, words in pieces, and two pictures of different types.
 
-func openVLMo(t testing.TB, level string, opts ...rt.Option) *vlmotiny.Model {
-	t.Helper()
-	m, err := vlmotiny.New(append(opts, rt.WithLevel(level))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
-}
-
 func TestVLMoIsItsProgram(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "vlmotiny", vlmotiny.Package(), openVLMo(t, level).Task().Model)
+		isItsProgram(t, "vlmotiny", vlmotiny.Package(), opened(t, vlmotiny.New, level).Task().Model)
 	})
 }
 
 // A sequence's results are the same bits alone and beside texts of other lengths.
 func TestVLMoBatches(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		s := openVLMo(t, level, rt.WithThreads(2)).NewSession().Task()
+		s := opened(t, vlmotiny.New, level, rt.WithThreads(2)).NewSession().Task()
 		for _, f := range vlmotiny.Package().Funcs {
 			var batch []rt.Seq
 			for i := range 9 {
@@ -67,7 +53,7 @@ func TestVLMoBatches(t *testing.T) {
 func TestVLMoTasks(t *testing.T) {
 	a, b := task.Image(picture(30, 20, 1)), task.Image(picture(24, 24, 2))
 	const text = "a red car"
-	m := openVLMo(t, "generic")
+	m := opened(t, vlmotiny.New, "generic")
 	s := m.NewSession()
 	if _, ok := m.Task().Tokens().(*token.WordPiece); !ok {
 		t.Errorf("the tokenizer is a %T", m.Task().Tokens())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
 	"github.com/multiway-go/multiway/ir/precision"
@@ -254,10 +255,7 @@ func TestFolders(t *testing.T) {
 // readProgram parses a file, of a case the part before.
 func readProgram(t *testing.T, file string) *ir.Program {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, file)
 	before, _, _ := strings.Cut(string(text), "-- after --\n")
 	p, err := ir.Parse(file, []byte(before))
 	if err != nil {
@@ -435,10 +433,7 @@ func FuzzRun(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		text := asmtest.Read(f, file)
 		before, _, _ := strings.Cut(string(text), "-- after --\n")
 		f.Add([]byte(before))
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -41,14 +40,9 @@ func encodings() []byte {
 func TestEncodings(t *testing.T) {
 	have := encodings()
 	if *update {
-		if err := os.WriteFile(encodingsFile, assembled(t, have), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, encodingsFile, assembled(t, have))
 	}
-	want, err := os.ReadFile(encodingsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := asmtest.Read(t, encodingsFile)
 	if !bytes.Equal(have, want) {
 		t.Errorf("%s says otherwise than this package:\n%s", encodingsFile, have)
 	}
@@ -75,9 +69,7 @@ func assembled(t *testing.T, list []byte) []byte {
 		_, instruction, _ := strings.Cut(line, " ")
 		text.WriteString(instruction)
 	}
-	if err := os.WriteFile(source, []byte(text.String()), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, source, text.String())
 	out, err := exec.Command("as", "--64", "-aln", "-o", filepath.Join(dir, "a.o"), source).CombinedOutput()
 	if err != nil {
 		asmtest.Missing(t, "as", fmt.Sprintf("as does not know VDPBF16PS: %v: %.100q", err, out))

@@ -28,13 +28,11 @@ func TestDisassembly(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "kernels.exe")
 	cmd := exec.Command("go", "test", "-c", "-o", exe, ".")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	asmtest.Run(t, cmd)
 	const pkg = "github.com/multiway-go/multiway/generated/kernels."
 	total := 0
 	for _, k := range native() {
-		got := disassembly(run(t, "aarch64-linux-gnu-objdump", "--no-show-raw-insn", "--disassemble="+pkg+k.Name()+".abi0", exe))
+		got := disassembly(asmtest.Run(t, exec.Command("aarch64-linux-gnu-objdump", "--no-show-raw-insn", "--disassemble="+pkg+k.Name()+".abi0", exe)))
 		want := write(t, k).lines
 		for i, l := range want {
 			if i >= len(got) {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -81,14 +80,9 @@ func TestEncodings(t *testing.T) {
 	words := encoded(t)
 	texts := slices.Sorted(maps.Keys(words))
 	if *update {
-		if err := os.WriteFile(encodingsFile, list(texts, assemble(t, texts)), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, encodingsFile, list(texts, assemble(t, texts)))
 	}
-	file, err := os.ReadFile(encodingsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := asmtest.Read(t, encodingsFile)
 	checked := 0
 	for line := range strings.Lines(string(file)) {
 		word, text, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -127,29 +121,15 @@ func assemble(t *testing.T, texts []string) []uint32 {
 	t.Helper()
 	dir := t.TempDir()
 	source, object, binaryFile := filepath.Join(dir, "a.s"), filepath.Join(dir, "a.o"), filepath.Join(dir, "a.bin")
-	if err := os.WriteFile(source, []byte(".arch armv8.2-a+dotprod\n"+strings.Join(texts, "\n")+"\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "aarch64-linux-gnu-as", "-o", object, source)
-	run(t, "aarch64-linux-gnu-objcopy", "-O", "binary", "-j", ".text", object, binaryFile)
-	code, err := os.ReadFile(binaryFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, source, ".arch armv8.2-a+dotprod\n"+strings.Join(texts, "\n")+"\n")
+	asmtest.Run(t, exec.Command("aarch64-linux-gnu-as", "-o", object, source))
+	asmtest.Run(t, exec.Command("aarch64-linux-gnu-objcopy", "-O", "binary", "-j", ".text", object, binaryFile))
+	code := asmtest.Read(t, binaryFile)
 	words := make([]uint32, len(texts))
 	if err := binary.Read(bytes.NewReader(code), binary.LittleEndian, words); err != nil || len(code) != 4*len(words) {
 		t.Fatalf("%d bytes for %d instructions: %v", len(code), len(words), err)
 	}
 	return words
-}
-
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
 }
 
 // need ends the test if a tool of GNU binutils for arm64 is missing.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 const throughputFile = "THROUGHPUT.md"
@@ -85,14 +85,9 @@ func loopsSum(t *testing.T) string {
 // TestThroughput checks that THROUGHPUT.md is about the current inner loops and that they reach the bars.
 func TestThroughput(t *testing.T) {
 	if *update {
-		if err := os.WriteFile(throughputFile, throughput(t), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, throughputFile, throughput(t))
 	}
-	file, err := os.ReadFile(throughputFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := asmtest.Read(t, throughputFile)
 	if sum := loopsSum(t); !bytes.Contains(file, []byte("Loops "+sum+",")) {
 		t.Errorf("%s is about other inner loops than %s: run make neon-mca", throughputFile, sum)
 	}
@@ -119,7 +114,7 @@ func TestThroughput(t *testing.T) {
 func throughput(t *testing.T) []byte {
 	mca := findMCA(t)
 	var b bytes.Buffer
-	version, _, _ := strings.Cut(regexp.MustCompile(`LLVM version .*`).FindString(run(t, mca, "--version")), "\n")
+	version, _, _ := strings.Cut(regexp.MustCompile(`LLVM version .*`).FindString(asmtest.Run(t, exec.Command(mca, "--version"))), "\n")
 	fmt.Fprintf(&b, `# Inner loops of the NEON kernels, on paper
 
 Loops %s, %s, written by make neon-mca.

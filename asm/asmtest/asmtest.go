@@ -1,6 +1,6 @@
 // Package asmtest has the tests that every emitter of package asm's kernels must pass, and helpers for tests of any package:
-// skipping tests that a machine cannot run or that take long, checks of errors about hostile files, limits on file sizes, and
-// archives of test data.
+// files, commands and errors, skipping tests that a machine cannot run or that take long, checks of errors about hostile files,
+// limits on file sizes, and archives of test data.
 package asmtest
 
 import (

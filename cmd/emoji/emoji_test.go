@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,10 +84,7 @@ type expected struct {
 
 func loadExpected(t testing.TB) (*expected, func(name string) []float32) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(answers, "expected.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, filepath.Join(answers, "expected.json"))
 	want := &expected{}
 	if err := json.Unmarshal(text, want); err != nil {
 		t.Fatal(err)
@@ -287,10 +283,7 @@ func evalAll(t *testing.T, captions bool) {
 		t.Skip("no kernels in assembly here; in plain Go this takes minutes")
 	}
 	want, _ := loadExpected(t)
-	text, err := os.ReadFile(filepath.Join(answers, "metrics.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, filepath.Join(answers, "metrics.json"))
 	var file struct{ Metrics map[string]metrics }
 	if err := json.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -65,13 +64,9 @@ func atPrecision(t *testing.T, word string) (exe string, weights int64) {
 		t.Fatal(err)
 	}
 	overlay := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, text, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, overlay, text)
 	exe = filepath.Join(dir, "emoji.exe")
-	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", exe, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	asmtest.Run(t, exec.Command("go", "build", "-overlay", overlay, "-o", exe, "."))
 	return exe, r.Weights
 }
 
@@ -200,16 +195,11 @@ func TestPrecisionTable(t *testing.T) {
 		b.WriteString("\n")
 	}
 	const begin, end = "<!-- made by: make precisions -->\n", "<!-- end of precisions -->"
-	data, err := os.ReadFile(*tableFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := asmtest.Read(t, *tableFile)
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
 		t.Fatalf("%s lacks the marks %q and %q", *tableFile, begin, end)
 	}
-	if err := os.WriteFile(*tableFile, []byte(before+begin+b.String()+end+after), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, *tableFile, before+begin+b.String()+end+after)
 }

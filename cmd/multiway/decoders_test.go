@@ -25,9 +25,7 @@ func TestDecoders(t *testing.T) {
 			if !strings.HasPrefix(name, "grid."+format) {
 				continue
 			}
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, filepath.Join(dir, name), data)
 		}
 	}
 	build := func(how ...string) string {
@@ -36,9 +34,7 @@ func TestDecoders(t *testing.T) {
 		cmd := exec.Command("multiway", append(args, "../../generated/beit3tiny/beit3tiny.yaml")...)
 		// Tags of the user's own stay.
 		cmd.Env = append(cmd.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -tags=noasm")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		asmtest.Run(t, cmd)
 		return exe
 	}
 	embed := func(exe, name string) (vector []float64, message string) {

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -61,10 +61,7 @@ func TestDocs(t *testing.T) {
 func between(t *testing.T, path, target string) [3]string {
 	t.Helper()
 	begin, end := "<!-- made by: make "+target+" -->\n", "<!-- end of "+target+" -->"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := asmtest.Read(t, path)
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	made, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
@@ -77,7 +74,5 @@ func between(t *testing.T, path, target string) [3]string {
 func rewrite(t *testing.T, path, target, text string) {
 	t.Helper()
 	parts := between(t, path, target)
-	if err := os.WriteFile(path, []byte(parts[0]+text+parts[2]), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, parts[0]+text+parts[2])
 }

@@ -39,10 +39,7 @@ func newFaults(t *testing.T) *faults {
 	for to, from := range map[string]string{
 		"m.yaml": "generated/beit3tiny/beit3tiny.yaml", "labels.txt": "generated/beit3tiny/labels.txt", "tiny.spm": "golden/testdata/tokenizer/tiny.spm",
 	} {
-		data, err := os.ReadFile(filepath.Join("../..", filepath.FromSlash(from)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := asmtest.Read(t, filepath.Join("../..", filepath.FromSlash(from)))
 		f.put(to, string(data))
 	}
 	text := f.read("m.yaml")
@@ -247,10 +244,7 @@ func TestOwnInput(t *testing.T) {
 	}
 	f.put("samples/a.txt", "a red one\n")
 	f.run(f.command("golden", "record", "-o", "./case", "--text", "a", "./m.yaml"), 0, "")
-	small, err := os.ReadFile("../../golden/testdata/encode_t1/model.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
+	small := asmtest.Read(t, "../../golden/testdata/encode_t1/model.safetensors")
 	f.put("x.safetensors", string(small))
 	f.put("x\x01.safetensors", string(small))
 	before := f.state("")

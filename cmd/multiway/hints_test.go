@@ -162,9 +162,7 @@ func TestHintsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"seeded.yaml": seeded, "tiny.yaml": seeded, "surplus.yaml": strings.ReplaceAll(ofTorch+"sizes: {image: 4, "+torchSizes, "$TORCH", torch), "p/gen.go": "package gen\n", "labels.json": `{"a": ["x"], "b": ["y", "z"]}`} {
-		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, name, text)
 	}
 	for _, f := range followed {
 		if f.elsewhere != "" {
@@ -179,9 +177,7 @@ func TestHintsWork(t *testing.T) {
 			if !strings.Contains(what, "\n") {
 				return inProcess(t, strings.Fields(what)...)
 			}
-			if err := os.WriteFile("it.yaml", []byte(what), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, "it.yaml", what)
 			if strings.Contains(what, "\nseed:") || strings.Contains(what, "#build") || strings.Contains(what, "\ncheckpoint:") {
 				return inProcess(t, "build", "-o", "it", "--check", "off", "it.yaml")
 			}
@@ -217,10 +213,7 @@ func tests(t *testing.T, dir string) []string {
 	}
 	var all []string
 	for _, p := range paths {
-		text, err := os.ReadFile(p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := asmtest.Read(t, p)
 		all = append(all, string(text))
 	}
 	return all

@@ -32,7 +32,7 @@ const (
 func TestBuildMemory(t *testing.T) {
 	asmtest.Slow(t)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "model.yaml"), `model: 1
+	asmtest.Write(t, filepath.Join(dir, "model.yaml"), `model: 1
 family: beit3
 sizes: {dim: 512, heads: 8, ffn: 2048, layers: 6, image: 224, patch: 16, vocab: 30000, positions: 128}
 seed: 1
@@ -61,12 +61,12 @@ func TestBuildReal(t *testing.T) {
 				style = "deepspeed"
 			}
 			path := filepath.Join(dir, "model.pth")
-			run(t, "golden", "checkpoint", "--preset", preset, "--style", style, "-o", path)
+			asmtest.Run(t, exec.Command("multiway", "golden", "checkpoint", "--preset", preset, "--style", style, "-o", path))
 			st, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(dir, "model.yaml"), fmt.Sprintf("model: 1\npreset: %s\ncheckpoint: model.pth\n", preset))
+			asmtest.Write(t, filepath.Join(dir, "model.yaml"), fmt.Sprintf("model: 1\npreset: %s\ncheckpoint: model.pth\n", preset))
 			out := filepath.Join(dir, "model")
 			plain := measure(t, "--check", "off", "-o", out, filepath.Join(dir, "model.yaml"))
 			if limit := int64(maxShare * float64(plain.weights)); plain.peak > limit {
@@ -111,18 +111,4 @@ func measure(t *testing.T, args ...string) measured {
 		peak <<= 10
 	}
 	return measured{r.Weights, peak, time.Since(start)}
-}
-
-func run(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("multiway", args...).CombinedOutput(); err != nil {
-		t.Fatalf("multiway %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -34,21 +33,6 @@ seed: 7
 tasks: [retrieval]
 `
 
-// open opens the model of a description.
-func open(t *testing.T, description string) *compile.Model {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := compile.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
-
 // engineOf compiles a program of the model; weights is where its weights go, "" anywhere.
 func engineOf(t *testing.T, m *compile.Model, p *ir.Program, weights string) *engine.Engine {
 	t.Helper()
@@ -73,26 +57,8 @@ func engineOf(t *testing.T, m *compile.Model, p *ir.Program, weights string) *en
 	return e
 }
 
-// files reads a folder.
-func files(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(filepath.Join(dir, path))
-		all[path] = string(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 func TestWrite(t *testing.T) {
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	dir := filepath.Join(t.TempDir(), "tiny")
 	var told []string
 	var last, total int64
@@ -126,7 +92,7 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%v", x)
 		}
 	}
-	first := files(t, dir)
+	first := asmtest.Tree(t, dir)
 	for _, name := range r.Files {
 		if first[name] == "" {
 			t.Errorf("%s is missing or empty", name)
@@ -152,20 +118,20 @@ func TestWrite(t *testing.T) {
 	if _, err := m.Write(compile.Options{Dir: again}); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(first, files(t, again)); d != "" {
+	if d := cmp.Diff(first, asmtest.Tree(t, again)); d != "" {
 		t.Errorf("another build gives other bytes (-first +second)\n%s", d)
 	}
 }
 
 // Embedded weights are part of the program, a weight file is opened by name.
 func TestWritePlacement(t *testing.T) {
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	for place, embedded := range map[codegen.Placement]bool{codegen.Embed: true, codegen.File: false, "": true} {
 		dir := t.TempDir()
 		if _, err := m.Write(compile.Options{Dir: dir, Weights: place, Check: compile.Off}); err != nil {
 			t.Fatal(err)
 		}
-		all := files(t, dir)
+		all := asmtest.Tree(t, dir)
 		if got := strings.Contains(all["model.go"], "//go:embed weights.bin"); got != embedded {
 			t.Errorf("placement %q: weights embedded is %t, want %t", place, got, embedded)
 		}
@@ -215,7 +181,7 @@ func TestWritePrecision(t *testing.T) {
 				"l1.attn.vision.v.w": blob.BF16Dot, "retrieval.vision.w": blob.BF16,
 			}},
 	} {
-		m := open(t, tiny+"precision: "+c.precision+"\ncosine: 0.5\n")
+		m := compile.OpenText(t, tiny+"precision: "+c.precision+"\ncosine: 0.5\n")
 		dir := t.TempDir()
 		r, err := m.Write(compile.Options{Dir: dir})
 		if err != nil {
@@ -271,7 +237,7 @@ tasks: [retrieval]
 		most  float64 // of the largest value
 	}{{"f16", ir.F16, 1e-5}, {"bf16", ir.BF16, 1e-5}, {precision.BF16Dot, ir.BF16Dot, 1e-2}} {
 		t.Run(c.word, func(t *testing.T) {
-			m := open(t, odd+fmt.Sprintf("precision: {default: %[1]s, embedding: %[1]s, patches: %[1]s, heads: %[1]s}\n", c.word))
+			m := compile.OpenText(t, odd+fmt.Sprintf("precision: {default: %[1]s, embedding: %[1]s, patches: %[1]s, heads: %[1]s}\n", c.word))
 			if _, err := m.Write(compile.Options{Dir: t.TempDir()}); err != nil {
 				t.Fatal(err)
 			}
@@ -381,12 +347,12 @@ func (s *shifty) Read(name string, at int, dst []byte) error {
 // before stays.
 func TestSelfCheckRefuses(t *testing.T) {
 	asmtest.Slow(t)
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	dir := t.TempDir()
 	if _, err := m.Write(compile.Options{Dir: dir, Check: compile.Off}); err != nil {
 		t.Fatal(err)
 	}
-	before := files(t, dir)
+	before := asmtest.Tree(t, dir)
 
 	p, _, err := m.Lower(nil)
 	if err != nil {
@@ -409,7 +375,7 @@ func TestSelfCheckRefuses(t *testing.T) {
 			t.Errorf("the error lacks %q:\n%v", part, err)
 		}
 	}
-	if d := cmp.Diff(before, files(t, dir)); d != "" {
+	if d := cmp.Diff(before, asmtest.Tree(t, dir)); d != "" {
 		t.Errorf("the refused build changed the folder (-before +after)\n%s", d)
 	}
 }
@@ -418,7 +384,7 @@ func TestSelfCheckRefuses(t *testing.T) {
 // mistakes.
 func TestQuickCheckOfLargeModel(t *testing.T) {
 	asmtest.Slow(t)
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	m.Quick = 1 // every model is large
 	r, err := m.Write(compile.Options{Dir: filepath.Join(t.TempDir(), "large")})
 	if err != nil {
@@ -434,11 +400,9 @@ func TestQuickCheckOfLargeModel(t *testing.T) {
 }
 
 func TestWriteErrors(t *testing.T) {
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, file, "")
 	for _, row := range []struct {
 		name string
 		opt  compile.Options
@@ -461,7 +425,7 @@ func TestWriteErrors(t *testing.T) {
 // a call takes beside it does not depend on the rows.
 func TestArenaGrowsWithRowsAlone(t *testing.T) {
 	arena := func(rows, text int) map[string]int64 {
-		m := open(t, strings.Replace(tiny, "[retrieval]", "[encode]", 1)+fmt.Sprintf("limits: {rows: %d, text: %d}\n", rows, text))
+		m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[encode]", 1)+fmt.Sprintf("limits: {rows: %d, text: %d}\n", rows, text))
 		p, _, err := m.Lower(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -490,7 +454,7 @@ func TestArenaGrowsWithRowsAlone(t *testing.T) {
 // A binary carries its weights at its end.
 func TestWriteBinary(t *testing.T) {
 	asmtest.Slow(t)
-	m := open(t, tiny)
+	m := compile.OpenText(t, tiny)
 	path := filepath.Join(t.TempDir(), "bin", "tiny")
 	if _, err := m.Write(compile.Options{Binary: path, Check: compile.Off}); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := open(t, strings.ReplaceAll(captioningEmoji, "SOURCE", source))
+	m := compile.OpenText(t, strings.ReplaceAll(captioningEmoji, "SOURCE", source))
 	p, _, err := m.Lower(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func sheet(t *testing.T, source string) func(hex string) image.Image {
 // A package of one caption function alone cannot be judged.
 func TestCaptionStepAlone(t *testing.T) {
 	asmtest.Slow(t)
-	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
+	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	_, err := m.Write(compile.Options{Dir: t.TempDir(), Entries: []string{"caption_step"}})
 	if err == nil || !strings.Contains(err.Error(), "caption_step extends a state that another function creates, which is missing; build both") {
 		t.Errorf("error %v", err)
@@ -149,7 +149,7 @@ func TestCaptionStepAlone(t *testing.T) {
 // judges the steps.
 func TestCaptionWrites(t *testing.T) {
 	asmtest.Slow(t)
-	m := open(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
+	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	dir := t.TempDir()
 	var log strings.Builder
 	r, err := m.Write(compile.Options{Dir: dir, Check: compile.Full, Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }})
@@ -167,7 +167,7 @@ func TestCaptionWrites(t *testing.T) {
 	if len(r.Results) != 2 {
 		t.Errorf("%d lines, want two judges", len(r.Results))
 	}
-	text := files(t, dir)["model.go"]
+	text := asmtest.Tree(t, dir)["model.go"]
 	for _, want := range []string{"func (m *Model) Caption(ctx context.Context, pic task.Picture) (task.Caption, error)", "func (s *Session) CaptionsWith("} {
 		if !strings.Contains(text, want) {
 			t.Errorf("model.go lacks %s", want)
@@ -188,7 +188,7 @@ func TestStepIsFull(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m := open(t, "model: 1\nname: tiny\nfamily: "+c.family+"\nsizes: {"+c.sizes+"}\nseed: 7\ntasks: [captioning]\n")
+			m := compile.OpenText(t, "model: 1\nname: tiny\nfamily: "+c.family+"\nsizes: {"+c.sizes+"}\nseed: 7\ntasks: [captioning]\n")
 			p, _, err := m.Lower([]string{"caption_image", "caption_step", "caption_full"})
 			if err != nil {
 				t.Fatal(err)

@@ -1,8 +1,6 @@
 package compile
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +19,7 @@ func TestWriteShort(t *testing.T) {
 		{"int8\ntune: off", false},
 		{"{default: int8, patches: int8, projections: int8, ffn: int8, heads: int8}", true},
 	} {
-		m := parsed(t, strings.NewReplacer("{default: int8, heads: f32}", c.precision, "layers: 4", "layers: 8").Replace(nlvr2Model))
+		m := OpenText(t, strings.NewReplacer("{default: int8, heads: f32}", c.precision, "layers: 4", "layers: 8").Replace(nlvr2Model))
 		var warnings []string
 		r, err := m.Write(Options{Dir: t.TempDir(), Log: func(format string, args ...any) {
 			if strings.Contains(format, "aims at") {
@@ -56,18 +54,3 @@ tasks: [nlvr2]
 limits: {text: 18}
 precision: {default: int8, heads: f32}
 `
-
-// parsed opens the description.
-func parsed(t *testing.T, description string) *Model {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "model.yaml")
-	if err := os.WriteFile(path, []byte(description), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}

@@ -32,7 +32,7 @@ func described(t *testing.T, family, description string) *compile.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, description+fmt.Sprintf("checkpoint: %q\n", path))
+	return compile.OpenText(t, description+fmt.Sprintf("checkpoint: %q\n", path))
 }
 
 // held builds a model against a file.

@@ -3,7 +3,6 @@ package compile_test
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,17 +79,13 @@ func FuzzInit(f *testing.F) {
 	if err := checkpoint.WriteSafetensors(&b, tensors, nil); err != nil {
 		f.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "part.safetensors"), b.Bytes(), 0o666); err != nil {
-		f.Fatal(err)
-	}
+	asmtest.Write(f, filepath.Join(dir, "part.safetensors"), b.Bytes())
 	f.Add(byte(1), b.Bytes())
 	f.Add(byte(2), []byte(strings.Replace(index, `"x": "part.safetensors", `, "", 1)+"}}"))
 	f.Add(byte(2), []byte(index+"}}"))
 	f.Fuzz(func(t *testing.T, kind byte, data []byte) {
 		path := filepath.Join(dir, [...]string{"m.pth", "m.safetensors", "m.index.json"}[kind%3])
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, data)
 		within(t, len(data), func() error {
 			out := filepath.Join(dir, "m.yaml")
 			r, err := compile.Init(path, compile.InitOptions{Out: out, Heads: 1})
@@ -161,20 +156,13 @@ func reads(t *testing.T, p *ir.Program) {
 func FuzzTokenizer(f *testing.F) {
 	dir := f.TempDir()
 	path := filepath.Join(dir, "m.yaml")
-	if err := os.WriteFile(path, []byte(smallest+"seed: 1\ntokenizer: tokens\n"), 0o666); err != nil {
-		f.Fatal(err)
-	}
-	spm, err := os.ReadFile("../../generated/emoji/source/emoji.spm")
-	if err != nil {
-		f.Fatal(err)
-	}
+	asmtest.Write(f, path, smallest+"seed: 1\ntokenizer: tokens\n")
+	spm := asmtest.Read(f, "../../generated/emoji/source/emoji.spm")
 	f.Add(spm[:min(len(spm), 4<<10)])
 	f.Add([]byte("[CLS]\n[SEP]\n[PAD]\n[UNK]\na\n##b\n"))
 	f.Add([]byte("\n\x09\n\x05<unk>\x18\x02\n\x07\n\x03<s>\x18\x03\n\x08\n\x04</s>\x18\x03\n\x03\n\x01a\x1a\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(filepath.Join(dir, "tokens"), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, "tokens"), data)
 		within(t, len(data), func() error {
 			m, err := compile.Open(path)
 			if err != nil {

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,9 +23,7 @@ func TestHoldCompiled(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "m.yaml")
 		text := "model: 1\nfamily: beit3\nsizes: {dim: 16, heads: " + c.heads + ", ffn: 24, layers: 2, image: 16, patch: 8, vocab: 40, positions: 12}\ntasks: [retrieval]\nprecision: " + c.precision + "\ncheckpoint: " + filepath.ToSlash(weights) + "\n"
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, text)
 		m, err := Open(path)
 		if err != nil {
 			t.Fatal(err)

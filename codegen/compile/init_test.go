@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
@@ -66,9 +67,7 @@ func TestInit(t *testing.T) {
 			if r.Problem != nil || r.Used == nil {
 				t.Fatalf("%v\n%s", r.Problem, r.YAML)
 			}
-			if err := os.WriteFile(out, r.YAML, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, out, r.YAML)
 			m, err := compile.Open(out)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, r.YAML)
@@ -105,9 +104,7 @@ func TestInitImage(t *testing.T) {
 		t.Errorf("resized (-want +got):\n%s", diff)
 	}
 	without := strings.Replace(string(r.YAML), "interpolate: true", "", 1)
-	if err := os.WriteFile(out, []byte(without), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, out, without)
 	m, err := compile.Open(out)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 func TestWriteKept(t *testing.T) {
 	asmtest.Slow(t)
 	for cosine, want := range map[string][]string{"0.5": nil, "0.9999999999": {"pair_nlvr2", "reason_head"}} {
-		m := open(t, strings.Replace(tiny, "tasks: [retrieval]", "tasks: [nlvr2]", 1)+"precision: int8\ncosine: "+cosine+"\n")
+		m := compile.OpenText(t, strings.Replace(tiny, "tasks: [retrieval]", "tasks: [nlvr2]", 1)+"precision: int8\ncosine: "+cosine+"\n")
 		var warnings []string
 		_, err := m.Write(compile.Options{Dir: filepath.Join(t.TempDir(), "out"), Check: compile.Off, Log: func(format string, args ...any) {
 			if line := fmt.Sprintf(format, args...); strings.HasPrefix(line, "warning") {

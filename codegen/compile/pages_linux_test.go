@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/inputs"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -73,10 +74,7 @@ func weightPages(t *testing.T, pid int, path string, start int64) (present func(
 // status reads a line of what the system says of a process, in bytes.
 func status(t *testing.T, pid int, name string) int64 {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == name+":" {
 			kb, err := strconv.ParseInt(f[1], 10, 64)
@@ -102,7 +100,7 @@ func lacks(t *testing.T, why string) {
 func TestProcessMapsItsExpertsAlone(t *testing.T) {
 	asmtest.Slow(t)
 	const besides = 16 << 20 // the program itself, its arena
-	m := open(t, middling)
+	m := compile.OpenText(t, middling)
 	described, _, err := m.Lower(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/file"
@@ -28,9 +29,7 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 		dir := t.TempDir()
 		at := func(name string) string { return filepath.Join(dir, name) }
 		describe := func(lines string) string {
-			if err := os.WriteFile(at("m.yaml"), []byte(smallest+lines), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, at("m.yaml"), smallest+lines)
 			return at("m.yaml")
 		}
 		open := func(path string) error {

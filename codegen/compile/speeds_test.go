@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"go/format"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
@@ -75,14 +75,9 @@ func TestSpeedsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *measure && !t.Failed() {
-		if err := os.WriteFile(speedsTable, text, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, speedsTable, text)
 	}
-	stands, err := os.ReadFile(speedsTable)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stands := asmtest.Read(t, speedsTable)
 	if d := cmp.Diff(string(text), string(stands)); d != "" {
 		t.Errorf("make speeds writes (-) what is not there (+):\n%s", d)
 	}
@@ -92,7 +87,7 @@ func TestSpeedsTable(t *testing.T) {
 func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
 	var models []*compile.Model
 	for _, w := range precision.Formats {
-		models = append(models, open(t, fmt.Sprintf(timed, w.Name)))
+		models = append(models, compile.OpenText(t, fmt.Sprintf(timed, w.Name)))
 	}
 	o := bench.Options{Tokens: []int{16, 64}, Threads: []int{1}, Time: time.Second / 10, Kernels: true}
 	s, err := compile.NewScratch(models, o, t.Logf)

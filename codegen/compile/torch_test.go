@@ -146,9 +146,7 @@ func runPython(t *testing.T, args ...string) {
 	t.Helper()
 	c := exec.Command(python(t), args...)
 	c.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
-	}
+	asmtest.Run(t, c)
 }
 
 // The folder's files are what PyTorch writes now, and what the errors about tensors that change weights say to do leaves

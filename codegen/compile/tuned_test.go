@@ -17,7 +17,7 @@ import (
 // standing is the model of a description in which columns of the residual have a constant that dwarfs the others.
 func standing(t *testing.T, description string) *compile.Model {
 	t.Helper()
-	m := open(t, description)
+	m := compile.OpenText(t, description)
 	p, _, err := m.Lower(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -76,14 +76,11 @@ func TestWriteOnSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := t.TempDir()
-	picture, err := os.ReadFile(filepath.Join(golden, "preprocess/sq_up.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	picture := asmtest.Read(t, filepath.Join(golden, "preprocess/sq_up.png"))
 	if err := os.CopyFS(own, fstest.MapFS{"a.png": {Data: picture}, "t.txt": {Data: []byte("one\ntwo\nthree words here")}}); err != nil {
 		t.Fatal(err)
 	}
-	m := open(t, fmt.Sprintf("model: 1\nname: s\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 16, patch: 8, vocab: 300}\nseed: 1\ntasks: [encode]\nprecision: bf16\nsamples: %q\ntokenizer: %q\n",
+	m := compile.OpenText(t, fmt.Sprintf("model: 1\nname: s\nfamily: beit3\nsizes: {dim: 16, heads: 2, layers: 1, image: 16, patch: 8, vocab: 300}\nseed: 1\ntasks: [encode]\nprecision: bf16\nsamples: %q\ntokenizer: %q\n",
 		filepath.ToSlash(own), filepath.ToSlash(filepath.Join(golden, "tokenizer/tiny.spm"))))
 	dir := filepath.Join(t.TempDir(), "out")
 	r, err := m.Write(compile.Options{Dir: dir})

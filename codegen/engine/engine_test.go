@@ -3,12 +3,12 @@ package engine_test
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
@@ -24,10 +24,7 @@ import (
 // parse reads a program of testdata and gives it random weights.
 func parse(t testing.TB, path string) *ir.Program {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, path)
 	p, err := ir.Parse(path, text)
 	if err != nil {
 		t.Fatal(err)

@@ -1,13 +1,13 @@
 package inputs
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir/model"
 )
@@ -18,19 +18,10 @@ func folder(t *testing.T, files map[string]string) string {
 	dir := filepath.Join(t.TempDir(), "own")
 	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
+		if from, ok := strings.CutPrefix(text, "@"); ok {
+			text = string(asmtest.Read(t, filepath.Join("../../golden/testdata", from)))
 		}
-		data := []byte(text)
-		if strings.HasPrefix(text, "@") {
-			var err error
-			if data, err = os.ReadFile(filepath.Join("../../golden/testdata", text[1:])); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, text)
 	}
 	return dir
 }
@@ -38,10 +29,7 @@ func folder(t *testing.T, files map[string]string) string {
 // reader is that of a model of images of 16 pixels and of texts.
 func reader(t *testing.T) Reader {
 	t.Helper()
-	tokenizer, err := os.ReadFile("../../golden/testdata/tokenizer/tiny.spm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tokenizer := asmtest.Read(t, "../../golden/testdata/tokenizer/tiny.spm")
 	return Reader{Pixels: &pixel.Preprocess{Size: 16, Std: [3]float32{1, 1, 1}}, Tokenizer: tokenizer, Limit: 16, Vocab: 300}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/library"
 )
 
@@ -57,9 +58,7 @@ func TestHomes(t *testing.T) {
 	for name, data := range files {
 		path := filepath.Join("..", "rt", filepath.FromSlash(name))
 		if *update {
-			if err := os.WriteFile(path, data, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, path, data)
 		}
 		have, err := os.ReadFile(path)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -136,10 +137,7 @@ type file struct {
 // as their shapes say, and every input of a node is there before it.
 func read(t *testing.T, path string) *file {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := asmtest.Read(t, path)
 	top := fields(t, b)
 	if v := all(top, 1); len(v) != 1 || v[0].v != 8 {
 		t.Errorf("IR version %v", v)
@@ -174,10 +172,7 @@ func read(t *testing.T, path string) *file {
 			for _, e := range ext {
 				kv[texts(fields(t, e.bytes), 1)[0]] = texts(fields(t, e.bytes), 2)[0]
 			}
-			data, err := os.ReadFile(filepath.Join(filepath.Dir(path), kv["location"]))
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := asmtest.Read(t, filepath.Join(filepath.Dir(path), kv["location"]))
 			at, _ := strconv.Atoi(kv["offset"])
 			n, _ := strconv.Atoi(kv["length"])
 			if at%4096 != 0 || at+n > len(data) {
@@ -343,10 +338,7 @@ func TestWriteLargeWeights(t *testing.T) {
 // TestActivations checks that each activation is written, in a form that engines have one kernel for.
 func TestActivations(t *testing.T) {
 	const source = "../engine/testdata/activations.ir"
-	text, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, source)
 	p, err := ir.Parse(source, text)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
@@ -73,9 +74,7 @@ func TestWeightsRenamed(t *testing.T) {
 		return r.Out(0, 0)[0]
 	}
 	want := first()
-	if err := os.WriteFile(path+".new", nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path+".new", "")
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}

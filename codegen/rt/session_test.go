@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
@@ -107,10 +108,7 @@ func blobOf(t testing.TB, values any) []byte {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := asmtest.Read(t, f.Name())
 	return b
 }
 
@@ -378,9 +376,7 @@ func TestSessionCollected(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, tinyBlob(t))
 	for _, c := range []struct {
 		name   string
 		change func(*Package)
@@ -426,9 +422,7 @@ func TestOpenErrors(t *testing.T) {
 
 func TestOpenFileAndHugePages(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, tinyBlob(t))
 	var first []float32
 	for _, opts := range [][]Option{nil, {WithHugePages()}} {
 		m, err := tinyPackage().Open(path, opts...)
@@ -496,9 +490,7 @@ func TestInfo(t *testing.T) {
 // Whatever asks a model or its weights beside Close gets an answer or an error.
 func TestAskedBesideClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, tinyBlob(t), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, tinyBlob(t))
 	for range 20 {
 		m, err := tinyPackage().Open(path)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -24,19 +25,6 @@ func loadCase(t *testing.T, dir string) *Case {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-// wantError checks that an error says all parts.
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("error is\n\t%v\nwant it to say %q", err, p)
-		}
-	}
 }
 
 // Every model case in the tree: all weight variants hold the same weights, and
@@ -71,7 +59,7 @@ func TestTree(t *testing.T) {
 				}
 				src, err := k.OpenWeights(v)
 				if v.Missing {
-					wantError(t, err, k.Dir, v.File, "the seed stands in")
+					asmtest.ErrorSays(t, err, k.Dir, v.File, "the seed stands in")
 					continue
 				}
 				if err != nil {
@@ -204,9 +192,9 @@ func TestBatch(t *testing.T) {
 			t.Errorf("image 1 differs from the input: %v", err)
 		}
 		_, err = k.Input(r, "sound")
-		wantError(t, err, k.Dir, "fusion_pad_b3", `no input "sound"`)
+		asmtest.ErrorSays(t, err, k.Dir, "fusion_pad_b3", `no input "sound"`)
 		_, err = k.Reference(r, "sound")
-		wantError(t, err, k.Dir, "fusion_pad_b3", `no output "sound"`)
+		asmtest.ErrorSays(t, err, k.Dir, "fusion_pad_b3", `no output "sound"`)
 		return
 	}
 	t.Error("no run fusion_pad_b3")
@@ -232,7 +220,7 @@ func TestLengths(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Lengths(c.mask, 2, 3, c.padded)
 			if c.err != "" {
-				wantError(t, err, c.err)
+				asmtest.ErrorSays(t, err, c.err)
 				return
 			}
 			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
@@ -281,11 +269,11 @@ func TestCompare(t *testing.T) {
 		t.Errorf("NaN passed: %v, %v", res, err)
 	}
 	_, err = ref.CompareAll([]float32{1})
-	wantError(t, err, `"y" has 1 elements, want 4`)
+	asmtest.ErrorSays(t, err, `"y" has 1 elements, want 4`)
 	_, err = ref.Compare([][]float32{{1}, {1}})
-	wantError(t, err, `"y": sequence 0 has 1 elements, want 2`)
+	asmtest.ErrorSays(t, err, `"y": sequence 0 has 1 elements, want 2`)
 	_, err = ref.Compare(nil)
-	wantError(t, err, `"y" has 0 sequences, want 2`)
+	asmtest.ErrorSays(t, err, `"y" has 0 sequences, want 2`)
 }
 
 // writeCase makes a case of one fusion run: 2 sequences, 5 image rows, 3 text
@@ -299,9 +287,7 @@ func writeCase(t *testing.T, family, json string, mask []int64, truth []float32)
 			"runs":[{"name":"r","kind":"encode","weights_dtype":"f32","inputs":{"image":"i","text_ids":"t","padding_mask":"m"},
 			"outputs":{"y":{"tensor":"y","shape":[2,8,1],"atol":0.1,"rtol":0}}}]}`, family)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "case.json"), []byte(json), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, filepath.Join(dir, "case.json"), json)
 	in := []checkpoint.Tensor{
 		{Name: "i", DType: checkpoint.F32, Shape: []int{2, 3, 4, 4}, Floats: make([]float32, 96)},
 		{Name: "t", DType: checkpoint.I64, Shape: []int{2, 3}, Ints: []int64{0, 5, 2, 0, 1, 1}},
@@ -361,30 +347,30 @@ func TestPaddedRows(t *testing.T) {
 	t.Run("mask", func(t *testing.T) {
 		k := loadCase(t, writeCase(t, "beit3", "", []int64{0, 1, 0, 0, 0, 0}, make([]float32, 16)))
 		_, err := k.Reference(&k.Runs[0], "y")
-		wantError(t, err, "run r", `"padding_mask"`, "must be a suffix")
+		asmtest.ErrorSays(t, err, "run r", `"padding_mask"`, "must be a suffix")
 		_, err = k.Batch(&k.Runs[0])
-		wantError(t, err, k.Dir, "run r", `"padding_mask"`, "must be a suffix")
+		asmtest.ErrorSays(t, err, k.Dir, "run r", `"padding_mask"`, "must be a suffix")
 	})
 	t.Run("not finite", func(t *testing.T) {
 		truth := make([]float32, 16)
 		truth[13] = nan
 		k := loadCase(t, writeCase(t, "beit3", "", mask, truth))
 		_, err := k.Reference(&k.Runs[0], "y")
-		wantError(t, err, "truth.safetensors", `"y"`, "element [1 5 0] is NaN")
+		asmtest.ErrorSays(t, err, "truth.safetensors", `"y"`, "element [1 5 0] is NaN")
 	})
 	t.Run("no reference", func(t *testing.T) {
 		k := loadCase(t, writeCase(t, "beit3", "", mask, nil))
 		_, err := k.Reference(&k.Runs[0], "y")
-		wantError(t, err, k.Dir, "none of the files", "truth.safetensors", "expected.safetensors")
+		asmtest.ErrorSays(t, err, k.Dir, "none of the files", "truth.safetensors", "expected.safetensors")
 	})
 	t.Run("ids", func(t *testing.T) {
 		json := `{"format":1,"name":"x","family":"beit3","task":"encode","config":{"image_size":4,"patch_size":2,"vocab_size":4},"weights":{},
 			"runs":[{"name":"r","kind":"encode","weights_dtype":"f32","inputs":{"text_ids":"t"},"outputs":{"y":{"tensor":"y","shape":[2,3,1],"exact":true}}}]}`
 		k := loadCase(t, writeCase(t, "beit3", json, mask, make([]float32, 16)))
 		_, err := k.Batch(&k.Runs[0])
-		wantError(t, err, k.Dir, "sequence 0 has id 5 at 1, want 0 to 3")
+		asmtest.ErrorSays(t, err, k.Dir, "sequence 0 has id 5 at 1, want 0 to 3")
 		_, err = k.Reference(&k.Runs[0], "y")
-		wantError(t, err, "shape [2 8 1], case.json says [2 3 1]")
+		asmtest.ErrorSays(t, err, "shape [2 8 1], case.json says [2 3 1]")
 		if v := k.Variants(); v != nil {
 			t.Errorf("variants without a generator: %v", v)
 		}
@@ -456,13 +442,13 @@ func TestParse(t *testing.T) {
 				}
 				return
 			}
-			wantError(t, err, c.want)
+			asmtest.ErrorSays(t, err, c.want)
 		})
 	}
 	_, err = Parse(bytes.Repeat([]byte(" "), maxJSON+1))
-	wantError(t, err, "has more than 1048576 bytes")
+	asmtest.ErrorSays(t, err, "has more than 1048576 bytes")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"beit3","task":"tokenizer","config":{"max_len":4},"runs":[{"text":"a","input_ids":[0,2],"padding_mask":[0,0]}]}`))
-	wantError(t, err, "runs[0]: has 2 input_ids and 2 of padding_mask, want 4 each")
+	asmtest.ErrorSays(t, err, "runs[0]: has 2 input_ids and 2 of padding_mask, want 4 each")
 }
 
 func TestTokenizerCase(t *testing.T) {
@@ -480,12 +466,10 @@ func TestTokenizerCase(t *testing.T) {
 func TestLoadErrors(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(dir)
-	wantError(t, err, dir, "no golden case")
-	if err := os.WriteFile(filepath.Join(dir, "case.json"), []byte("{"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.ErrorSays(t, err, dir, "no golden case")
+	asmtest.Write(t, filepath.Join(dir, "case.json"), "{")
 	_, err = Load(dir)
-	wantError(t, err, filepath.Join(dir, "case.json")+": line 1")
+	asmtest.ErrorSays(t, err, filepath.Join(dir, "case.json")+": line 1")
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -493,15 +477,13 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(filepath.Join(dir, "folder"))
-	wantError(t, err, filepath.Join("folder", "case.json")+": is a folder")
+	asmtest.ErrorSays(t, err, filepath.Join("folder", "case.json")+": is a folder")
 	c := &Case{Dir: dir}
 	_, err = c.Path("../x")
-	wantError(t, err, dir, "no plain file name")
-	if err := os.WriteFile(filepath.Join(dir, "inputs.safetensors"), []byte("<html>"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.ErrorSays(t, err, dir, "no plain file name")
+	asmtest.Write(t, filepath.Join(dir, "inputs.safetensors"), "<html>")
 	_, err = c.Input(&Run{Name: "r", Inputs: map[string]string{"image": "x"}}, "image")
-	wantError(t, err, "inputs.safetensors", "HTML")
+	asmtest.ErrorSays(t, err, "inputs.safetensors", "HTML")
 }
 
 func FuzzCase(f *testing.F) {

@@ -2,12 +2,12 @@ package cases
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
@@ -53,10 +53,10 @@ func TestWrite(t *testing.T) {
 
 	// An id that the vocabulary lacks, and outputs of another shape.
 	inputs[1].Ints[1] = 9
-	wantError(t, Write(dir, c, inputs, truth), "sequence 0 has id 9 at 1, want 0 to 8")
+	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), "sequence 0 has id 9 at 1, want 0 to 8")
 	inputs[1].Ints[1] = 8
 	truth[0].Shape = []int{1, 2, 1}
-	wantError(t, Write(dir, c, inputs, truth), `tensor "y.0" has shape [1 2 1], case.json says [1 1 2]`)
+	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), `tensor "y.0" has shape [1 2 1], case.json says [1 1 2]`)
 
 	// What could not be replaced is as it was. A file of another recording is refused.
 	kept := loadCase(t, dir)
@@ -69,13 +69,11 @@ func TestWrite(t *testing.T) {
 	}
 	mixed := loadCase(t, dir)
 	_, err = mixed.Reference(&mixed.Runs[0], "y")
-	wantError(t, err, "truth.safetensors: is not of the recording that case.json beside it is of (SHA-256 ")
+	asmtest.ErrorSays(t, err, "truth.safetensors: is not of the recording that case.json beside it is of (SHA-256 ")
 
 	// Other cases stay.
 	c.Task = "other"
-	wantError(t, Write(dir, c, inputs, truth), "is a case of task recorded, which is not overwritten")
-	if err := os.WriteFile(filepath.Join(dir, "case.json"), []byte("{"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, Write(dir, c, inputs, truth), "remove it to write another case there")
+	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), "is a case of task recorded, which is not overwritten")
+	asmtest.Write(t, filepath.Join(dir, "case.json"), "{")
+	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), "remove it to write another case there")
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,28 +111,10 @@ func (s system) packages(t *testing.T) {
 			t.Fatalf("build: status %d:\n%s%s", status, out, errs)
 		}
 		native(t, "go", slices.Concat([]string{"run", "./cmd/multiway"}, args, []string{filepath.Join(here, precision), last})...)
-		if d := cmp.Diff(files(t, filepath.Join(here, precision)), files(t, filepath.Join(there, precision))); d != "" {
+		if d := cmp.Diff(asmtest.Tree(t, filepath.Join(here, precision)), asmtest.Tree(t, filepath.Join(there, precision))); d != "" {
 			t.Errorf("%s (-here +there):\n%.2000s", precision, d)
 		}
 	}
-}
-
-// files are what a folder holds, by name.
-func files(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(filepath.Join(dir, path))
-		all[path] = string(b)
-		return err
-	})
-	if err != nil || len(all) < 10 {
-		t.Fatalf("%d files in %s: %v", len(all), dir, err)
-	}
-	return all
 }
 
 // pictures holds that pictures of all kinds are what they are elsewhere.
@@ -195,9 +176,7 @@ func TestWindows(t *testing.T) {
 	// Go programs ask this library for random numbers, and old Wines do not have it.
 	library := filepath.Join(prefix, "drive_c/windows/system32/bcryptprimitives.dll")
 	if _, err := os.Stat(library); err != nil {
-		if err := os.WriteFile(library, forwarder("bcryptprimitives.dll", "ProcessPrng", "advapi32.SystemFunction036"), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, library, forwarder("bcryptprimitives.dll", "ProcessPrng", "advapi32.SystemFunction036"))
 	}
 	s.checks(t, emoji, 2)
 

@@ -68,9 +68,7 @@ func TestSuite(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, text)
 	}
 	cmd := exec.Command("go", "test", "-json", "-vet=off", "-timeout", "3s", "./...")
 	cmd.Dir = dir

@@ -358,7 +358,7 @@ func TestOverlappingStorages(t *testing.T) {
 		at += 46
 	}
 	_, err := openPth(data)
-	wantError(t, err, "they overlap")
+	asmtest.ErrorSays(t, err, "they overlap")
 }
 
 // A tensor of two elements, far apart, does not read what is between them.

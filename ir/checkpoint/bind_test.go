@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -57,7 +58,7 @@ func TestBind(t *testing.T) {
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	wantError(t, r.Strict(), "surplus tensors are refused", "m.pth: 6 tensors used (88 bytes), 7 surplus (104 bytes):", "\n  trunk.*.b.*: 6 (96 bytes)")
+	asmtest.ErrorSays(t, r.Strict(), "surplus tensors are refused", "m.pth: 6 tensors used (88 bytes), 7 surplus (104 bytes):", "\n  trunk.*.b.*: 6 (96 bytes)")
 	got, err := p.Weight("k.w").Load()
 	if diff := cmp.Diff([]float32{4, 5, 6, 7}, got); err != nil || diff != "" {
 		t.Errorf("rows 2 and 3: %v (-want +got):\n%s", err, diff)
@@ -116,11 +117,11 @@ func TestBindErrors(t *testing.T) {
 
 	bad := weight("w", "fine", []int{1}, 2)
 	_, err = Bind(&ir.Program{Weights: []*ir.Weight{bad}}, src)
-	wantError(t, err, `@w is f32[2] with 2 elements, its origin "fine" gives 1`)
+	asmtest.ErrorSays(t, err, `@w is f32[2] with 2 elements, its origin "fine" gives 1`)
 	bad = weight("w", "head.weight", []int{10, 2}, 2, 2)
 	bad.Origin.Row, bad.Origin.Rows = 9, 2
 	_, err = Bind(&ir.Program{Weights: []*ir.Weight{bad}}, src)
-	wantError(t, err, `@w: tensor "head.weight" of shape [10,2] has no 2 rows from row 9`)
+	asmtest.ErrorSays(t, err, `@w: tensor "head.weight" of shape [10,2] has no 2 rows from row 9`)
 }
 
 // A weight that the program keeps at 16 bits has values of that type.
@@ -141,7 +142,7 @@ func TestBindRounds(t *testing.T) {
 		w := weight("w", "w", []int{4}, 4)
 		w.Type.DType = c.to
 		if _, err = Bind(&ir.Program{Weights: []*ir.Weight{w}}, src); c.to == ir.I8 {
-			wantError(t, err, "@w is i8[4]; weights of a checkpoint are f32, f16 or bf16")
+			asmtest.ErrorSays(t, err, "@w is i8[4]; weights of a checkpoint are f32, f16 or bf16")
 			continue
 		}
 		if err != nil {
@@ -149,7 +150,7 @@ func TestBindRounds(t *testing.T) {
 		}
 		got, err := w.Load()
 		if c.want == nil {
-			wantError(t, err, `m.pth: tensor "w": element [3] is 70000, which does not fit f16 of @w`)
+			asmtest.ErrorSays(t, err, `m.pth: tensor "w": element [3] is 70000, which does not fit f16 of @w`)
 			continue
 		}
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
@@ -176,13 +177,13 @@ func TestBindPrefixHint(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Bind(p, src)
-		wantError(t, err, "of 300 tensors wanted, 300 missing and 0 of another shape", c.want)
+		asmtest.ErrorSays(t, err, "of 300 tensors wanted, 300 missing and 0 of another shape", c.want)
 		var bind *BindError
 		if !errors.As(err, &bind) || len(bind.Mismatch) != 300 {
 			t.Errorf("the error does not hold all 300 tensors: %v", err)
 		}
 		n := strings.Count(err.Error(), "is missing")
-		wantError(t, err, fmt.Sprintf("\n  and %d more", 300-n))
+		asmtest.ErrorSays(t, err, fmt.Sprintf("\n  and %d more", 300-n))
 		if n < 50 {
 			t.Errorf("%d tensors are named, want 50 at least", n)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // legacyStream joins the parts of a file from before PyTorch 1.6.
@@ -117,7 +119,7 @@ func TestLegacyErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := openPth(c.data)
-			wantError(t, err, "m.pth: ", c.want)
+			asmtest.ErrorSays(t, err, "m.pth: ", c.want)
 		})
 	}
 }

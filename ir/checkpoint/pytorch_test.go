@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // The .pth files of the cases hold the seeded tensors.
@@ -302,7 +304,7 @@ func TestPyTorchErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := openPth(archive(t, c.pickle, map[string][]byte{"0": sixBytes}))
-			wantError(t, err, "m.pth: ", c.want)
+			asmtest.ErrorSays(t, err, "m.pth: ", c.want)
 		})
 	}
 }
@@ -345,7 +347,7 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := openPth(c.data)
-			wantError(t, err, "m.pth: ", c.want)
+			asmtest.ErrorSays(t, err, "m.pth: ", c.want)
 		})
 	}
 
@@ -357,7 +359,7 @@ func TestPyTorchArchiveErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(src, "mid")
-	wantError(t, err, `m.pth: tensor "mid": corrupt: CRC-32 of storage "0" is`)
+	asmtest.ErrorSays(t, err, `m.pth: tensor "mid": corrupt: CRC-32 of storage "0" is`)
 	if _, err := Load(src, "half"); err != nil {
 		t.Errorf("another storage: %v", err)
 	}
@@ -475,30 +477,26 @@ func TestOpenFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(dir, strings.ReplaceAll(c.name, " ", "_"))
-			if err := os.WriteFile(path, c.data, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, path, c.data)
 			_, err := OpenFile(path)
-			wantError(t, err, path+": ", c.want)
+			asmtest.ErrorSays(t, err, path+": ", c.want)
 			if strings.Count(err.Error(), path) != 1 {
 				t.Errorf("the path is named more than once: %v", err)
 			}
 		})
 	}
 	_, err := OpenFile(dir)
-	wantError(t, err, dir+": it is a folder")
+	asmtest.ErrorSays(t, err, dir+": it is a folder")
 	if st, e := os.Stat(os.DevNull); e == nil && !st.Mode().IsRegular() {
 		_, err = OpenFile(os.DevNull)
-		wantError(t, err, os.DevNull+": it is a device, want a regular file")
+		asmtest.ErrorSays(t, err, os.DevNull+": it is a device, want a regular file")
 	}
 	_, err = OpenFile(filepath.Join(dir, "absent"))
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
 	path := filepath.Join(dir, "good.pth")
-	if err := os.WriteFile(path, sampleArchive(t, "model"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, sampleArchive(t, "model"))
 	src, err := OpenFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -510,7 +508,7 @@ func TestOpenFile(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = Load(src, "row")
-	wantError(t, err, path, `tensor "row"`, "closed")
+	asmtest.ErrorSays(t, err, path, `tensor "row"`, "closed")
 }
 
 func FuzzPyTorch(f *testing.F) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -121,9 +122,9 @@ func TestBindGrid(t *testing.T) {
 		t.Errorf("a table that fits: %v, %v", r, err)
 	}
 	_, err = Bind(program(false, false), source(2+4, 3))
-	wantError(t, err, `"pos" is f32[6,3], want shape [18,3] for @pos; it is for 2x2 patches, the model has 4x4: add `+"`interpolate: true`")
+	asmtest.ErrorSays(t, err, `"pos" is f32[6,3], want shape [18,3] for @pos; it is for 2x2 patches, the model has 4x4: add `+"`interpolate: true`")
 	for _, shape := range [][]int{{2 + 5, 3}, {2, 3}, {2 + 4, 4}, {1, 2 + 4, 3}} {
 		_, err = Bind(program(true, false), source(shape...))
-		wantError(t, err, "want shape [18,3] for @pos")
+		asmtest.ErrorSays(t, err, "want shape [18,3] for @pos")
 	}
 }

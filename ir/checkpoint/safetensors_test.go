@@ -26,10 +26,7 @@ func TestSafetensorsGolden(t *testing.T) {
 	}{{"model.safetensors", F32}, {"model.bf16.safetensors", BF16}, {"model.f16.safetensors", F16}} {
 		t.Run(c.file, func(t *testing.T) {
 			path := filepath.Join(testdata, "encode_t1", c.file)
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			want := asmtest.Read(t, path)
 			src, err := OpenFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -143,18 +140,18 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		t.Errorf("bytes as floats: %v (-want +got):\n%s", err, diff)
 	}
 	_, err = LoadRows(src, "f", 1, 2)
-	wantError(t, err, `"f" is f32[2,3]`, "no 2 rows from row 1")
+	asmtest.ErrorSays(t, err, `"f" is f32[2,3]`, "no 2 rows from row 1")
 	_, err = LoadRows(src, "f", math.MaxInt, 1)
-	wantError(t, err, "no 1 rows from row")
+	asmtest.ErrorSays(t, err, "no 1 rows from row")
 	_, err = LoadRows(src, "f", -1, 1)
-	wantError(t, err, "from row -1")
+	asmtest.ErrorSays(t, err, "from row -1")
 	_, err = Load(src, "l")
-	wantError(t, err, path, `"l"`, "[1]", "1099511627776 does not fit float32")
+	asmtest.ErrorSays(t, err, path, `"l"`, "[1]", "1099511627776 does not fit float32")
 	_, err = LoadInts(src, "f")
-	wantError(t, err, "want integers")
+	asmtest.ErrorSays(t, err, "want integers")
 	_, err = Load(src, "g")
-	wantError(t, err, path, `"g" is missing`)
-	wantError(t, src.Read("f", 5, make([]byte, 8)), "no 8 bytes from element 5")
+	asmtest.ErrorSays(t, err, path, `"g" is missing`)
+	asmtest.ErrorSays(t, src.Read("f", 5, make([]byte, 8)), "no 8 bytes from element 5")
 }
 
 func TestWriteErrors(t *testing.T) {
@@ -174,7 +171,7 @@ func TestWriteErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.safetensors")
 			err := WriteSafetensorsFile(path, c.t, nil)
-			wantError(t, err, path, `"x"`, c.want)
+			asmtest.ErrorSays(t, err, path, `"x"`, c.want)
 			if _, err := os.Stat(path); err == nil {
 				t.Error("a file was left behind")
 			}
@@ -190,9 +187,9 @@ func TestNotFinite(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Load(src, "w")
-			wantError(t, err, "model", `"w"`, "element [1,0] is "+fmt.Sprint(float32(v)))
+			asmtest.ErrorSays(t, err, "model", `"w"`, "element [1,0] is "+fmt.Sprint(float32(v)))
 			_, err = LoadRows(src, "w", 1, 1)
-			wantError(t, err, "element [1,0]")
+			asmtest.ErrorSays(t, err, "element [1,0]")
 			if _, err = LoadRows(src, "w", 0, 1); err != nil {
 				t.Errorf("rows without it: %v", err)
 			}
@@ -249,7 +246,7 @@ func TestSafetensorsErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Safetensors(bytes.NewReader(c.data), int64(len(c.data)), "m.safetensors")
-			wantError(t, err, "m.safetensors: ", c.want)
+			asmtest.ErrorSays(t, err, "m.safetensors: ", c.want)
 		})
 	}
 }
@@ -261,10 +258,10 @@ func TestSafetensorsOtherTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(src, "a")
-	wantError(t, err, `m: tensor "a" cannot be read: its type I16 is not supported`)
+	asmtest.ErrorSays(t, err, `m: tensor "a" cannot be read: its type I16 is not supported`)
 	_, err = Load(src, "b")
-	wantError(t, err, `F6_E3M2 is not supported`)
-	wantError(t, src.Read("a", 0, make([]byte, 8)), "cannot be read")
+	asmtest.ErrorSays(t, err, `F6_E3M2 is not supported`)
+	asmtest.ErrorSays(t, src.Read("a", 0, make([]byte, 8)), "cannot be read")
 	if _, err := Load(src, "c"); err != nil {
 		t.Error(err)
 	}
@@ -285,16 +282,14 @@ func TestShrunkFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(src, "f")
-	wantError(t, err, path, `tensor "f"`, "unexpected EOF")
+	asmtest.ErrorSays(t, err, path, `tensor "f"`, "unexpected EOF")
 }
 
 // Opening must not read the tensors: it stays cheap for a large file.
 func TestLazy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large.safetensors")
 	const n = 1 << 27
-	if err := os.WriteFile(path, header(fmt.Sprintf(`{"w":{"dtype":"F32","shape":[%d,4],"data_offsets":[0,%d]}}`, n/16, n), 0), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, header(fmt.Sprintf(`{"w":{"dtype":"F32","shape":[%d,4],"data_offsets":[0,%d]}}`, n/16, n), 0))
 	st, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

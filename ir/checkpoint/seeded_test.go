@@ -3,12 +3,13 @@ package checkpoint
 import (
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 const testdata = "../../golden/testdata"
@@ -56,10 +57,7 @@ func TestGenerator(t *testing.T) {
 // goldenTensors lists the tensors of a golden case's weights.
 func goldenTensors(t *testing.T, name string) (seed uint64, tensors []SeededTensor) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(testdata, name, "case.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, filepath.Join(testdata, name, "case.json"))
 	var c struct {
 		Weights struct {
 			Seed    uint64
@@ -146,7 +144,7 @@ func TestSeededErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(src, "a.bias")
-	wantError(t, err, "splitmix64-v1 seed 7", `"a.bias"`, "SHA-256 is", "made with other offset, scale or shape")
+	asmtest.ErrorSays(t, err, "splitmix64-v1 seed 7", `"a.bias"`, "SHA-256 is", "made with other offset, scale or shape")
 	huge := "at most 268435456 are generated"
 	if math.MaxInt == math.MaxInt32 { // such a tensor has more bytes than there are numbers
 		huge = "too large"
@@ -165,20 +163,7 @@ func TestSeededErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Seeded(1, c.t)
-			wantError(t, err, "splitmix64-v1 seed 1", c.want)
+			asmtest.ErrorSays(t, err, "splitmix64-v1 seed 1", c.want)
 		})
-	}
-}
-
-// wantError checks that an error says all parts.
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("error is\n\t%v\nwant it to say %q", err, p)
-		}
 	}
 }

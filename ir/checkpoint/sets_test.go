@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,7 +109,7 @@ func TestNarrow(t *testing.T) {
 		t.Errorf("got %v, %v", f, err)
 	}
 	_, err = narrow(src, "c")
-	wantError(t, err, `m: no weights under the key "c"; there are "a" (3 tensors)`)
+	asmtest.ErrorSays(t, err, `m: no weights under the key "c"; there are "a" (3 tensors)`)
 }
 
 // Of a set that the key took out of another, the other is no choice; and no key is offered where none takes a set.
@@ -133,9 +132,7 @@ func TestNotesOfSets(t *testing.T) {
 			}
 		}
 		path := filepath.Join(t.TempDir(), "m.pth")
-		if err := os.WriteFile(path, archive(t, p.op('u', '.').Bytes(), map[string][]byte{"0": sixBytes}), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, archive(t, p.op('u', '.').Bytes(), map[string][]byte{"0": sixBytes}))
 		src, err := OpenSet(path, c.key)
 		if err != nil {
 			t.Fatal(err)
@@ -185,7 +182,7 @@ func TestAltered(t *testing.T) {
 			}
 			continue
 		}
-		wantError(t, err, c.want)
+		asmtest.ErrorSays(t, err, c.want)
 	}
 }
 
@@ -224,7 +221,7 @@ func TestDeflated(t *testing.T) {
 
 	bomb := deflated(t, 8<<20) // 32 MiB of a few KiB
 	took := asmtest.Allocated(func() { _, err = openPth(bomb) })
-	wantError(t, err, `compressed entry "data/0" would have 33554432 bytes: it would take far more memory`)
+	asmtest.ErrorSays(t, err, `compressed entry "data/0" would have 33554432 bytes: it would take far more memory`)
 	if took > 1<<20 {
 		t.Errorf("refusing it takes %d bytes", took)
 	}
@@ -254,7 +251,7 @@ func TestDictsInDicts(t *testing.T) {
 	}
 	p.op('u', '.')
 	_, err := openPth(archive(t, p.Bytes(), nil))
-	wantError(t, err, "far more memory or work")
+	asmtest.ErrorSays(t, err, "far more memory or work")
 }
 
 // Names that are made to cost much are looked at in seconds, whatever they say.

@@ -2,12 +2,13 @@ package checkpoint
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // writeShards writes two files of the sample tensors and an index.
@@ -20,9 +21,7 @@ func writeShards(t testing.TB, index string) string {
 		}
 	}
 	path := filepath.Join(dir, "model.safetensors.index.json")
-	if err := os.WriteFile(path, []byte(index), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, index)
 	return path
 }
 
@@ -60,7 +59,7 @@ func TestShards(t *testing.T) {
 		t.Error("read after Close")
 	}
 	_, err = OpenFile(filepath.Dir(path))
-	wantError(t, err, "is a folder", "; it holds model.safetensors.index.json")
+	asmtest.ErrorSays(t, err, "is a folder", "; it holds model.safetensors.index.json")
 }
 
 func TestShardErrors(t *testing.T) {
@@ -82,7 +81,7 @@ func TestShardErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeShards(t, c.index)
 			_, err := OpenFile(path)
-			wantError(t, err, path+": ", c.want)
+			asmtest.ErrorSays(t, err, path+": ", c.want)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // module writes a module whose attributes body writes, as keys and values.
@@ -78,7 +80,7 @@ func TestTorchScriptErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := openPth(archive(t, c.pickle, map[string][]byte{"0": sixBytes}))
-			wantError(t, err, "m.pth: ", c.want)
+			asmtest.ErrorSays(t, err, "m.pth: ", c.want)
 		})
 	}
 }

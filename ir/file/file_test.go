@@ -8,14 +8,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a\nb")
-	if err := os.WriteFile(path, []byte("12345"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, "12345")
 	if got, err := Read(path, 5); err != nil || string(got) != "12345" {
 		t.Errorf("Read = %q, %v", got, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // tree returns what is in a folder: names and what files hold.
@@ -51,13 +53,6 @@ func want(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	if d := cmp.Diff(files, tree(t, dir)); d != "" {
 		t.Errorf("the folder (-want +got):\n%s", d)
-	}
-}
-
-func put(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -125,7 +120,7 @@ func TestPermissions(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	put(t, at("victim"), "precious")
+	asmtest.Write(t, at("victim"), "precious")
 	if err := os.Mkdir(at("folder"), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +154,7 @@ func TestDistinct(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []string{"a", "b", "samples/deep/c", "shown", "folder/in"} {
-		put(t, at(n), "")
+		asmtest.Write(t, at(n), "")
 	}
 	if err := os.Link(at("a"), at("link")); err != nil {
 		lacks(t, "hard links under TMPDIR", err)
@@ -184,7 +179,7 @@ func TestDistinct(t *testing.T) {
 func TestSet(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []string{"a", "gone"} {
-		put(t, filepath.Join(dir, n), "old")
+		asmtest.Write(t, filepath.Join(dir, n), "old")
 	}
 	begin := func() *Set {
 		var s Set
@@ -278,7 +273,7 @@ func TestLeftovers(t *testing.T) {
 		"multiway-0123456789abcdef":               "", // no folder
 	}
 	for n := range theirs {
-		put(t, filepath.Join(dir, n), "")
+		asmtest.Write(t, filepath.Join(dir, n), "")
 	}
 	for n, to := range map[string]string{"multiway-00000000000000aa/": "", "multiway-00000000000000aa/precious": "precious", "victim/": "", "victim/" + holder: "", "multiway-notes/": ""} {
 		theirs[n] = to
@@ -288,8 +283,8 @@ func TestLeftovers(t *testing.T) {
 			}
 		}
 	}
-	put(t, filepath.Join(dir, "multiway-00000000000000aa", "precious"), "precious")
-	put(t, filepath.Join(dir, "victim", holder), "")
+	asmtest.Write(t, filepath.Join(dir, "multiway-00000000000000aa", "precious"), "precious")
+	asmtest.Write(t, filepath.Join(dir, "victim", holder), "")
 	if os.Symlink(filepath.Join(dir, "victim"), filepath.Join(dir, "multiway-00000000000000bb")) == nil {
 		theirs["multiway-00000000000000bb"] = "-> victim"
 	}
@@ -303,7 +298,7 @@ func TestLeftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(d.Path, "engine"), "")
+	asmtest.Write(t, filepath.Join(d.Path, "engine"), "")
 	kill(d.held, d)
 	if err := os.Mkdir(filepath.Join(dir, mark+random()), 0o700); err != nil { // died between two steps
 		t.Fatal(err)
@@ -360,7 +355,7 @@ func TestLock(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "count")
-	put(t, path, "")
+	asmtest.Write(t, path, "")
 	errs := make(chan error)
 	for range 8 {
 		go func() {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // A temporary that cannot be locked, here because there is no file left to open, is not left behind.
@@ -72,9 +74,7 @@ func TestTakes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, filepath.Join(dir, "file"), "")
 	for _, at := range []string{"/proc/self", "/proc/self/new/folder", filepath.Join(dir, "file"), filepath.Join(dir, "file", "new")} {
 		if _, err := os.Stat("/proc/self"); err != nil && at[0:2] == "/p" {
 			continue

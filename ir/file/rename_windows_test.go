@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // A file that is mapped, and a program that runs, are replaced; what they were goes with the next Create, once nobody uses
@@ -18,7 +20,7 @@ import (
 func TestReplaceInUse(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "weights.bin")
-	put(t, path, "old")
+	asmtest.Write(t, path, "old")
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -45,11 +47,8 @@ func TestReplaceInUse(t *testing.T) {
 	windows.UnmapViewOfFile(at)
 
 	program := filepath.Join(dir, "program.exe")
-	code, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, program, string(code))
+	code := asmtest.Read(t, os.Args[0])
+	asmtest.Write(t, program, string(code))
 	cmd := exec.Command(program, "-test.run=^TestWaits$")
 	cmd.Env = append(os.Environ(), "FILE_TEST_WAITS=1")
 	in, err := cmd.StdinPipe()

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // encoded is s as UTF-16 with a byte order mark.
@@ -73,9 +74,7 @@ func TestTextDoesNotWait(t *testing.T) {
 func TestReadText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list.txt")
 	for text, want := range map[string]string{"\ufeffone\n": "one\n", "a\x00": ""} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, text)
 		got, err := ReadText(path, 100)
 		if string(got) != want || (err != nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), path+": ") {
 			t.Errorf("%q, %v", got, err)

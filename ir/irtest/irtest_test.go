@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/irtest"
 )
@@ -136,9 +137,7 @@ func f(ids: i32[T]) segments a=T {
   return y
 }
 `
-	if err := os.WriteFile(filepath.Join(dir, "one.ir"), []byte(text+"-- after --\n"+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, filepath.Join(dir, "one.ir"), text+"-- after --\n"+after)
 	runs := 0
 	irtest.Cases(t, dir, func(_ *testing.T, p *ir.Program) error {
 		runs++

@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -78,9 +77,7 @@ func TestHostileLabels(t *testing.T) {
 // Labels are read as they stand, whichever way the file has them.
 func TestLabelsOfManyLists(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l.json")
-	if err := os.WriteFile(path, []byte(`{"a": [1, {"b": []}], "b": ["x", "y\n"], "c": null}`), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, `{"a": [1, {"b": []}], "b": ["x", "y\n"], "c": null}`)
 	d := &Description{}
 	got, err := d.Labels(Task{Labels: path, List: "b"})
 	if err != nil || fmt.Sprint(got) != "[x y\n]" {

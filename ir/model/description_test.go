@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/precision"
 )
@@ -276,9 +277,7 @@ func TestName(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, name), text)
 	}
 	file := filepath.Join(dir, "m.yaml")
 	for _, c := range []struct {

@@ -1,12 +1,13 @@
 package model
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // TestLabelsOfWindows reads labels as Notepad and PowerShell write them.
@@ -19,9 +20,7 @@ func TestLabelsOfWindows(t *testing.T) {
 		"UTF-16, big": "\xfe\xff\x00f\x00i\x00r\x00s\x00t\x00\n\x00s\x00e\x00c\x00o\x00n\x00d\x00\n",
 		"JSON":        "\ufeff[\"first\", \"second\"]\r\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, "labels"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, "labels"), text)
 		got, err := d.Labels(Task{Labels: "labels"})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -30,9 +29,7 @@ func TestLabelsOfWindows(t *testing.T) {
 			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "labels"), []byte("f\x00i\x00\n\x00s\x00"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, filepath.Join(dir, "labels"), "f\x00i\x00\n\x00s\x00")
 	if got, err := d.Labels(Task{Labels: "labels"}); err == nil {
 		t.Errorf("UTF-16 without a mark: %q", got)
 	}

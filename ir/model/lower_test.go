@@ -2,13 +2,13 @@ package model
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/ir"
 )
 
@@ -88,14 +88,9 @@ func TestLowerPrints(t *testing.T) {
 			got := ir.Print(p)
 			file := filepath.Join("testdata", c.name+".ir")
 			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				asmtest.Write(t, file, got)
 			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			want := asmtest.Read(t, file)
 			if diff := cmp.Diff(string(want), got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", file, diff)
 			}

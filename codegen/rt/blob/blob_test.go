@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 var blobTensors = []Tensor{
@@ -27,30 +29,9 @@ var blobTensors = []Tensor{
 // tensorByte is byte i of tensor n in test files.
 func tensorByte(n, i int) byte { return byte(n*31 + i*7 + 1) }
 
-// seekBuffer is a writer in memory that can seek.
-type seekBuffer struct {
-	b   []byte
-	pos int
-}
-
-func (s *seekBuffer) Write(p []byte) (int, error) {
-	if n := s.pos + len(p) - len(s.b); n > 0 {
-		s.b = append(s.b, make([]byte, n)...)
-	}
-	s.pos += copy(s.b[s.pos:], p)
-	return len(p), nil
-}
-
-func (s *seekBuffer) Seek(off int64, whence int) (int64, error) {
-	if whence == io.SeekStart {
-		s.pos = int(off)
-	}
-	return int64(s.pos), nil
-}
-
 func writeTestBlob(t testing.TB, tensors []Tensor) []byte {
 	t.Helper()
-	var w seekBuffer
+	var w asmtest.Buffer
 	err := Write(&w, PackingPanels16, tensors, func(n int, w io.Writer) error {
 		for i := range int(tensors[n].Bytes) {
 			if _, err := w.Write([]byte{tensorByte(n, i)}); err != nil {
@@ -62,7 +43,7 @@ func writeTestBlob(t testing.TB, tensors []Tensor) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.b
+	return w.Data
 }
 
 func checkBlob(t *testing.T, b *Blob) {
@@ -101,9 +82,7 @@ func TestBlobRoundTrip(t *testing.T) {
 	checkBlob(t, b)
 
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, data, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, data)
 	b, err = Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -159,9 +138,7 @@ func TestBlobCutOff(t *testing.T) {
 			t.Fatalf("%d of %d bytes: no error", n, len(data))
 		}
 		if n%97 == 0 || n < headerSize {
-			if err := os.WriteFile(path, data[:n], 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, path, data[:n])
 			if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
 				t.Fatalf("%d bytes on disk: %v", n, err)
 			}
@@ -210,9 +187,7 @@ func TestBlobFlipped(t *testing.T) {
 func TestBlobErrors(t *testing.T) {
 	dir := t.TempDir()
 	other := filepath.Join(dir, "x.bin")
-	if err := os.WriteFile(other, []byte("this is a text file"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, other, "this is a text file")
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(dir, "none"), "none"},
 		{dir, "want a regular file"},
@@ -244,7 +219,7 @@ func TestWriteBlobErrors(t *testing.T) {
 		{"data", []Tensor{{"a", F32, nil, 0, 64}}, "got 3 bytes of data, want 64"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := Write(&seekBuffer{}, 1, c.tensors, func(_ int, w io.Writer) error {
+			err := Write(&asmtest.Buffer{}, 1, c.tensors, func(_ int, w io.Writer) error {
 				_, err := w.Write([]byte{1, 2, 3})
 				return err
 			})
@@ -254,7 +229,7 @@ func TestWriteBlobErrors(t *testing.T) {
 		})
 	}
 	sick := errors.New("no such weight")
-	err := Write(&seekBuffer{}, 1, []Tensor{{"a", F32, nil, 0, 64}}, func(int, io.Writer) error { return sick })
+	err := Write(&asmtest.Buffer{}, 1, []Tensor{{"a", F32, nil, 0, 64}}, func(int, io.Writer) error { return sick })
 	if !errors.Is(err, sick) {
 		t.Errorf("got %v, want the error of the data", err)
 	}
@@ -296,9 +271,7 @@ func TestAppended(t *testing.T) {
 		t.Fatal(err)
 	}
 	try := func(name string, data []byte, want string) {
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, data)
 		if _, err := OpenAppended(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

@@ -28,8 +28,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
+	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
-	"github.com/multiway-go/multiway/codegen/rt/rttest"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir/file"
@@ -155,7 +155,7 @@ func newColours(funcs []*exec.Func) (*rt.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rt.Package{Name: "colours", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{rttest.Kernels()},
+	return &rt.Package{Name: "colours", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Funcs: funcs, Kernels: []*kernel.Table{kerneltest.Naive("generic", 1, 16)},
 		Rows: 64, Text: 8, Vocab: words{}.Vocab(), Blob: string(weights)}, nil
 }
 
@@ -223,18 +223,14 @@ func folderOf(t testing.TB) string {
 		if err := png.Encode(&b, img); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, b.Bytes())
 	}
 	write("apple.png", plain(red, 8, 8))
 	write("in/leaf.png", plain(green, 300, 5))
 	write("in/sea.PNG", plain(blue, 4, 4))
 	write(".hidden/sea.png", plain(blue, 4, 4))
 	for name, text := range map[string]string{"broken.png": "no picture", "notes.txt": "red"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, name), text)
 	}
 	return dir
 }
@@ -249,9 +245,7 @@ func TestLeftOut(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, []byte("junk"), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, path, "junk")
 		}
 	}
 	touch("._apple.png", ".trash.jpg", ".hidden/b.heic", "in/._leaf.png")
@@ -293,9 +287,7 @@ func TestLeftOut(t *testing.T) {
 	if err := png.Encode(&picture, plain(red, 4, 4)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(twins, "a.png"), picture.Bytes(), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, filepath.Join(twins, "a.png"), picture.Bytes())
 	touch("a.arw")
 	if r := run(b, "", "classify", "--strict", twins, alone); r.status != 1 {
 		t.Errorf("--strict: status %d, want 1: files were left out", r.status)
@@ -325,17 +317,13 @@ func TestCommandLine(t *testing.T) {
 	dir := folderOf(t)
 	apple, leaf, broken := filepath.Join(dir, "apple.png"), filepath.Join(dir, "in", "leaf.png"), filepath.Join(dir, "broken.png")
 	list := filepath.Join(dir, "list.txt")
-	if err := os.WriteFile(list, []byte("a green one\r\na red one\nnothing"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, list, "a green one\r\na red one\nnothing")
 	names, lines := filepath.Join(dir, "names.json"), filepath.Join(dir, "lines.txt")
 	for path, text := range map[string]string{
 		names: `["rot", "gr\u00fcn", "blau"]`, filepath.Join(dir, "list2.txt"): "a\nb\n",
 		lines: "{\"answer\": \"rouge\", \"label\": 0}\n{\"answer\": \"vert\", \"label\": 1}\n{\"answer\": \"bleu\", \"label\": 2}\n",
 	} {
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, text)
 	}
 	all := colourBinary(t)
 	pairs := colourBinary(t, pairFuncs...)
@@ -618,10 +606,7 @@ func TestEmbedArray(t *testing.T) {
 	if got.status != 0 {
 		t.Fatal(got.errs)
 	}
-	data, err := os.ReadFile(filepath.Join(to, "x.npy"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := asmtest.Read(t, filepath.Join(to, "x.npy"))
 	head := string(data[:128])
 	if want := "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }"; !strings.HasPrefix(head, want) || head[127] != '\n' {
 		t.Errorf("header %q", head)
@@ -633,10 +618,7 @@ func TestEmbedArray(t *testing.T) {
 	if len(rows) != 12 || rows[0] != 1 || rows[3] < 0.99 || rows[7] < 0.99 || rows[11] < 0.99 {
 		t.Errorf("rows %v", rows)
 	}
-	list, err := os.ReadFile(filepath.Join(to, "x.inputs.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	list := asmtest.Read(t, filepath.Join(to, "x.inputs.jsonl"))
 	follows(t, "the list", string(list), []string{`{"input":"red","kind":"text"}`, "apple.png", "leaf.png", "sea.PNG"})
 
 	// What fails leaves no file.
@@ -679,10 +661,7 @@ func TestResume(t *testing.T) {
 		}
 		want := map[string]string{}
 		for _, p := range outputs(path) {
-			data, err := os.ReadFile(p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := asmtest.Read(t, p)
 			want[p] = string(data)
 		}
 		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, "is whole") {
@@ -696,9 +675,7 @@ func TestResume(t *testing.T) {
 				if strings.HasSuffix(p, ".npy") {
 					clear(part[:min(len(part), npyHeader)])
 				}
-				if err := os.WriteFile(p+file.PartSuffix, part, 0o666); err != nil {
-					t.Fatal(err)
-				}
+				asmtest.Write(t, p+file.PartSuffix, part)
 			}
 		}
 		same := func(what string) {
@@ -801,9 +778,7 @@ func TestSearchStored(t *testing.T) {
 				t.Errorf("%s, %s: status %d, %q, want %q", out, what, got.status, got.errs, want)
 			}
 			for p, data := range saved {
-				if err := os.WriteFile(p, data, 0o666); err != nil {
-					t.Fatal(err)
-				}
+				asmtest.Write(t, p, data)
 			}
 		}
 		list := outputs(path)[1]
@@ -854,10 +829,7 @@ func TestPage(t *testing.T) {
 	if got.status != 0 {
 		t.Fatal(got.errs)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, path)
 	follows(t, "the page", string(text), []string{"<!DOCTYPE html>", "<title>", "&lt;b&gt;green", "Find colours.", "&lt;b&gt;green", `<a href="../`, `leaf.png"><img src="data:image/png;base64,`, "leaf.png</a>"})
 	for _, bad := range []string{"ZgotmplZ", "<b>green", "http", "\x1b", "\u202e"} {
 		if strings.Contains(string(text), bad) {
@@ -1009,9 +981,7 @@ func TestSniffed(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(name, nil, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, name, "")
 	}
 	const text, picture, none = "text", "picture", "neither"
 	for _, c := range []struct{ in, argument, line string }{

@@ -85,9 +85,7 @@ func TestClosedOutput(t *testing.T) {
 func TestOwnInput(t *testing.T) {
 	dir := folderOf(t)
 	list := filepath.Join(dir, "list.jsonl")
-	if err := os.WriteFile(list, []byte("red\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, list, "red\n")
 	link := filepath.Join(dir, "link.jsonl")
 	if err := os.Symlink("list.jsonl", link); err != nil {
 		asmtest.Missing(t, "links", err.Error())
@@ -95,9 +93,7 @@ func TestOwnInput(t *testing.T) {
 	apple := filepath.Join(dir, "apple.png")
 	weights := filepath.Join(dir, "weights.jsonl")
 	b := colourBinary(t)
-	if err := os.WriteFile(weights, []byte(b.Package.Blob), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, weights, b.Package.Blob)
 	for _, args := range [][]string{
 		{"embed", "--text", "-", "-o", list},
 		{"embed", "--text", "-o", link},
@@ -150,21 +146,14 @@ func TestQuoted(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a\n  1  0.999  forged\x1b[2J\u202e.png")
 	apple := filepath.Join(folderOf(t), "apple.png")
-	data, err := os.ReadFile(apple)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := asmtest.Read(t, apple)
 	if err := os.WriteFile(name, data, 0o666); err != nil {
 		t.Skipf("no such names here: %v", err)
 	}
 	broken := filepath.Join(dir, "b\x1b[2J\nbroken.png")
-	if err := os.WriteFile(broken, []byte("no picture"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, broken, "no picture")
 	labels := filepath.Join(dir, "labels\a\n.json")
-	if err := os.WriteFile(labels, []byte(`["a\n  99.9 %  forged", "\u001b[2J", "\u202e"]`), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, labels, `["a\n  99.9 %  forged", "\u001b[2J", "\u202e"]`)
 	all, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
 	for _, test := range []struct {
 		b    Binary

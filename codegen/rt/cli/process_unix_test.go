@@ -198,9 +198,7 @@ func kills(t *testing.T, rounds int) {
 		return cmd
 	}
 	begun := time.Now()
-	if out, err := embed().CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	asmtest.Run(t, embed())
 	whole := time.Since(begun)
 	want := []string{"x.inputs.jsonl", "x.model.json", "x.npy"}
 	for i := range rounds {
@@ -230,9 +228,7 @@ func kills(t *testing.T, rounds int) {
 		}
 	}
 	// While temporaries are there that nobody holds, the next run is right and removes them.
-	if out, err := embed().CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	asmtest.Run(t, embed())
 	checkArray(t, dir, lines, false)
 	if left := names(t, dir); !slices.Equal(left, want) {
 		t.Errorf("files %v, want %v", left, want)
@@ -282,9 +278,7 @@ func TestFullDisk(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for _, name := range []string{"x.npy", "x.inputs.jsonl", "x.model.json", "x.jsonl", "x.html"} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			asmtest.Write(t, filepath.Join(dir, name), "precious")
 		}
 		cmd := process(dir, args...)
 		cmd.Env = append(cmd.Env, asmtest.EnvMaxFile+"=700")

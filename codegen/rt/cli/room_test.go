@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // Goroutines never take more than there is room for, but for one alone.
@@ -55,9 +56,7 @@ func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
 		if err := png.Encode(&b, plain(green, size, size)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, name+".png"), b.Bytes())
 	}
 	colours, pairs := colourBinary(t), colourBinary(t, pairFuncs...)
 	for _, c := range []struct {
@@ -85,9 +84,7 @@ func TestDecodeInLittleRoom(t *testing.T) {
 		if err := png.Encode(&b, plain(green, 60, 40)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.png", i)), b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, filepath.Join(dir, fmt.Sprintf("%02d.png", i)), b.Bytes())
 	}
 	got := runApp(&App{Binary: colourBinary(t), decodeMemory: 1}, "", "search", "green", "--folder", dir, "-k", "20")
 	if got.status != 0 {

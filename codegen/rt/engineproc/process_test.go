@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/rttest"
 )
@@ -30,9 +31,7 @@ func TestMain(m *testing.M) {
 func weights(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, rttest.Weights(), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, rttest.Weights())
 	return path
 }
 
@@ -96,9 +95,7 @@ func TestClient(t *testing.T) {
 func TestDialErrors(t *testing.T) {
 	good := weights(t)
 	bad := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(bad, []byte("not weights"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, bad, "not weights")
 	if _, err := dial(t, "warp9", good); err == nil || !strings.Contains(err.Error(), `unknown level "warp9"`) {
 		t.Errorf("a level: got error %v", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -252,42 +251,10 @@ func halves(panels []float32, k int, at func(i, j int) int) []float32 {
 	out := make([]float32, len(panels)/k*deep/2)
 	for i, v := range panels {
 		h := uint16(math.Float32bits(v) >> 16)
-		*half(&out[0], i/(16*k)*16*deep+at(i/16%k, i%16)) = h
+		*kerneltest.Half(&out[0], i/(16*k)*16*deep+at(i/16%k, i%16)) = h
 		panels[i] = math.Float32frombits(uint32(h) << 16)
 	}
 	return out
-}
-
-// half is the i-th 16-bit value from p on.
-func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
-
-// Weights in 16 bits give what the same weights give in float32, bit for bit, whether
-// they are read as they are or widened before.
-func TestHalfLinear(t *testing.T) {
-	asmtest.Slow(t)
-	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
-		for _, once := range []bool{false, true} {
-			if kerneltest.BF16s(k, 3, 48); once {
-				kerneltest.BF16s(k, 2, 16)
-			}
-			k.Widens("bf16").Preconvert = once
-			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2000, 40}, {5, 2001, 40}, {17, 1538, 112}, {17, 1537, 112}} {
-				w := newWorld(t, k, threads)
-				l, _, _ := w.linear(s.k, s.n, true)
-				panels := floats(w.w(l.W), ceil16(s.n)*s.k)
-				narrow := halves(panels, s.k, func(i, j int) int { return 16*i + j })
-				src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
-				w.Linear(want, src, &l)
-				l.W, l.DType = w.put(narrow), blob.BF16
-				w.Linear(got, src, &l)
-				for r := range s.m {
-					if !slices.Equal(got.row(r), want.row(r)) {
-						t.Fatalf("once %v, %v row %d: %v, want %v", once, s, r, got.row(r), want.row(r))
-					}
-				}
-			}
-		}
-	})
 }
 
 // Products of bf16 are those of float32 over what both sides are rounded to.
@@ -947,10 +914,7 @@ func TestEveryStepIsTested(t *testing.T) {
 	}
 	var all strings.Builder
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := asmtest.Read(t, f)
 		all.Write(text)
 	}
 	before, rest, _ := strings.Cut(all.String(), "\nfunc TestStepsDoNotAllocate(")

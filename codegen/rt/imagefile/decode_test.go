@@ -12,7 +12,6 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
@@ -347,9 +347,7 @@ func TestLimits(t *testing.T) {
 func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.png")
-	if err := os.WriteFile(big, make([]byte, 100), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, big, make([]byte, 100))
 	for _, test := range []struct{ name, path, want string }{
 		{"folder", dir, dir + ": it is a folder, want a regular file"},
 		{"missing", filepath.Join(dir, "none.png"), "none.png"},
@@ -424,11 +422,7 @@ func colors(w, h int, color func(i int) color.Color) *image.NRGBA {
 }
 
 func read(t testing.TB, name string) []byte {
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return asmtest.Read(t, filepath.Join("testdata", name))
 }
 
 // exifBlock makes an EXIF block with an orientation only.

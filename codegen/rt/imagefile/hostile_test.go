@@ -11,7 +11,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,6 +19,8 @@ import (
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 // hostileFile is a small file that asks for much work.
@@ -130,9 +131,7 @@ func TestMemory(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string, data []byte) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, path, data)
 		return path
 	}
 	encode := func(f func(b *bytes.Buffer) error) []byte {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
@@ -17,10 +18,7 @@ import (
 // The golden case was made with Pillow and torchvision's arithmetic. See golden.
 func TestGolden(t *testing.T) {
 	const dir = "../../../golden/testdata/preprocess"
-	data, err := os.ReadFile(filepath.Join(dir, "case.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := asmtest.Read(t, filepath.Join(dir, "case.json"))
 	type output struct {
 		Tensor string
 		Atol   float64

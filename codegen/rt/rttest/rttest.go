@@ -5,18 +5,17 @@
 package rttest
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"math"
-	"reflect"
 	"unsafe"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
+	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 )
 
 // The sizes of the package's inputs.
@@ -42,7 +41,7 @@ var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, By
 func Package() *rt.Package {
 	return &rt.Package{
 		Name: "fake", Contract: rt.Contract5, Layout: blob.LayoutHash(tensors), Rows: Rows, Text: Text, Vocab: Vocab,
-		Kernels: []*kernel.Table{Kernels()},
+		Kernels: []*kernel.Table{kerneltest.Naive("generic", 1, 16)},
 		Funcs: []*exec.Func{
 			function("image", true, false, func(e *exec.Exec, i int) (float32, float32) { return picture(e, i), float32(i) }),
 			function("text", false, true, func(e *exec.Exec, i int) (float32, float32) { return ids(e, i), float32(e.Len[i]) }),
@@ -54,13 +53,13 @@ func Package() *rt.Package {
 
 // Weights returns the package's weight file.
 func Weights() []byte {
-	var b buffer
+	var b asmtest.Buffer
 	if err := blob.Write(&b, blob.PackingPanels16, tensors, func(_ int, w io.Writer) error {
 		return binary.Write(w, binary.LittleEndian, math.Float32bits(Scale))
 	}); err != nil {
 		panic(err)
 	}
-	return b.data
+	return b.Data
 }
 
 const ld = 16
@@ -98,44 +97,4 @@ func ids(e *exec.Exec, seq int) (sum float32) {
 		sum += float32(id)
 	}
 	return sum
-}
-
-// Kernels returns a table that opens, for packages none of whose functions calls a kernel.
-func Kernels() *kernel.Table {
-	k := &kernel.Table{Level: "generic", MR: 1, NR: 16, NNNR: 16, Gemm: make([]kernel.Gemm, 2), Gemm16: make([]kernel.Gemm, 2), GemmNN: make([]kernel.GemmNN, 2)}
-	for _, f := range reflect.ValueOf(k).Elem().Fields() {
-		if f.Kind() == reflect.Func {
-			f.Set(reflect.MakeFunc(f.Type(), func([]reflect.Value) []reflect.Value { return nil }))
-		}
-	}
-	return k
-}
-
-// buffer is a file in memory.
-type buffer struct {
-	data []byte
-	at   int64
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	if grow := b.at + int64(len(p)) - int64(len(b.data)); grow > 0 {
-		b.data = append(b.data, bytes.Repeat([]byte{0}, int(grow))...)
-	}
-	copy(b.data[b.at:], p)
-	b.at += int64(len(p))
-	return len(p), nil
-}
-
-func (b *buffer) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.at
-	case io.SeekEnd:
-		offset += int64(len(b.data))
-	}
-	if offset < 0 {
-		return 0, errors.New("seek before the file")
-	}
-	b.at = offset
-	return offset, nil
 }

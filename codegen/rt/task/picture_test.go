@@ -43,9 +43,7 @@ func TestPicture(t *testing.T) {
 	m := open(t, nil)
 	data := photo(t)
 	path := filepath.Join(t.TempDir(), "photo.jpg")
-	if err := os.WriteFile(path, data, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, data)
 	tensor := func(p Picture) []float32 {
 		t.Helper()
 		x := make([]float32, m.in.Pixels.Len())
@@ -78,9 +76,7 @@ func TestPictureErrors(t *testing.T) {
 	path, bad := filepath.Join(dir, "photo.jpg"), filepath.Join(dir, "text.png")
 	data := photo(t)
 	for name, text := range map[string][]byte{path: data, bad: []byte("no picture")} {
-		if err := os.WriteFile(name, text, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		asmtest.Write(t, name, text)
 	}
 	m := open(t, nil)
 	small := open(t, func(in *Input) { in.MaxPixels = 7 })
@@ -181,7 +177,7 @@ func TestLinksNoDecoders(t *testing.T) {
 	dir := t.TempDir()
 	for source, links := range map[string]bool{"task.Image(nil)": false, `task.File("x")`: true} {
 		file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
-		if err := os.WriteFile(file, []byte(`package main
+		asmtest.Write(t, file, `package main
 
 import (
 	"context"
@@ -197,9 +193,7 @@ func main() {
 	}
 	println(err)
 }
-`), 0o666); err != nil {
-			t.Fatal(err)
-		}
+`)
 		if out, err := exec.Command("go", "build", "-o", program, file).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

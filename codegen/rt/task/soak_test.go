@@ -224,9 +224,7 @@ func raced() bool {
 // opened are the models: one whose weights are embedded, one that is mapped, and that one with calls packed together.
 func opened(t *testing.T) []*loaded {
 	path := filepath.Join(t.TempDir(), "weights.bin")
-	if err := os.WriteFile(path, []byte(emoji.Package().Blob), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, path, emoji.Package().Blob)
 	return []*loaded{
 		newLoaded(t, "beit3tiny", func(opts ...rt.Option) (*task.Model, error) {
 			m, err := beit3tiny.New(opts...)

@@ -4,22 +4,19 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
 const testdata = "../../../golden/testdata"
 
 func read(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(testdata, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return asmtest.Read(t, filepath.Join(testdata, name))
 }
 
 func load(t testing.TB, data []byte) *Unigram {

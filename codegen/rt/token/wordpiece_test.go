@@ -9,20 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-func wordPieceFile(t testing.TB) []byte {
-	t.Helper()
-	data, err := os.ReadFile("testdata/wordpiece.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
+	"github.com/multiway-go/multiway/asm/asmtest"
+)
 
 func loadWordPiece(t testing.TB) *WordPiece {
 	t.Helper()
-	w, err := LoadWordPiece(wordPieceFile(t))
+	w, err := LoadWordPiece(asmtest.Read(t, "testdata/wordpiece.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +114,7 @@ func TestLoadWordPieceErrors(t *testing.T) {
 // TestOpen tells the two kinds of files apart.
 func TestOpen(t *testing.T) {
 	for name, want := range map[string]bool{"WordPiece": true, "SentencePiece": false} {
-		data := wordPieceFile(t)
+		data := asmtest.Read(t, "testdata/wordpiece.txt")
 		if !want {
 			data = read(t, "tokenizer-data/own-small.model")
 		}
@@ -154,7 +147,7 @@ func TestWordPieceDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzWordPiece(f *testing.F) {
-	w, err := LoadWordPiece(wordPieceFile(f))
+	w, err := LoadWordPiece(asmtest.Read(f, "testdata/wordpiece.txt"))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -73,9 +73,7 @@ func amd64(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.Command("go", args...)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	asmtest.Run(t, cmd)
 }
 
 // tester compiles the tests of package golden and returns the program's path.
@@ -258,10 +256,7 @@ func TestAVX512Wrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := asmtest.Read(t, source)
 	for name, edit := range wrong {
 		at := bytes.Index(text, []byte("\nTEXT ·"+name+"(SB)"))
 		if at < 0 {

@@ -75,9 +75,7 @@ func TestGuestFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := filepath.Join(t.TempDir(), "text")
-	if err := os.WriteFile(text, []byte("no program\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	asmtest.Write(t, text, "no program\n")
 	job := Job{CPU: "corei7_skylake_x", Files: map[string]string{"prog": text}, Command: Command{Args: []string{"prog"}}}
 	short, lost, absent, foreign := job, job, job, job
 	short.Seconds = 1

@@ -6,21 +6,18 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"image"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // TestPillow decodes the files of testdata/pillow to the bytes that Pillow gives, and refuses
 // those that Pillow refuses.
 func TestPillow(t *testing.T) {
-	list, err := os.ReadFile("testdata/pillow.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	list := asmtest.Read(t, "testdata/pillow.txt")
 	files := 0
 	for scanner := bufio.NewScanner(bytes.NewReader(list)); scanner.Scan(); {
 		line := strings.Fields(scanner.Text())
@@ -30,10 +27,7 @@ func TestPillow(t *testing.T) {
 		name, want := line[0], line[1]
 		files++
 		t.Run(name, func(t *testing.T) {
-			data, err := os.ReadFile(filepath.Join("testdata/pillow", name))
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := asmtest.Read(t, filepath.Join("testdata/pillow", name))
 			img, err := Decode(data)
 			if err != nil {
 				if want != "refused" {
@@ -98,10 +92,7 @@ func TestRefused(t *testing.T) {
 // enlarge gives the same samples as package pixel for the subsamplings that pixel supports.
 func TestEnlarge(t *testing.T) {
 	for _, name := range []string{"large-422.jpg", "large-420.jpg", "large-440.jpg", "large-411.jpg", "large-410.jpg"} {
-		data, err := os.ReadFile(filepath.Join("testdata/pillow", name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := asmtest.Read(t, filepath.Join("testdata/pillow", name))
 		img, err := Decode(data)
 		if err != nil {
 			t.Fatal(err)

@@ -3,10 +3,10 @@ package jpeg
 import (
 	"image"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
@@ -17,10 +17,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal("no files to begin with")
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		data := asmtest.Read(f, file)
 		if len(data) < 4096 {
 			f.Add(data)
 		}

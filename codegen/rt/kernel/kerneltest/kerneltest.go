@@ -179,7 +179,7 @@ func BF16s(k *kernel.Table, mr, nr int) {
 	widen := func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 	w := kernel.Widening{Type: "bf16", NR: nr, Convert: func(n int, dst *float32, src *uint8) {
 		for i := range n {
-			*at(dst, i) = widen(*half((*float32)(unsafe.Pointer(src)), i))
+			*at(dst, i) = widen(*Half((*float32)(unsafe.Pointer(src)), i))
 		}
 	}}
 	tiles := func(nr int) []kernel.GemmNarrow {
@@ -212,7 +212,7 @@ func Dots(k *kernel.Table, mr, nr int) {
 			fs[i] = func(tiles, n int, a *uint16, lda int, b *uint16, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint16, pfstep int) {
 				prefetched.Add(uint32(*pf)) // the first prefetch lies inside the weights
 				widen := func(p *uint16, i int) float32 {
-					return math.Float32frombits(uint32(*half((*float32)(unsafe.Pointer(p)), i)) << 16)
+					return math.Float32frombits(uint32(*Half((*float32)(unsafe.Pointer(p)), i)) << 16)
 				}
 				rows, panels := make([]float32, tiles*i*2*n), make([]float32, nr*2*n)
 				for j := range rows {
@@ -230,7 +230,7 @@ func Dots(k *kernel.Table, mr, nr int) {
 	k.Dot = kernel.Dot{NR: nr, Gemm: tiles(nr), Gemm16: tiles(16), Round: func(rows int, dst *uint16, ldd int, src *float32, lds int, n int) {
 		for r := range rows {
 			for i := range (n + 31) / 32 * 32 {
-				h := half((*float32)(unsafe.Pointer(dst)), r*ldd+i)
+				h := Half((*float32)(unsafe.Pointer(dst)), r*ldd+i)
 				if *h = 0; i < n {
 					*h = uint16(math.Float32bits(*at(src, r*lds+i)) >> 16)
 				}
@@ -242,8 +242,8 @@ func Dots(k *kernel.Table, mr, nr int) {
 // at returns the address i floats after p.
 func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), i*4)) }
 
-// half returns the address of 16-bit value i after p.
-func half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
+// Half returns the address of 16-bit value i after p.
+func Half(p *float32, i int) *uint16 { return (*uint16)(unsafe.Add(unsafe.Pointer(p), 2*i)) }
 
 func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 
