@@ -305,11 +305,7 @@ func (c *checker) dir(dir string, levels []string) error {
 	if cs.Weights == nil {
 		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
-	describe := Describe
-	if cs.Config.Vision != nil {
-		describe = describeTowers
-	}
-	d, err := describe(cs.ConfigJSON)
+	d, err := describe(cs)
 	if err != nil {
 		return err
 	}
@@ -345,17 +341,12 @@ func (c *checker) dir(dir string, levels []string) error {
 // variant runs the runs that go with one set of weights. Runs that record
 // intermediates use a program of their own that returns them.
 func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant, levels []string) error {
-	src, err := cs.OpenWeights(v)
+	m, err := open(cs, d, v)
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	if cs.Config.Vision != nil {
-		if d, err = withLayout(d, src); err != nil {
-			return err
-		}
-	}
-	return c.model(cs, &compile.Model{Desc: d, Source: src}, v, levels)
+	defer m.Close()
+	return c.model(cs, m, v, levels)
 }
 
 // recorded runs a case of a user's own model.

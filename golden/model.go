@@ -6,6 +6,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/model"
 )
 
 // Model opens the model of a case with its weights of a type, f32, bf16 or f16: the first
@@ -19,19 +20,38 @@ func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	if cs.Weights == nil {
 		return nil, fmt.Errorf("%s: task %s has no model", dir, cs.Task)
 	}
-	d, err := Describe(cs.ConfigJSON)
+	d, err := describe(cs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	d.Name = cs.Name
 	for _, v := range cs.Variants() {
 		if v.DType == dtype && !v.Missing {
-			src, err := cs.OpenWeights(v)
-			if err != nil {
-				return nil, err
-			}
-			return &compile.Model{Desc: d, Source: src}, nil
+			return open(cs, d, v)
 		}
 	}
 	return nil, fmt.Errorf("%s: it has no weights of type %s, neither a file nor a seed", dir, dtype)
+}
+
+// describe makes the description of a case that has a model.
+func describe(cs *cases.Case) (*model.Description, error) {
+	if cs.Config.Vision != nil {
+		return describeTowers(cs.ConfigJSON)
+	}
+	return Describe(cs.ConfigJSON)
+}
+
+// open opens the model that d describes with some of the case's weights.
+func open(cs *cases.Case, d *model.Description, v cases.Variant) (*compile.Model, error) {
+	src, err := cs.OpenWeights(v)
+	if err != nil {
+		return nil, err
+	}
+	if cs.Config.Vision != nil {
+		if d, err = withLayout(d, src); err != nil {
+			src.Close()
+			return nil, err
+		}
+	}
+	return &compile.Model{Desc: d, Source: src}, nil
 }
