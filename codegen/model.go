@@ -183,7 +183,7 @@ func float32lit(v float32) float64 {
 func (g *generator) constructors(f *jen.File) {
 	opts := jen.Id("opts").Op("...").Qual(rtPath, "Option")
 	results := []jen.Code{jen.Op("*").Id("Model"), jen.Error()}
-	f.Comment(lines("Model is the model with its weights open. It is safe for concurrent use, and what its methods return is\nthe caller's.\n\nA call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is\ndone. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.\ntask.Each calls such a method on a sequence of any length."))
+	f.Comment(lines("Model is the model with its weights open. It is safe for concurrent use, and what its methods return is\nthe caller's.\n\nA call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is\ndone. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil, NaN or\nzero. task.Each calls such a method on a sequence of any length."))
 	f.Type().Id("Model").Struct(jen.Id("m").Op("*").Qual(taskPath, "Model"))
 	f.Comment(lines("Session is one arena and one set of threads for one goroutine at a time: another one gets rt.ErrBusy.\nIts methods are those of Model, and vectors that they return are valid until its next call."))
 	f.Type().Id("Session").Struct(jen.Id("s").Op("*").Qual(taskPath, "Session"))

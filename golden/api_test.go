@@ -2,6 +2,7 @@ package golden_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"reflect"
 	"slices"
@@ -80,6 +81,19 @@ func TestTypedAPI(t *testing.T) {
 		if pairs < 4 {
 			t.Errorf("%v: %d methods for one and for several inputs", model, pairs)
 		}
+	}
+}
+
+// TestFirstProgram holds that README's first program, which opens a model and handles a file, its limits and errors, is short.
+func TestFirstProgram(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(text), "\n```go\n")
+	program, _, _ = strings.Cut(program, "```")
+	if n := strings.Count(program, "\n"); !strings.HasPrefix(program, "package main\n") || n >= 25 {
+		t.Errorf("it has %d lines, want fewer than 25:\n%s", n, program)
 	}
 }
 

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain

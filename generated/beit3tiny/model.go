@@ -115,8 +115,8 @@ var input = task.Input{
 // the caller's.
 //
 // A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
-// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
-// task.Each calls such a method on a sequence of any length.
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil, NaN or
+// zero. task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
@@ -363,4 +363,4 @@ func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain = true

@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain

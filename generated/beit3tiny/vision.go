@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain

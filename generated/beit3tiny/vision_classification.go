@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain

@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_c16aa8efef67_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain

@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain

@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain

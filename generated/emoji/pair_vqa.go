@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain

@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain

@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_2e0a8254c6ac_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain

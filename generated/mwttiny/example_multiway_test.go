@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain

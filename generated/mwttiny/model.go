@@ -124,8 +124,8 @@ var input = task.Input{
 // the caller's.
 //
 // A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
-// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
-// task.Each calls such a method on a sequence of any length.
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil, NaN or
+// zero. task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
@@ -325,4 +325,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain = true

@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain

@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_ee9e85a53caa_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain

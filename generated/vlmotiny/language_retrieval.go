@@ -84,4 +84,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain

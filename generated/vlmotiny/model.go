@@ -123,8 +123,8 @@ var input = task.Input{
 // the caller's.
 //
 // A call for several inputs computes 64 of them at a time, and ends with ctx's error in between when ctx is
-// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil or NaN.
-// task.Each calls such a method on a sequence of any length.
+// done. Where only some inputs have no result, the error is a *rt.BatchError, and their results are nil, NaN or
+// zero. task.Each calls such a method on a sequence of any length.
 type Model struct {
 	m *task.Model
 }
@@ -441,4 +441,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain = true

@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain

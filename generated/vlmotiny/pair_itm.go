@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain

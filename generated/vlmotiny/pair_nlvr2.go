@@ -108,4 +108,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain

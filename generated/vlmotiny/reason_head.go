@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_8e3a14e89fed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain

@@ -12,6 +12,8 @@ import (
 //
 //	for vector, err := range task.Each(ctx, pictures, model.EmbedImages) {
 //
+// A method with options, such as model.CaptionsWith, stands in a function literal.
+//
 // It calls many on 64 inputs at a time, and reads the next 64 meanwhile: at most so many inputs and results are held. An input
 // without a result yields its error, in which the index of an *rt.InputError counts from the beginning of the sequence, and the
 // others go on. Any other error, such as ctx's or rt.ErrClosed, is yielded once and ends the sequence. A loop that is left early
