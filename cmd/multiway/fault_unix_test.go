@@ -320,11 +320,11 @@ func TestSignals(t *testing.T) {
 			f := newFaults(t)
 			cmd := f.command(test.args...)
 			rest := f.until(cmd, test.says)
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // into the work
 			begun := time.Now()
 			cmd.Process.Signal(test.signal)
 			text := rest()
-			if took := time.Since(begun); took > 5*time.Second { // a second, on a machine that is not busy
+			if took := time.Since(begun); took > 30*time.Second { // well under a second, unless other processes take the CPU
 				t.Errorf("it took %v to end", took)
 			}
 			if code := cmd.ProcessState.ExitCode(); code != 128+int(test.signal) || !strings.HasSuffix("\n"+text, "\nmultiway: interrupted\n") {

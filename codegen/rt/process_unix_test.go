@@ -49,7 +49,7 @@ func TestCollectionBesideForward(t *testing.T) {
 	levels := kernel.Levels()
 	for _, level := range []string{levels[0], levels[len(levels)-1]} {
 		t.Run(level, func(t *testing.T) {
-			m := base().model(t, "qaof", rt.WithLevel(level), rt.WithThreads(max(2, runtime.GOMAXPROCS(0))))
+			m := base().model(t, "qaof", rt.WithLevel(level), rt.WithThreads(min(4, max(2, runtime.GOMAXPROCS(0))))) // all of which compute meanwhile
 			s := m.NewSession()
 			defer s.Close()
 			stop, running, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)

@@ -226,7 +226,7 @@ func TestParseErrors(t *testing.T) {
 			if err.Error() != c.want {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 20*time.Second { // milliseconds, unless the work grows with the square of the text
 				t.Errorf("took %v", took)
 			}
 		})

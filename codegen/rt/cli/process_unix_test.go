@@ -120,7 +120,7 @@ func TestSignals(t *testing.T) {
 				cmd.Process.Signal(s)
 				text, _ := io.ReadAll(r)
 				err = cmd.Wait()
-				if took := time.Since(begun); took > 5*time.Second { // a second, on a machine that is not busy
+				if took := time.Since(begun); took > 30*time.Second { // well under a second, unless other processes take the CPU
 					t.Errorf("it took %v to end", took)
 				}
 				if code := cmd.ProcessState.ExitCode(); code != 128+int(s) || string(text) != "colours: interrupted\n" {

@@ -121,7 +121,7 @@ func TestSignals(t *testing.T) {
 			begun := time.Now()
 			rest, _ := io.ReadAll(r) // ends when no process has the pipe
 			err := cmd.Wait()
-			if took := time.Since(begun); took > 5*time.Second { // a second, on a machine that is not busy
+			if took := time.Since(begun); took > 30*time.Second { // well under a second, unless other processes take the CPU
 				t.Errorf("took %v", took)
 			}
 			if code := cmd.ProcessState.ExitCode(); code != 128+int(s) || len(rest) > 0 || errs.String() != "busybody: interrupted\n" {
