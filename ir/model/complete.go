@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// problem is an error about a field, before it is known where the field stood.
+// problem is an error about a field, without its position in the file.
 type problem struct {
 	path, text string
 }
@@ -21,8 +21,8 @@ func wrong(path, format string, args ...any) *problem {
 	return &problem{path, path + fmt.Sprintf(format, args...)}
 }
 
-// Complete fills in the defaults and checks every field, as [Parse] does of what it reads. It
-// may be called again.
+// Complete fills in the defaults and checks every field, as [Parse] does. It may be called
+// again.
 func (d *Description) Complete() error {
 	if p := d.complete(); p != nil {
 		return p
@@ -50,7 +50,7 @@ func (d *Description) completeSource() *problem {
 	return nil
 }
 
-// SetPrecision changes the precision of everything to one that is built.
+// SetPrecision sets the precision of all weights, without exceptions.
 func (d *Description) SetPrecision(word string) error {
 	m := precision.Uniform(word)
 	if err := m.Check(); err != nil {
@@ -60,7 +60,7 @@ func (d *Description) SetPrecision(word string) error {
 	return nil
 }
 
-// completePrecision checks that every module that is named is there. The rest of the
+// completePrecision checks that every module in precision.keep exists. The rest of the
 // description must be complete.
 func (d *Description) completePrecision() *problem {
 	if d.Precision.Default == "" {
@@ -86,8 +86,8 @@ func (d *Description) completePrecision() *problem {
 	return nil
 }
 
-// tuneLevels lists the levels of CPUs that a model can be tuned for: those with kernels in
-// assembly.
+// tuneLevels lists the CPU levels that a model can be tuned for: the ones with assembly
+// kernels.
 func tuneLevels() []string {
 	var names []string
 	for _, l := range asm.Levels {
@@ -98,7 +98,7 @@ func tuneLevels() []string {
 	return names
 }
 
-// has reports whether a matrix or table of the model is of the module.
+// has reports whether a matrix or table of the model is in the module.
 func (d *Description) has(k precision.Override) bool {
 	for name, s := range d.trunk().state.weights {
 		if len(s.shape) == 2 && strings.HasSuffix(name, ".w") && k.Names(name) {

@@ -24,48 +24,48 @@
 //	tasks: [retrieval, {classification: {labels: "labels.json", list: subgroups}}]
 //	limits: {text: 24}
 //
-// [Lower] writes the program, one function an entry and task:
+// [Lower] writes the program, with one function for each entry and task:
 //
 //	entry      a set of modalities in sequence order: vision, language, pair
-//	task       what is made of the encoder's rows, such as encode, retrieval or vqa: TaskNames
+//	task       a head on the encoder's rows, such as encode, retrieval or vqa: TaskNames
 //	function   ENTRY for encode, ENTRY_TASK otherwise: vision, pair, vision_retrieval
 //
-// A task may have functions of other names. Those of captioning are caption_image, which
-// returns keys and values of the image's rows, caption_step, which reads them and those
-// of the words so far and says what comes next, and, only if it is asked for by name,
-// caption_full, all rows of a text at once. What a caption may be is a limit:
+// A task may have functions of other names. Captioning has caption_image, which returns keys
+// and values of the image's rows, and caption_step, which reads them and the keys and values
+// of the tokens so far and predicts the next token. caption_full computes all rows of a text
+// at once; it is lowered only if it is asked for by name. Captions are bounded by limits:
 //
 //	tasks: [captioning]
 //	limits: {text: 24, max_new: 12, ban: [0, 1, 3, 2001..2010]}
 //
-// is at most 12 ids after <s>, none of them <s>, <pad>, <unk> or one from 2001 to 2009.
+// allows at most 12 tokens after <s>, none of them <s>, <pad>, <unk> or an id from 2001 to 2009.
 //
-// Images of further formats are read where they are asked for, since what decodes them is large,
-// and of HEIC under the LGPL:
+// Decoders of some image formats are linked only if the description asks for them, since they
+// are large, and the one for HEIC has the LGPL:
 //
 //	decoders: [heic, avif]
 //
-// How weights are stored is a word of package precision for everything, or one for each
-// class of weights and for modules that are named, and how far from the model outputs may
-// be then, as the cosine of a row, is a number:
+// The precision is a format of package precision for all weights, or one for each class of
+// weights and for single modules. A number bounds the error of the outputs: the least cosine
+// of a row with the model in float64.
 //
 //	precision: {default: int8, embedding: bf16, keep: {l11.ffn: bf16, retrieval: f32}}
 //	cosine: 0.9995
 //	samples: images
 //
-// A folder of samples has images, and .txt files with a text a line, that are like what
-// the model is for: builds judge by them besides inputs from a seed. Modules that a precision
-// is too coarse for are stored finer, and where rows are rounded to bytes, builds smooth the
-// norms that gain much by it, unless the description says
+// A folder of samples has typical images, and .txt files with a text per line: builds check the
+// model on them besides seeded inputs. A build stores modules finer if the precision is too
+// coarse for them, and smooths norms before int8 products if that reduces the error much,
+// unless the description says
 //
 //	tune: off
 //	smooth: off
 //
-// Inside, a family is a preset of a [Structure]: a list of modalities (name, embedder,
-// sizes) in sequence order, and ranges of layers that say whose weights attention and
-// feed-forward block use: one for all (shared), one a modality (pooled), or pooled with
-// further experts for sequences of several modalities (joint). A description may say
-// it in full instead of naming a family:
+// Inside, a family is a short form of a [Structure]: a list of modalities (name, embedder,
+// sizes) in sequence order, and ranges of layers with the sharing of weights in attention and
+// feed-forward block: one for all modalities (shared), one expert per modality (pooled), or
+// pooled with further experts for sequences of several modalities (joint). A description may
+// give the long form instead of a family:
 //
 //	sizes: {dim: 64, heads: 4}
 //	modalities:
@@ -76,35 +76,34 @@
 //	  - {range: 0..2, attn: shared, ffn: pooled}
 //	  - {range: 2..4, attn: shared, ffn: joint, experts: {vl: [vision, language]}}
 //
-// VLMo has what the long form has no words for: the text comes first, a norm after the
-// embedding of the text, a row for each modality's type, positions in the rows or as a
-// bias of the scores, a layer scale, and checkpoints that name and split weights in
-// their own way.
+// VLMo cannot be written in the long form: it has a norm after the embedding of the text, a
+// vector for each modality's type, positions that are added or a bias of the scores, a layer
+// scale, and checkpoints with other names and splits of weights.
 //
 //	family: vlmo
 //	sizes: {dim: 768, heads: 12, layers: 12, image: 384, patch: 16, vocab: 30522, positions: 40, vl_layers: 2, reach: 196, scale: true}
 //	tokenizer: vocab.txt
 //	tasks: [retrieval, itm]
 //
-// In the long form every set of modalities is an entry. The tensors are called as the official code
-// would call them, an expert by its name (encoder.layers.0.ffn.audio.fc1.weight) or by
-// the word that keys gives it.
+// In the long form every set of modalities is an entry. The tensors have the names that the
+// reference implementation would give them, with an expert's own name
+// (encoder.layers.0.ffn.audio.fc1.weight) or its name in keys.
 //
 // The lowering reads only the structure; a task is a row that says which entries it
 // takes, which tensors its head adds and which functions it has. A new one is a row here
 // and the file of what is its own; a package then has its functions of tensors. Typed methods
 // are a row and a file task_NAME.go in codegen, commands of binaries one in codegen/rt/cli.
 //
-// [Tensors] lists the official state dict of a description, in order, with the
-// tensors that inference never reads: seeded checkpoints are made from it.
+// [Tensors] lists the state dict of the reference implementation for a description, in order,
+// with the tensors that inference never reads. Seeded checkpoints are made from it.
 //
-// [Infer] goes the other way: from the names and shapes of a checkpoint's tensors to
-// the family, sizes and tasks, and with [Guess.YAML] to a description.
+// [Infer] finds the family, sizes and tasks from the names and shapes of a checkpoint's
+// tensors, and [Guess.YAML] writes a description of them.
 //
 // A preset may be compiled for images of another size than its checkpoint's, with
 // `sizes: {image: 480}` and `interpolate: true`: the table of positions is resized.
 //
-// A checkpoint may have several sets of weights; `checkpoint: {file: m.pth, key: model_ema}` takes another than the usual one.
+// A checkpoint may have several sets of weights; `checkpoint: {file: m.pth, key: model_ema}` chooses one.
 //
 // The package reads no weights and no images: that is ir/checkpoint and
 // codegen/rt. It imports ir and a YAML parser, nothing else.

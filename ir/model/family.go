@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// family is a row of the table of families: the structure that its sizes stand for.
+// family is an entry of the table of families. It expands sizes to a structure.
 type family struct {
 	name string
 	// structure expands the sizes.
 	structure func(s *Sizes) Structure
-	// joint says that the family has joint experts in its top layers, sizes.vl_layers of them.
+	// joint: the family has joint experts in its top layers, whose number is sizes.vl_layers.
 	joint bool
-	// bias says that the family may have a relative position bias, and so need no
-	// positions.
+	// bias: the family may have a relative position bias, and then needs no positions.
 	bias bool
 	// act and text are the activations of pictures and texts unless sizes say others, in families with a tower for texts.
 	act, text string
@@ -24,10 +23,10 @@ type family struct {
 	// the tensors.
 	lacks   string
 	layouts []string // of its checkpoints, the first if the description names none
-	// positions and eps are what Sizes has by default.
+	// positions and eps are the defaults in Sizes.
 	positions int
 	eps       float64
-	// heads is what people find Sizes.Heads by.
+	// heads is the name of Sizes.Heads in the family's code and configurations.
 	heads string
 }
 
@@ -45,11 +44,11 @@ var families = []family{
 // faceHeads is what Hugging Face's classes call the number of heads.
 const faceHeads = "num_attention_heads"
 
-// torchscaleHeads is what the official code of BEiT-3 calls the number of heads.
+// torchscaleHeads is the name of the number of heads in BEiT-3's reference implementation.
 const torchscaleHeads = "encoder_attention_heads"
 
-// beit3 is the released arrangement: every weight of a layer exists once a modality,
-// only the attention pattern mixes them.
+// beit3 is the structure of the released models: every weight of a layer exists once per
+// modality, and only attention mixes the modalities.
 func beit3(s *Sizes) Structure {
 	return Structure{
 		Modalities: visionLanguage(s),
@@ -61,8 +60,8 @@ func beit3(s *Sizes) Structure {
 	}
 }
 
-// mwt is the paper's arrangement: attention is shared, the feed-forward blocks are
-// experts, and those of the top layers have one more, for pairs.
+// mwt is the structure of the paper: attention is shared, the feed-forward blocks are
+// experts, and the top layers have one more expert, for pairs.
 func mwt(s *Sizes) Structure {
 	t := Structure{Modalities: visionLanguage(s), Tower: Tower{Final: Shared}, Keys: official}
 	low := s.Layers - s.VLLayers
@@ -75,7 +74,7 @@ func mwt(s *Sizes) Structure {
 	return t
 }
 
-// official is how the official code names the tensors.
+// official has the names of tensors in the reference implementation.
 var official = Keys{Prefix: "beit3.", Mask: true, Experts: map[string]string{"vision": "A", "language": "B", "vl": "VL"}}
 
 func visionLanguage(s *Sizes) []Modality {

@@ -12,16 +12,16 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Field is what documentation says of a key of a description.
+// Field documents a key of a description.
 type Field struct {
-	// Path is where it stands: preprocess.resize; modalities[].name in every item of a list;
-	// tasks[].TASK.labels, where the word in capitals is one that the description chooses.
+	// Path is the path of the key: preprocess.resize; modalities[].name in every item of a list;
+	// tasks[].TASK.labels, where the name in capitals stands for a name in the description.
 	Path    string `json:"path"`
-	Kind    string `json:"kind"`             // what is written: whole number, text, file, list, mapping, ...
-	Values  string `json:"values,omitempty"` // which of the kind are right; "" = all
-	Default string `json:"default"`          // what it is where it is not given
+	Kind    string `json:"kind"`             // kind of value: whole number, text, file, list, mapping, ...
+	Values  string `json:"values,omitempty"` // the values of the kind that are valid; "" = all
+	Default string `json:"default"`          // the value if the key is missing
 	Meaning string `json:"meaning"`
-	Example string `json:"example"` // in a line of a description
+	Example string `json:"example"` // a line of a description with the key
 }
 
 // Fields lists every key of a description, a mapping before the keys in it.
@@ -46,29 +46,28 @@ func Fields() []Field {
 	return all
 }
 
-// field is a row of the table that descriptions are read by, and documented from: a key of a
-// mapping.
+// field is a key of a mapping in the table by which descriptions are read and documented.
 type field struct {
 	name string
 	value
 	doc     string
-	def     string // what it is where it is not given, as a description would have it
-	without string // and what decides, in words
-	example string // a line of a description that has it; "" = the value such at the top
+	def     string // the value if the key is missing, as a description would have it
+	without string // or a description of the value if the key is missing
+	example string // a line of a description with the key; "" = such as its value at the top level
 }
 
-// value is how the value of a field is written and read.
+// value describes the value of a field and reads it.
 type value struct {
 	kind, legal string // see Field
-	such        string // of a list, or of keys of any name: an example
-	under       string // in paths, between the field and the fields in it: [] of a list
+	such        string // an example of a list, or of a mapping with any keys
+	under       string // in paths, what follows the field's name before an inner field: [] for a list
 	fields      []field
 	read        func(n *node, path string)
-	// any is in place of read in the row for all keys that have no other; the row's name stands for theirs.
+	// any replaces read in the field for all keys without a field of their own; its name is a placeholder for theirs.
 	any func(key string, n *node, path string)
 }
 
-// The values that several fields have. Each reads into dst.
+// Values of several fields. Each reads into dst.
 
 func (c *decoder) text(dst *string) value {
 	return value{kind: "text", read: func(n *node, path string) { *dst = c.words(n, path) }}
@@ -80,7 +79,7 @@ func (c *decoder) path(dst *string) value {
 	return v
 }
 
-// word is a value that is one of some words; what names their kind in the error about another word.
+// word is one of the known words. what names their kind in the error about another word.
 func word[T ~string](c *decoder, what string, dst *T, known ...T) value {
 	var names []string
 	for _, k := range known {
@@ -110,7 +109,7 @@ func (c *decoder) flag(set func(bool)) value {
 	}}
 }
 
-// between is a number for which ok holds; legal says which those are, such is one.
+// between is a number for which ok returns true; legal describes these numbers, and such is one.
 func (c *decoder) between(dst *float64, legal, such string, ok func(float64) bool) value {
 	return value{kind: "number", legal: legal, such: such, read: func(n *node, path string) {
 		if *dst = n.number; n.kind != wholeNode && n.kind != floatNode || !ok(*dst) {
@@ -127,7 +126,7 @@ func (c *decoder) mapping(fields []field) value {
 	return value{kind: "mapping", fields: fields, read: func(n *node, path string) { c.object(n, path, fields) }}
 }
 
-// list is a list whose items are read by item; such is one.
+// list is a list whose items are read by item; such is an example.
 func (c *decoder) list(such string, item func(n *node, path string)) value {
 	return value{kind: "list", such: such, read: func(n *node, path string) { c.each(n, path, such, item) }}
 }
@@ -147,11 +146,11 @@ func mappings[T any](c *decoder, such string, dst *[]T, fields func(*T) []field)
 func (c *decoder) fields(d *Description) []field {
 	const required = "must be given"
 	return []field{
-		{name: "model", value: value{kind: "whole number", legal: strconv.Itoa(Schema), read: func(*node, string) {}}, // it was read first
-			doc: "version of what is written here", without: required, example: "model: 1"},
+		{name: "model", value: value{kind: "whole number", legal: strconv.Itoa(Schema), read: func(*node, string) {}}, // description has read it
+			doc: "version of the description's schema", without: required, example: "model: 1"},
 		{name: "name", value: c.text(&d.Name),
-			doc:     "what the program is called, and a package of it: lower-case letters, digits and _, a letter first",
-			without: "like the preset; else like the file, or its folder where the file is called model", example: "name: emoji"},
+			doc:     "name of the program and of its Go package: lower-case letters, digits and _, a letter first",
+			without: "the preset's name; else the name of the file, or of its folder if the file is called model", example: "name: emoji"},
 		{name: "preset", value: value{kind: "text", read: func(n *node, path string) {
 			d.Preset = c.words(n, path)
 			if _, err := findPreset(d.Preset); err != nil {
@@ -161,83 +160,83 @@ func (c *decoder) fields(d *Description) []field {
 			doc:     "a released model, which has a family, sizes, a task and a preprocessing; `multiway presets` lists them",
 			without: "none", example: "preset: beit3-base-patch16-384-coco-retrieval"},
 		{name: "family", value: value{kind: "word", legal: strings.Join(familyNames(), ", "), read: c.text(&d.Family).read},
-			doc:     "arrangement of the weights: beit3 as released, mwt as in the paper, vlmo; goes with sizes",
-			without: "the preset's, or modalities and layers say it", example: "family: beit3"},
+			doc:     "kind of model: beit3 as released, mwt as in the paper, vlmo; needs sizes",
+			without: "the preset's, or given by modalities and layers", example: "family: beit3"},
 		{name: "sizes", value: c.mapping(c.sizes(&d.Sizes)),
-			doc:     "numbers of a family's model; of a preset's only image may be another; `multiway init` reads them from a checkpoint",
+			doc:     "sizes of a family's model; with a preset only image may be given; `multiway init` reads them from a checkpoint",
 			without: "the preset's", example: "sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 16, vocab: 64010}"},
 		{name: "layout", value: word(c, "layout", &d.Long.Keys.Layout, layoutNames()...),
-			doc: "how the checkpoint calls its tensors, for families whose models come in several forms", without: "the family's first", example: "layout: clip_open_clip"},
+			doc: "names of tensors in the checkpoint, for families whose checkpoints exist in several forms", without: "the family's first", example: "layout: clip_open_clip"},
 		{name: "modalities", value: mappings(c, "[{name: vision, embedder: patch, size: 224, patch: 16}]", &d.Long.Modalities, c.modality),
-			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in the order of their rows; one may be of tokens", maxModalities), without: "the family's"},
+			doc: fmt.Sprintf("in place of a family: the inputs, at most %d, in sequence order; at most one has tokens", maxModalities), without: "the family's"},
 		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: pooled}]", &d.Long.Layers, c.layers),
-			doc: "in place of a family: whose weights the layers use, in rows that follow each other from layer 0", without: "the family's"},
+			doc: "in place of a family: ranges of layers from layer 0 on, with the sharing of their weights", without: "the family's"},
 		{name: "towers", value: mappings(c, "[{name: vision, dim: 64, heads: 4, layers: [{range: 0..2}]}]", &d.Long.Towers, c.tower),
-			doc: "in place of layers, of models whose modalities go through layers of their own and meet as embeddings", without: "one tower of all modalities"},
+			doc: "in place of layers: for models whose modalities have layers of their own and are compared by embeddings", without: "one tower of all modalities"},
 		{name: "similarity", value: c.mapping([]field{
-			{name: "bias", value: c.flag(func(v bool) { d.Long.Similarity.Bias = v }), doc: "whether the checkpoint has a number that is added to scores", def: "false", example: "similarity: {bias: true}"},
-			{name: "score", value: word(c, "kind of score", &d.Long.Similarity.Score, Softmax, Sigmoid), doc: "what makes probabilities of scores: softmax over all, or sigmoid of each for itself", def: string(Softmax), example: "similarity: {score: sigmoid}"},
-		}), doc: "with towers: how the cosine of two embeddings becomes a score", without: "multiplied by the checkpoint's number, softmax", example: "similarity: {bias: true, score: sigmoid}"},
+			{name: "bias", value: c.flag(func(v bool) { d.Long.Similarity.Bias = v }), doc: "whether the checkpoint has a bias that is added to scores", def: "false", example: "similarity: {bias: true}"},
+			{name: "score", value: word(c, "kind of score", &d.Long.Similarity.Score, Softmax, Sigmoid), doc: "how scores become probabilities: softmax over all, or sigmoid of each", def: string(Softmax), example: "similarity: {score: sigmoid}"},
+		}), doc: "with towers: how the cosine of two embeddings becomes a score", without: "multiplied by the checkpoint's scale, softmax", example: "similarity: {bias: true, score: sigmoid}"},
 		{name: "final", value: word(c, "sharing", &d.Long.Final, Shared, Pooled),
 			doc:     "with layers: whether modalities share the norm after the last one",
 			without: "as attn of the last layers", example: "final: pooled"},
 		{name: "keys", value: c.open("{prefix: beit3., vision: A, language: B}", []field{
 			{name: "prefix", value: c.text(&d.Long.Keys.Prefix),
-				doc: "what names of the layers and embeddings begin with", without: "nothing", example: "keys: {prefix: beit3.}"},
+				doc: "prefix of the names of layers and embeddings", without: "nothing", example: "keys: {prefix: beit3.}"},
 			{name: "EXPERT", value: value{kind: "text", any: func(key string, n *node, path string) {
 				if d.Long.Keys.Experts == nil {
 					d.Long.Keys.Experts = map[string]string{}
 				}
 				d.Long.Keys.Experts[key] = c.words(n, path)
-			}}, doc: "what names of tensors call a modality or an expert", without: "its name", example: "keys: {vision: A, language: B}"},
-		}), doc: "with layers: how the checkpoint calls its tensors", without: "as the official code would"},
+			}}, doc: "name of a modality or an expert in names of tensors", without: "its name", example: "keys: {vision: A, language: B}"},
+		}), doc: "with layers: names of tensors in the checkpoint", without: "as in the reference implementation"},
 		{name: "checkpoint", value: c.checkpoint(d),
-			doc:     "the weights: a .pth file of PyTorch, a .safetensors file, or the .index.json of several",
+			doc:     "file of the weights: .pth of PyTorch, .safetensors, or the .index.json of several files",
 			without: "none; to build, this or seed must be given", example: "checkpoint: beit3_base_patch16_384_coco_retrieval.pth"},
 		{name: "interpolate", value: c.flag(func(v bool) { d.Interpolate = v }),
-			doc: "whether the checkpoint's positions may be those of pictures of another size, and are resized to sizes.image as the official code does",
+			doc: "whether the checkpoint may be for pictures of another size: its positions are then resized to sizes.image as in the reference implementation",
 			def: "false", example: "interpolate: true"},
 		{name: "seed", value: value{kind: "whole number", legal: "0 to 18446744073709551615", read: func(n *node, path string) {
 			if n.kind != wholeNode || n.negative {
 				c.fail(n, "%s: got %s, want a whole number from 0", path, n)
 			}
 			d.Seed = &n.whole
-		}}, doc: "in place of a checkpoint: random weights, to try a model and to time it", without: "none", example: "seed: 1"},
+		}}, doc: "in place of a checkpoint: seed of random weights, to try a model and to time it", without: "none", example: "seed: 1"},
 		{name: "tokenizer", value: c.path(&d.Tokenizer),
-			doc:     "makes ids of texts: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json",
-			without: "none: the package and the binary take ids", example: "tokenizer: beit3.spm"},
+			doc:     "file of the tokenizer: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json",
+			without: "none: the package and the binary take token ids", example: "tokenizer: beit3.spm"},
 		{name: "tasks", value: c.tasks(&d.Tasks),
-			doc: "what is computed, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},
+			doc: "the tasks, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},
 		{name: "entries", value: c.list("[vision, language]", func(n *node, path string) { d.Entries = append(d.Entries, c.words(n, path)) }),
-			doc:     "inputs to compile for: vision, language, pair; with modalities any of them, joined by _",
-			without: "all that the tasks have"},
+			doc:     "inputs to compile for: vision, language, pair; with modalities their names, joined by _",
+			without: "all entries of the tasks"},
 		{name: "limits", value: c.mapping(c.limits(&d.Limits)),
-			doc: "what a call takes at most", without: "each its own", example: "limits: {text: 24}"},
+			doc: "limits of one call", without: "each its own", example: "limits: {text: 24}"},
 		{name: "preprocess", value: c.mapping(c.preprocess(&d.Preprocess)),
-			doc:     "how a picture becomes numbers: it is resized as by Pillow, bicubic; its red, green and blue are divided by 255, less mean, divided by std",
+			doc:     "how a picture becomes the input: it is resized as by Pillow, bicubic; then red, green and blue are divided by 255, mean is subtracted, and the result is divided by std",
 			without: "the preset's; else each its own", example: "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"},
 		{name: "decoders", value: c.decoders(&d.Decoders),
-			doc:     "formats of pictures to read besides: heic, avif; both take -tags nodynamic where a package is compiled, and heic links libheif and libde265, which are under the LGPL",
+			doc:     "further picture formats to read: heic, avif; packages with them are compiled with -tags nodynamic, and heic links libheif and libde265, which have the LGPL",
 			without: "none", example: "decoders: [heic, avif]"},
 		{name: "precision", value: c.precision(&d.Precision),
-			doc: "how weights are stored, and so what computes with them: a word for all, or words for classes of them", def: precision.F32},
+			doc: "format of weights, and so of products with them: one for all weights, or one for each class", def: precision.F32},
 		{name: "cosine", value: c.between(&d.Cosine, "above 0 and up to 1", "0.9995", func(v float64) bool { return v > 0 && v <= 1 }),
-			doc:     "least cosine of an output to the float64 model that a build at another precision than f32 accepts",
-			without: "none, and a warning below what the precision aims at"},
+			doc:     "least cosine of output rows with the model in float64 that a build at another precision than f32 accepts",
+			without: "none; below the precision's own aim there is a warning"},
 		{name: "samples", value: c.path(&d.Samples),
-			doc:     "folder of pictures, and of .txt files with a text a line, like those the model is for: a reduced precision is chosen and judged by them",
+			doc:     "folder of typical pictures, and .txt files with a text per line: formats are chosen and checked on them",
 			without: "inputs from a seed", example: "samples: pictures"},
 		{name: "tune", value: c.tune(d),
-			doc: "whether modules that precision is too coarse for are stored finer", without: "on", example: "tune: off"},
+			doc: "whether modules for which precision is too coarse are stored in finer formats", without: "on", example: "tune: off"},
 		{name: "smooth", value: word(c, "switch", &d.Smooth, "on", "off"),
-			doc: "whether norms are scaled and moved where that at least halves what rounding rows to bytes does", without: "on", example: "smooth: off"},
+			doc: "whether norms before int8 products are smoothed if that at least halves the quantisation error", without: "on", example: "smooth: off"},
 	}
 }
 
-// Decoders are the formats of images that are read only where they are asked for.
+// Decoders lists the image formats whose decoders are linked only on request.
 var Decoders = []string{"heic", "avif"}
 
-// SetDecoders has these formats be read besides the usual ones, each once.
+// SetDecoders sets the further image formats to read, each of which is listed once.
 func (d *Description) SetDecoders(names []string) error {
 	d.Decoders = nil
 	for _, name := range names {
@@ -265,7 +264,7 @@ func (c *decoder) decoders(dst *[]string) value {
 	return v
 }
 
-// open is a mapping with an open row.
+// open is a mapping with a field for any key.
 func (c *decoder) open(such string, fields []field) value {
 	v := c.mapping(fields)
 	v.such = such
@@ -284,16 +283,16 @@ func (c *decoder) limits(l *Limits) []field {
 	ids.legal = "ids, and FROM..TO for those from FROM to TO-1"
 	return []field{
 		{name: "text", value: c.whole(&l.Text, 1, 1<<20),
-			doc:     "longest text in ids, <s> and </s> included; longer ones are cut",
-			without: fmt.Sprintf("%d, or what the model has positions for", defaultText), example: "limits: {text: 24}"},
+			doc:     "longest text in tokens, <s> and </s> included; longer texts are cut",
+			without: fmt.Sprintf("%d, or the number of the model's positions", defaultText), example: "limits: {text: 24}"},
 		{name: "rows", value: c.whole(&l.Rows, 1, maxRows),
-			doc:     "rows of a modality that are computed at once; larger batches are split",
-			without: fmt.Sprintf("%d, or those of one picture or text", defaultRows), example: "limits: {rows: 4096}"},
+			doc:     "most rows of a modality in one call; larger batches are split",
+			without: fmt.Sprintf("%d, or the rows of one picture or text", defaultRows), example: "limits: {rows: 4096}"},
 		{name: "pixels", value: c.whole(&l.Pixels, 1, maxPixels),
 			doc: "largest picture that commands read, width x height", without: "67108864", example: "limits: {pixels: 20000000}"},
 		{name: "max_new", value: c.whole(&l.MaxNew, 1, 1<<20),
-			doc: "most ids of a caption, </s> included", without: "limits.text less 1", example: "limits: {max_new: 12}"},
-		{name: "ban", value: ids, doc: "ids that a caption never has", without: "none", example: "limits: {ban: [0, 1, 3, 2001..2010]}"},
+			doc: "most tokens of a caption, </s> included", without: "limits.text less 1", example: "limits: {max_new: 12}"},
+		{name: "ban", value: ids, doc: "token ids that a caption never contains", without: "none", example: "limits: {ban: [0, 1, 3, 2001..2010]}"},
 	}
 }
 
@@ -301,26 +300,26 @@ func (c *decoder) preprocess(p *Preprocess) []field {
 	const imageNet = "of presets with the classes of ImageNet "
 	return []field{
 		{name: "resize", value: word(c, "way to resize", &p.Resize, "stretch", "crop"),
-			doc: "stretch: all of the picture becomes a square, whatever its sides are; crop: its shorter side becomes size, and the square in the middle is cut out",
+			doc: "stretch: the whole picture becomes a square; crop: its shorter side becomes size, then the square in the middle is taken",
 			def: "stretch", without: imageNet + "crop", example: "preprocess: {resize: crop}"},
 		{name: "size", value: c.whole(&p.Size, 1, maxSide),
-			doc: "side of that square in pixels; no other than the model's is right", without: "sizes.image", example: "preprocess: {size: 224}"},
+			doc: "side of that square in pixels, which must be the model's", without: "sizes.image", example: "preprocess: {size: 224}"},
 		{name: "filter", value: word(c, "filter", &p.Filter, "bicubic", "bilinear"),
-			doc: "how the resize weighs pixels", def: "bicubic", example: "preprocess: {filter: bilinear}"},
+			doc: "filter of the resize", def: "bicubic", example: "preprocess: {filter: bilinear}"},
 		{name: "offset", value: word(c, "way to round", &p.Offset, "even", "floor"),
-			doc: "where crop cuts: half of an odd surplus is rounded to even, as torchvision does it, or down, as Hugging Face's transformers do",
+			doc: "position of the crop: half of an odd margin is rounded to even, as in torchvision, or down, as in Hugging Face's transformers",
 			def: "even", example: "preprocess: {resize: crop, offset: floor}"},
 		{name: "rgb", value: word(c, "time of the conversion", &p.RGB, "first", "last"),
-			doc: "when a picture with a palette, transparency or CMYK becomes RGB: before its resize, or after it, as OpenAI's CLIP and open_clip do it",
+			doc: "when a picture with a palette, transparency or CMYK is converted to RGB: before the resize, or after it, as in OpenAI's CLIP and open_clip",
 			def: "first", example: "preprocess: {rgb: last}"},
 		{name: "alpha", value: word(c, "way to see transparency", &p.Alpha, "white", "black", "drop"),
-			doc: "what is seen where a picture is transparent: white or black beneath it, or with drop the colours that the file holds, as the official code has it",
+			doc: "treatment of transparent pixels: on a white or black background, or with drop the colours in the file, as in the reference implementation",
 			def: "drop", example: "preprocess: {alpha: white}"},
 		{name: "mean", value: c.channels(&p.Mean, "-1000 to 1000"),
-			doc: "what is taken from a channel, whose values are 0 to 1",
+			doc: "number subtracted from a channel, whose values are 0 to 1",
 			def: "0.5", without: imageNet + "[0.485, 0.456, 0.406]", example: "preprocess: {mean: [0.485, 0.456, 0.406]}"},
 		{name: "std", value: c.channels(&p.Std, "0.000001 to 1000"),
-			doc: "what a channel is divided by then",
+			doc: "number that a channel is divided by then",
 			def: "0.5", without: imageNet + "[0.229, 0.224, 0.225]", example: "preprocess: {std: [0.229, 0.224, 0.225]}"},
 	}
 }
@@ -328,9 +327,9 @@ func (c *decoder) preprocess(p *Preprocess) []field {
 // checkpoint reads FILE or {file: FILE, key: KEY}.
 func (c *decoder) checkpoint(d *Description) value {
 	fields := []field{
-		{name: "file", value: c.path(&d.Checkpoint), doc: "the file, where more is said of it", without: "must be given", example: "checkpoint: {file: last.pth, key: model_ema}"},
+		{name: "file", value: c.path(&d.Checkpoint), doc: "the file of the checkpoint", without: "must be given", example: "checkpoint: {file: last.pth, key: model_ema}"},
 		{name: "key", value: c.text(&d.Key),
-			doc: "which of several sets of weights in it", without: "the usual one, which `multiway init` names", example: "checkpoint: {file: last.pth, key: model_ema}"},
+			doc: "which of several sets of weights in the file", without: "the usual one, which `multiway init` names", example: "checkpoint: {file: last.pth, key: model_ema}"},
 	}
 	return value{kind: "file, or mapping", fields: fields, read: func(n *node, path string) {
 		if n.kind != mapNode {
@@ -349,7 +348,7 @@ func (c *decoder) tune(d *Description) value {
 	v := word(c, "switch", &d.Tune, "on", "off")
 	v.kind = "word, or mapping"
 	v.fields = []field{{name: "level", value: value{kind: "word", legal: strings.Join(tuneLevels(), ", "), read: c.text(&d.TuneLevel).read},
-		doc: "level of the CPUs whose speed says what a finer module costs, whatever CPU builds", def: string(asm.AVX2), example: "tune: {level: avx512vnni}"}}
+		doc: "CPU level for which the cost of finer formats is compared, whatever CPU builds", def: string(asm.AVX2), example: "tune: {level: avx512vnni}"}}
 	one := v.read
 	v.read = func(n *node, path string) {
 		if n.kind == mapNode {
@@ -365,7 +364,7 @@ func (c *decoder) tune(d *Description) value {
 func (c *decoder) precision(m *precision.Map) value {
 	all := precision.Names()
 	fields := []field{{name: "default", value: word(c, "precision", &m.Default, all...),
-		doc: "how weights are stored of which nothing else is said", def: precision.F32, example: "precision: {default: int8}"}}
+		doc: "format of all other weights", def: precision.F32, example: "precision: {default: int8}"}}
 	for _, class := range precision.Classes {
 		var w string
 		v := word(c, "precision", &w, all...)
@@ -377,7 +376,7 @@ func (c *decoder) precision(m *precision.Map) value {
 			one(n, path)
 			m.Classes[class] = w
 		}
-		fields = append(fields, field{name: string(class), value: v, doc: "the same of " + class.Doc(), without: "as default, or finer where that says so", example: fmt.Sprintf("precision: {default: int8, %s: bf16}", class)})
+		fields = append(fields, field{name: string(class), value: v, doc: "format of " + class.Doc(), without: "as default; some coarse formats have a finer one", example: fmt.Sprintf("precision: {default: int8, %s: bf16}", class)})
 	}
 	var w string
 	module := word(c, "precision", &w, all...)
@@ -387,7 +386,7 @@ func (c *decoder) precision(m *precision.Map) value {
 		m.Overrides = append(m.Overrides, precision.Override{Module: key, Format: w})
 	}
 	fields = append(fields, field{name: "keep", value: c.open("{l11.ffn: bf16, l0: f32}", []field{{name: "MODULE", value: module, doc: "parts of a weight's name in their order, as `multiway dump` prints it", without: "as its class", example: "precision: {default: int8, keep: {l0.attn.out: f32}}"}}),
-		doc: "how the weights of modules are stored, by their names", without: "none; coarse precisions choose some", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})
+		doc: "formats of modules, by their names", without: "none; tuning chooses some for coarse formats", example: "precision: {default: int8, keep: {l11.ffn: bf16, l0: f32}}"})
 	return value{kind: "word, or mapping", legal: strings.Join(all, ", "), such: "int8", fields: fields, read: func(n *node, path string) {
 		switch n.kind {
 		case textNode:
@@ -416,17 +415,17 @@ func (c *decoder) sizes(s *Sizes) []field {
 	}
 	return append(fields,
 		field{name: "absolute", value: c.flag(func(v bool) { s.Absolute = v }),
-			doc: "vlmo: whether positions are added to the rows, as in base_plus", def: "false", example: "sizes: {absolute: true}"},
+			doc: "vlmo: whether position embeddings are added, as in base_plus", def: "false", example: "sizes: {absolute: true}"},
 		field{name: "scale", value: c.flag(func(v bool) { s.Scale = v }),
 			doc: "vlmo: whether both halves of a layer have a layer scale", def: "false", example: "sizes: {scale: true}"},
 		field{name: "act", value: word(c, "activation", &s.Act, activations()...),
-			doc: "clip and its kin: activation of the layers of pictures, which no tensor tells, and a wrong one answers wrongly", without: "as the family's first models have it", example: "sizes: {act: quick_gelu}"},
+			doc: "clip and its kin: activation in layers of pictures; tensors do not determine it, and a wrong one gives wrong results", without: "as in the family's first models", example: "sizes: {act: quick_gelu}"},
 		field{name: "text", value: c.mapping([]field{
-			{name: "dim", value: c.whole(&s.Text.Dim, 1, 1<<16), doc: "width of a text's rows", without: "must be given", example: "sizes: {text: {dim: 512}}"},
+			{name: "dim", value: c.whole(&s.Text.Dim, 1, 1<<16), doc: "width of the rows of a text", without: "must be given", example: "sizes: {text: {dim: 512}}"},
 			{name: "heads", value: c.whole(&s.Text.Heads, 1, 1<<12), doc: "attention heads, a divisor of its dim", without: "must be given", example: "sizes: {text: {heads: 8}}"},
 			{name: "ffn", value: c.whole(&s.Text.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times its dim", example: "sizes: {text: {ffn: 2048}}"},
 			{name: "layers", value: c.whole(&s.Text.Layers, 1, maxLayers), doc: "number of layers", without: "must be given", example: "sizes: {text: {layers: 12}}"},
-			{name: "act", value: word(c, "activation", &s.Text.Act, activations()...), doc: "activation of its layers", without: "as the family's first models have it", example: "sizes: {text: {act: gelu}}"},
+			{name: "act", value: word(c, "activation", &s.Text.Act, activations()...), doc: "activation of its layers", without: "as in the family's first models", example: "sizes: {text: {act: gelu}}"},
 		}), doc: "clip and its kin: sizes of the tower of texts", without: "must be given", example: "sizes: {text: {dim: 512, heads: 8, layers: 12}}"},
 		field{name: "eps", value: c.between(&s.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", without: "in vlmo 1.0e-6", example: "sizes: {eps: 1.0e-6}"})
@@ -448,15 +447,15 @@ func layoutNames() (names []string) {
 	return names
 }
 
-// modality is a row of modalities.
+// modality lists the keys of an item of modalities.
 func (c *decoder) modality(m *Modality) []field {
 	in := func(item string) string { return "modalities: [{" + item + "}]" }
 	const patch, token = "patch: ", "token: "
 	return []field{
-		{name: "name", value: c.text(&m.Name), doc: "a word for its rows, its expert and its entry",
+		{name: "name", value: c.text(&m.Name), doc: "name of the modality, its expert and its entry",
 			without: "must be given", example: in("name: audio")},
 		{name: "embedder", value: word(c, "embedder", &m.Embedder, Patch, Token),
-			doc:     "patch: squares of a picture, or of anything that is laid out like one, each a row; token: ids, each a row",
+			doc:     "patch: a row for each square of a picture, or of another input with that layout; token: a row for each token id",
 			without: "must be given", example: in("embedder: patch")},
 		{name: "size", value: value{kind: "whole number, or [HEIGHT, WIDTH]", legal: fmt.Sprintf("1 to %d", maxSide), read: func(n *node, path string) {
 			if n.kind != listNode {
@@ -471,17 +470,17 @@ func (c *decoder) modality(m *Modality) []field {
 			m.Height, m.Width = c.count(n.items[0], path, 1, maxSide), c.count(n.items[1], path, 1, maxSide)
 		}}, doc: patch + "side of the input, or its sides; multiples of patch", without: "must be given with patch", example: in("size: [16, 40]")},
 		{name: "patch", value: c.whole(&m.Patch, 1, maxPatch), doc: patch + "side of a square", without: "must be given with patch", example: in("patch: 8")},
-		{name: "channels", value: c.whole(&m.Channels, 1, maxChannels), doc: patch + "numbers a pixel", def: strconv.Itoa(defaultChannels), example: in("channels: 3")},
-		{name: "vocab", value: c.whole(&m.Vocab, 1, maxVocab), doc: token + "rows of the table of ids", without: "must be given with token", example: in("vocab: 64010")},
+		{name: "channels", value: c.whole(&m.Channels, 1, maxChannels), doc: patch + "numbers per pixel", def: strconv.Itoa(defaultChannels), example: in("channels: 3")},
+		{name: "vocab", value: c.whole(&m.Vocab, 1, maxVocab), doc: token + "size of the vocabulary", without: "must be given with token", example: in("vocab: 64010")},
 		{name: "positions", value: c.whole(&m.Positions, 1, maxPositions),
-			doc: token + "rows of the checkpoint's table of positions", def: strconv.Itoa(defaultPositions), example: in("positions: 1024")},
-		{name: "unused", value: c.whole(&m.Unused, 0, maxPositions), doc: "rows at the start of the checkpoint's table of positions that are never read",
+			doc: token + "rows of the checkpoint's position table", def: strconv.Itoa(defaultPositions), example: in("positions: 1024")},
+		{name: "unused", value: c.whole(&m.Unused, 0, maxPositions), doc: "rows at the start of the checkpoint's position table that are never read",
 			without: "0; 2 in the layout of BEiT-3", example: in("unused: 2")},
 		{name: "norm", value: c.between(&m.Norm, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
-			doc: "epsilon of a norm after the embedding", without: "there is no such norm", example: in("norm: 1.0e-5")},
-		{name: "class", value: c.flag(func(v bool) { m.Classless = !v }), doc: patch + "whether a class row stands before the patches", def: "true", example: in("class: false")},
+			doc: "epsilon of a norm after the embedding", without: "no such norm", example: in("norm: 1.0e-5")},
+		{name: "class", value: c.flag(func(v bool) { m.Classless = !v }), doc: patch + "whether there is a class token before the patches", def: "true", example: in("class: false")},
 		{name: "bias", value: c.flag(func(v bool) { m.Unbiased = !v }), doc: patch + "whether the convolution has a bias", def: "true", example: in("bias: false")},
-		{name: "rows", value: c.whole(&m.Rows, 1, maxPositions), doc: token + "every text is padded to as many ids, all of which count", without: "a text is as long as it is", example: in("rows: 64")},
+		{name: "rows", value: c.whole(&m.Rows, 1, maxPositions), doc: token + "every text is padded to this many tokens, which all take part in attention", without: "no padding", example: in("rows: 64")},
 	}
 }
 
@@ -492,28 +491,28 @@ func (c *decoder) tower(t *Tower) []field {
 	return []field{
 		{name: "name", value: c.text(&t.Name), doc: "a word for it", without: "must be given", example: in("name: vision")},
 		{name: "among", value: c.list("[vision]", func(n *node, path string) { t.Among = append(t.Among, c.words(n, path)) }),
-			doc: "its modalities, in the order of their rows", without: "the one that is called like it", example: in("among: [vision]")},
+			doc: "its modalities, in sequence order", without: "the modality of the same name", example: in("among: [vision]")},
 		{name: "dim", value: c.whole(&t.Dim, 1, 1<<16), doc: "width of a row", without: "must be given", example: in("dim: 768")},
 		{name: "heads", value: c.whole(&t.Heads, 1, 1<<12), doc: "attention heads, a divisor of dim", without: "must be given", example: in("heads: 12")},
 		{name: "ffn", value: c.whole(&t.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times dim", example: in("ffn: 3072")},
 		{name: "eps", value: c.between(&t.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", example: in("eps: 1.0e-6")},
 		{name: "act", value: word(c, "activation", &t.Act, activations()...), doc: "activation of the feed-forward blocks", def: ir.Activations[0].Name, example: in("act: quick_gelu")},
-		{name: "causal", value: c.flag(func(v bool) { t.Causal = v }), doc: "whether a row sees itself and those before it only", def: "false", example: in("causal: true")},
+		{name: "causal", value: c.flag(func(v bool) { t.Causal = v }), doc: "whether attention is causal", def: "false", example: in("causal: true")},
 		{name: "layers", value: mappings(c, "[{range: 0..12, attn: shared, ffn: shared, norms: pre}]", &t.Layers, func(r *LayerRange) []field {
 			return c.layersIn(r, func(item string) string { return in("layers: [{" + item + "}]") })
 		}),
-			doc: "its layers, as those at the top", without: "must be given", example: in("layers: [{range: 0..12, attn: shared, ffn: shared, norms: pre}]")},
+			doc: "its layers, as the key layers", without: "must be given", example: in("layers: [{range: 0..12, attn: shared, ffn: shared, norms: pre}]")},
 		{name: "final", value: word(c, "sharing", &t.Final, Shared, Pooled),
-			doc: "whether modalities share the norm after the last layer", without: "as attn of the last layers; no norm where they have norms: post", example: in("final: shared")},
+			doc: "whether modalities share the norm after the last layer", without: "as attn of the last layers; none if they have norms: post", example: in("final: shared")},
 		{name: "pool", value: c.mapping([]field{
 			{name: "row", value: word(c, "way to pool", &p.Row, PoolFirst, PoolLast, PoolMean, PoolMap),
-				doc: "first row, last row, mean of the rows without a class row, or map: a learned query that attends to all rows", without: "must be given", example: in("pool: {row: first}")},
+				doc: "how rows are pooled: first row, last row, mean of the rows without a class token, or map: a learned query that attends to all rows", without: "must be given", example: in("pool: {row: first}")},
 			{name: "norm", value: word(c, "place of the norm", &p.Norm, NormBefore, NormAfter),
-				doc: "whether the norm after the last layer is before or after pooling", def: string(NormBefore), without: "none where layers have norms: post", example: in("pool: {norm: after}")},
+				doc: "whether the norm after the last layer is before or after pooling", def: string(NormBefore), without: "none if layers have norms: post", example: in("pool: {norm: after}")},
 			{name: "dim", value: c.whole(&p.Dim, 1, 1<<16), doc: "width of the embedding", without: "must be given; with direct the tower's", example: in("pool: {dim: 512}")},
 			{name: "direct", value: c.flag(func(v bool) { p.Direct = v }), doc: "whether the pooled row is the embedding, without a projection", def: "false", example: in("pool: {direct: true}")},
-			{name: "hidden", value: c.whole(&p.Hidden, 1, 1<<18), doc: "width between two layers of the projection", without: "it is one layer", example: in("pool: {hidden: 640}")},
+			{name: "hidden", value: c.whole(&p.Hidden, 1, 1<<18), doc: "hidden width of a projection of two linears", without: "one linear", example: in("pool: {hidden: 640}")},
 			{name: "bias", value: c.flag(func(v bool) { p.Bias = v }), doc: "whether the projection has a bias", def: "false", example: in("pool: {bias: true}")},
 			{name: "heads", value: c.whole(&p.Heads, 1, 1<<12), doc: "heads of map", without: "the tower's", example: in("pool: {row: map, heads: 12}")},
 			{name: "ffn", value: c.whole(&p.FFN, 1, 1<<18), doc: "width of map's feed-forward block", without: "the tower's", example: in("pool: {row: map, ffn: 3072}")},
@@ -521,7 +520,7 @@ func (c *decoder) tower(t *Tower) []field {
 	}
 }
 
-// layers is a row of layers.
+// layers lists the keys of an item of layers.
 func (c *decoder) layers(r *LayerRange) []field {
 	return c.layersIn(r, func(item string) string { return "layers: [{" + item + "}]" })
 }
@@ -533,7 +532,7 @@ func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
 		e := Expert{Name: key}
 		c.each(n, path, "[vision, language]", func(n *node, path string) { e.Modalities = append(e.Modalities, c.words(n, path)) })
 		r.Experts = append(r.Experts, e)
-	}}, doc: "an expert by its name: the modalities whose sequences it is for", without: "none", example: joint}})
+	}}, doc: "modalities of the sequences that the expert takes, by the expert's name", without: "none", example: joint}})
 	several := experts.read
 	experts.kind = "text, or mapping"
 	experts.read = func(n *node, path string) {
@@ -552,12 +551,12 @@ func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
 			}
 		}}, doc: "the layers from FROM to TO-1", without: "must be given", example: in("range: 0..12")},
 		{name: "attn", value: half(&r.Attn),
-			doc:     "whose weights attention has: shared by all modalities; pooled, one expert a modality; joint, pooled and more experts for sequences of several",
+			doc:     "sharing of attention's weights: shared by all modalities; pooled, one expert per modality; joint, pooled with further experts for sequences of several modalities",
 			without: "must be given", example: in("attn: shared")},
-		{name: "ffn", value: half(&r.FFN), doc: "the same of the feed-forward block", without: "must be given", example: in("ffn: pooled")},
+		{name: "ffn", value: half(&r.FFN), doc: "the same for the feed-forward block", without: "must be given", example: in("ffn: pooled")},
 		{name: "norms", value: word(c, "kind of norms", &r.Norms, Pre, Sub, Post),
-			doc: "pre: one before each half; sub: and one inside it, as in BEiT-3; post: one after it, as in BERT", def: string(Sub), example: in("norms: pre")},
-		{name: "experts", value: experts, doc: "with joint: the name of the expert for all sequences of several modalities, or experts and what they are for",
+			doc: "norms of each half of a layer: pre, one before it; sub, one before and one inside it, as in BEiT-3; post, one after it, as in BERT", def: string(Sub), example: in("norms: pre")},
+		{name: "experts", value: experts, doc: "with joint: the name of the expert for all sequences of several modalities, or experts with the modalities that they take",
 			without: "one called joint", example: joint},
 	}
 }
@@ -567,13 +566,13 @@ func (c *decoder) options(t *Task) []field {
 	with := func(is func(*task) bool) string { return strings.Join(tasksWith(is), ", ") }
 	return []field{
 		{name: "classes", value: c.whole(&t.Classes, 1, maxClasses),
-			doc:     with(func(t *task) bool { return t.has("classes") }) + ": how many classes the head has",
-			without: "as many as there are labels; else as the preset has; of " + with(func(t *task) bool { return t.classes == 2 }) + " 2", example: "tasks: [{classification: {classes: 1000}}]"},
+			doc:     with(func(t *task) bool { return t.has("classes") }) + ": number of classes",
+			without: "number of labels; else the preset's; in " + with(func(t *task) bool { return t.classes == 2 }) + " 2", example: "tasks: [{classification: {classes: 1000}}]"},
 		{name: "labels", value: c.path(&t.Labels),
-			doc:     "of the same tasks: the names of the classes in their order, one a line, or as JSON",
+			doc:     "the same tasks: file with the names of the classes in their order, one per line, or as JSON",
 			without: "none", example: "tasks: [{vqa: {labels: answer2label.txt}}]"},
 		{name: "list", value: c.text(&t.List),
-			doc: "which list of a JSON file that holds several", without: "none; of such a file it must be given", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
+			doc: "name of a list in a JSON file with several lists", without: "none; must be given for such a file", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
 		{name: "norm", value: c.flag(func(v bool) { t.Norm = &v }),
 			doc: with(func(t *task) bool { return t.has("norm") }) + ": whether the norm after the last layer is applied", def: "true", without: "false for presets whose checkpoint has none", example: "tasks: [{encode: {norm: false}}]"},
 	}

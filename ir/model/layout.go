@@ -10,26 +10,26 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// A row is a part of a layout, the table that says how checkpoints of one kind call, order, split and transpose their
-// tensors: one tensor, or rows that are repeated or left out. [reader] reads layouts.
+// A row is an entry of a layout, the table of the names, order, splits and transpositions of tensors in one kind of
+// checkpoint: one tensor, or rows that are repeated or conditional. [reader] reads layouts.
 //
-// Names of tensors and weights hold words in braces: {p} is the prefix of the trunk's keys, {i} the number of the layer and
-// {l} what names of its weights start with, {m} the modality, {in} what its input is, image or text, {e} what keys call the
-// expert, {.e} the same with a dot before it, "" where the weight is shared, and {b} the expert in names of weights.
+// Names of tensors and weights have placeholders: {p} is the prefix of the trunk's keys, {i} the number of the layer,
+// {l} the prefix of its weights, {m} the modality, {in} its input, image or text, {e} the expert's name in keys, {.e} the
+// same with a dot before it, or "" if the weight is shared, and {b} the expert in names of weights.
 //
-// Sizes are words too, joined by + and *: see the function sizes of reader.
+// Sizes are expressions of names with + and *: see reader.sizes.
 type row struct {
 	key   string
-	shape string   // of the tensor: its sizes, with a space between them; "" = of a scalar
-	to    []target // the weights it becomes; none: no function reads it
+	shape string   // the tensor's sizes, with spaces between them; "" = a scalar
+	to    []target // the weights that are read from it; none: no function reads it
 
-	more bool   // to are more weights that the tensor before becomes
-	each string // what rows are repeated for: layer, attn, ffn or final (the experts), token, patch or modality
-	when string // what must be so, or with ! before it must not: see the function facts of reader
+	more bool   // to are further weights that are read from the tensor of the row before
+	each string // what the rows are repeated for: layer, attn, ffn or final (the experts), token, patch or modality
+	when string // a condition, or with ! before it its negation: see reader.facts
 	rows []row
 }
 
-// target is a weight that a tensor becomes, or that a part of it becomes.
+// target is a weight that is read from a tensor or from a part of it.
 type target struct {
 	weight     string
 	row, rows  string // of the first axis, "" = all
@@ -39,30 +39,30 @@ type target struct {
 
 func tensor(key, shape string, to ...target) row { return row{key: key, shape: shape, to: to} }
 
-// part is one more weight that the tensor before becomes.
+// part returns a row for one more weight that is read from the tensor before.
 func part(to target) row { return row{to: []target{to}, more: true} }
 
-// whole is all of a tensor.
+// whole returns a target that is all of a tensor.
 func whole(weight string) target { return target{weight: weight} }
 
-// cut is some rows of a tensor.
+// cut returns a target that is some rows of a tensor.
 func cut(weight, row, rows string) target { return target{weight: weight, row: row, rows: rows} }
 
 func each(what string, rows ...row) row { return row{each: what, rows: rows} }
 func when(fact string, rows ...row) row { return row{when: fact, rows: rows} }
 
-// linear is y = x*W^T + b with W [out,in], shape; bundle "" is what nothing uses.
+// linear returns rows for y = x*W^T + b, where shape is the shape [out,in] of W; bundle "" is a linear that no function uses.
 func linear(key, shape, bundle string) row {
 	out, _, _ := strings.Cut(shape, " ")
 	return row{rows: []row{tensor(key+".weight", shape, into(bundle, "w")...), tensor(key+".bias", out, into(bundle, "b")...)}}
 }
 
-// matrix is y = x*W^T.
+// matrix returns rows for y = x*W^T.
 func matrix(key, shape, bundle string) row {
 	return tensor(key+".weight", shape, into(bundle, "w")...)
 }
 
-// norm is the gain and bias of a layer norm over n columns.
+// norm returns rows for the gain and bias of a layer norm over n columns.
 func norm(key, n, bundle string) row {
 	return row{rows: []row{tensor(key+".weight", n, into(bundle, "g")...), tensor(key+".bias", n, into(bundle, "b")...)}}
 }
@@ -111,7 +111,7 @@ func (k *Keys) layout() *layout {
 	return &layouts[i]
 }
 
-// reader writes the state dict of a trunk from rows.
+// reader builds the state dict of a trunk from a layout.
 type reader struct {
 	t     *trunk
 	tower *tower
@@ -177,7 +177,7 @@ func (r *reader) repeat(what string, rows []row) {
 	}
 }
 
-// modality sets the words, sizes and facts of a modality.
+// modality sets the placeholders, sizes and facts of a modality.
 func (r *reader) modality(m *modality) {
 	r.enter(r.t.tower(m.Name))
 	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), "text"
@@ -191,7 +191,7 @@ func (r *reader) modality(m *modality) {
 	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+m.Unused
 }
 
-// enter makes a tower the one whose sizes words stand for.
+// enter sets the sizes and facts to those of a tower.
 func (r *reader) enter(t *tower) {
 	r.tower = t
 	r.sizes["dim"], r.sizes["ffn"], r.sizes["heads"] = t.Dim, t.FFN, t.Heads
@@ -223,7 +223,7 @@ func (t *trunk) reader() *reader {
 	return r
 }
 
-// size evaluates a sum of products.
+// size evaluates a sum of products of sizes.
 func (r *reader) size(expr string) int {
 	sum := 0
 	for s := range strings.SplitSeq(expr, "+") {
@@ -243,7 +243,7 @@ func (r *reader) size(expr string) int {
 	return sum
 }
 
-// name puts words in the place of braces.
+// name replaces the placeholders in a name.
 func (r *reader) name(s string) string {
 	var b strings.Builder
 	for {
@@ -262,7 +262,7 @@ func (r *reader) name(s string) string {
 	}
 }
 
-// tensor adds a tensor to the state dict, and the weights that it becomes.
+// tensor adds a tensor to the state dict, with the weights that are read from it.
 func (r *reader) tensor(x row) {
 	st := r.t.state
 	if !x.more {
@@ -319,7 +319,7 @@ func (s *slot) of(shape []int, matrix bool) []int {
 	return []int{rows, cols}
 }
 
-// grid is the grid of a square image whose table of positions the weight is, nil for other weights.
+// grid returns the grid of a weight that is the position table of a square image; nil for other weights.
 func (t *trunk) grid(weight string) *ir.Grid {
 	for _, m := range t.modalities {
 		if m.Embedder == Patch && weight == m.Name+".embed.pos.w" && m.Height == m.Width {

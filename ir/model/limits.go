@@ -2,8 +2,8 @@ package model
 
 import "fmt"
 
-// LongestText is the most ids that a text can have, 0 if the model takes none. The description
-// must be complete but for its limits.
+// LongestText is the largest number of tokens in a text, 0 if the model takes no texts. The
+// description must be complete except for its limits.
 func (d *Description) LongestText() int {
 	t := d.Structure()
 	m := t.Token()
@@ -93,7 +93,7 @@ func (d *Description) completeGeneration() *problem {
 	vocab := t.Vocab()
 	for i, b := range l.Ban {
 		if b.From < 0 || b.To <= b.From || b.To > vocab {
-			return wrong(fmt.Sprintf("limits.ban[%d]", i), " is %d..%d, want FROM..TO with ids below %d; TO itself is not banned", b.From, b.To, vocab)
+			return wrong(fmt.Sprintf("limits.ban[%d]", i), " is %d..%d, want FROM..TO with token ids below %d; TO itself is not banned", b.From, b.To, vocab)
 		}
 	}
 	return nil

@@ -11,27 +11,27 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Options say what Lower writes beyond the description.
+// Options are the options of Lower.
 type Options struct {
-	// Entries limits the program: each is an entry, which means all its functions, or a
-	// function's name. An entry that no task has is lowered as its encode function. nil:
-	// the description's entries.
+	// Entries lists what to lower: an entry, which stands for all its functions, or a
+	// function's name. An entry without a task is lowered as its encode function. nil: the
+	// description's entries.
 	Entries []string
 	// Taps adds the results embed, layers.N.attn and layers.N.ffn to every function.
 	Taps bool
-	// DType says how the checkpoint stores the tensor called key, so that the weight is
-	// declared in that type: F32, F16 or BF16. nil: F32.
+	// DType returns the type of the tensor called key in the checkpoint: F32, F16 or BF16. The
+	// weight is declared in that type. nil: F32.
 	DType func(key string) ir.DType
 }
 
-// Function is one function of a program: an entry and what is made of it.
+// Function is a function of a program: an entry and a task.
 type Function struct {
-	Name  string // ENTRY for task encode, else ENTRY_TASK or a name of the task's own
+	Name  string // ENTRY for task encode, else ENTRY_TASK or a name that the task defines
 	Entry string
 	Task  string
-	Kind  string // image, text or pair: the task's function of those; else which of its own
+	Kind  string // image, text or pair: the input of the task's only function; else which of the task's functions it is
 
-	aside bool // only there if asked for by name
+	aside bool // lowered only if it is asked for by name
 }
 
 // functionsOf lists the functions of a task and an entry it takes.
@@ -51,15 +51,15 @@ func functionsOf(e entry, t *task) []Function {
 	return fs
 }
 
-// AllFunctions lists the functions of all entries and tasks, also those that Lower writes only if they are asked for by
-// name: by entry, then by task.
+// AllFunctions lists the functions of all entries and tasks, in the order of entries and then tasks, with the functions that
+// Lower writes only if they are asked for by name.
 func (d *Description) AllFunctions() []Function {
 	var all []Function
 	named := map[string]bool{}
 	for _, e := range d.entries() {
 		for _, t := range d.Tasks {
 			if row := d.task(t.Name); row.takes(e) {
-				// A function with a name of its own is there once.
+				// A function with a name that the task defines is listed once.
 				all = append(all, slices.DeleteFunc(functionsOf(e, row), func(f Function) bool { return named[f.Name] })...)
 			}
 		}
@@ -70,8 +70,8 @@ func (d *Description) AllFunctions() []Function {
 	return all
 }
 
-// Whole lists the functions of entries. In place of a task's functions that keep a state it lists the
-// one that computes the same of all rows at once, which Lower writes only if it is asked for.
+// Whole lists the functions of entries. In place of a task's functions with a state it lists the function
+// that computes the same for all rows at once, which Lower writes only if it is asked for.
 func (d *Description) Whole(entries []string) ([]Function, error) {
 	picked, err := d.Functions(entries)
 	var whole []Function
@@ -130,7 +130,7 @@ func (d *Description) Functions(entries []string) ([]Function, error) {
 	}
 	for i, f := range picked {
 		if slices.Index(picked, f) < i {
-			return nil, fmt.Errorf("function %s is asked for twice; remove one", f.Name)
+			return nil, fmt.Errorf("function %s is given twice; remove one", f.Name)
 		}
 	}
 	return picked, nil
@@ -162,7 +162,7 @@ func Lower(d *Description, opt Options) (*ir.Program, error) {
 			return nil, fmt.Errorf("%s: %w", d.title(), err)
 		}
 		if values += len(w.b.F.Values); values+len(p.Weights) > maxProgram {
-			return nil, fmt.Errorf("%s: the program has more than %d weights and values, those of %d of its %d functions; ask for fewer entries or tasks, or give it fewer layers",
+			return nil, fmt.Errorf("%s: the program has more than %d weights and values after %d of its %d functions; ask for fewer entries or tasks, or give it fewer layers",
 				d.title(), maxProgram, i+1, len(functions))
 		}
 	}
@@ -172,10 +172,10 @@ func Lower(d *Description, opt Options) (*ir.Program, error) {
 	return p, nil
 }
 
-// maxProgram bounds the weights and values of a program, all functions together. Released models have a hundredth of it.
+// maxProgram bounds the weights and values of all functions of a program. Released models have a hundredth of it.
 const maxProgram = 1 << 17
 
-// title is how errors call the description.
+// title returns the name of the description in errors.
 func (d *Description) title() string {
 	if d.File != "" {
 		return file.Quote(d.File)
@@ -186,14 +186,14 @@ func (d *Description) title() string {
 	return "the description"
 }
 
-// clone copies what complete may change.
+// clone returns a copy of the description, with copies of everything that complete may change.
 func (d *Description) clone() *Description {
 	c := *d
 	c.Tasks = slices.Clone(d.Tasks)
 	return &c
 }
 
-// uncounted names a task whose number of classes is not known.
+// uncounted returns an error about a task whose number of classes is not known, if there is one.
 func (d *Description) uncounted() *problem {
 	for i, t := range d.Tasks {
 		if d.task(t.Name).has("classes") && t.Classes == 0 {
@@ -212,15 +212,15 @@ type writer struct {
 	b      *ir.Builder
 	entry  entry
 	task   string
-	expert string // of the whole sequence in the half under way, "" = every modality its own
-	joint  bool   // one modality alone takes the joint experts, too
+	expert string // the expert of the whole sequence in the current half, "" = each modality's own
+	joint  bool   // a single modality takes the joint experts too
 	second bool   // the image is the second of two
 	taps   []*ir.Value
 
-	// For functions that are a part of a sequence, see task_caption.go.
-	fusion *entry                                   // the sequence that the entry's modalities are part of; nil: they are all
-	past   ir.Dim                                   // text rows before the first
-	attend func(i int, q, k, v *ir.Value) *ir.Value // the attention of layer i; nil: all rows see all
+	// For functions of a part of a sequence, see task_caption.go.
+	fusion *entry                                   // the sequence that contains the entry's modalities; nil: they are the whole sequence
+	past   ir.Dim                                   // number of text tokens before the first
+	attend func(i int, q, k, v *ir.Value) *ir.Value // the attention of layer i; nil: every row sees every row
 }
 
 func (w *writer) function(f Function) {
@@ -235,7 +235,7 @@ func (w *writer) function(f Function) {
 	}
 }
 
-// rows writes the trunk: the rows of the entry's modalities after the last layer, and
+// rows lowers the trunk. It returns the rows of the entry's modalities after the last layer, or
 // after the final norm if the task reads that.
 func (w *writer) rows() *ir.Value {
 	for _, m := range w.entry.modalities {
@@ -263,14 +263,13 @@ func (w *writer) rows() *ir.Value {
 	return x
 }
 
-// finalNorm is the norm after the last layer.
+// finalNorm lowers the norm after the last layer.
 func (w *writer) finalNorm(x *ir.Value) *ir.Value {
 	return w.b.Name(w.norm(x, "final."+w.tower.part(w.tower.Final), w.tower.Eps), "final")
 }
 
-// normed reports whether the task reads rows after the encoder's final norm. An
-// encode function that the description does not list has the norm if the
-// checkpoint does.
+// normed reports whether the task reads rows after the encoder's final norm. An encode
+// function that the description does not list has the norm if the checkpoint has it.
 func (w *writer) normed(name string) bool {
 	has := false
 	for i := range w.d.Tasks {
@@ -307,7 +306,7 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 			w.declare(bundle + "cls")
 			x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
 		}
-		if w.second { // its type comes after the modalities' types
+		if w.second { // the type of a second image follows the modalities' types
 			at = len(w.trunk.modalities)
 		}
 	case Token:
@@ -333,8 +332,8 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	return w.b.Name(x, m.Name)
 }
 
-// layer is one Transformer layer. Its values are named n q k v c d o a, for
-// the half with attention, and m h g s p y, each with the layer's number.
+// layer lowers one Transformer layer. Its values are called n q k v c d o a in the half with
+// attention and m h g s p y in the other, each with the layer's number.
 func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	l, eps := w.tower.layers[i], w.tower.Eps
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
@@ -380,12 +379,12 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	return y
 }
 
-// act is the activation of the tower.
+// act lowers the activation of the tower.
 func (w *writer) act(x *ir.Value) *ir.Value {
 	return w.b.Act(x, cmp.Or(w.tower.Act, ir.Activations[0].Name))
 }
 
-// attention appends the attention of layer i, with its relative position bias if there is one.
+// attention lowers the attention of layer i, with its relative position bias if there is one.
 func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	switch {
 	case w.attend != nil:
@@ -405,11 +404,11 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 	return w.b.BiasedAttention(q, k, v, w.tower.Heads, bundle)
 }
 
-// biasField is the table of the bias that a modality's rows need among themselves.
+// biasField is the table of the relative position bias within a modality.
 var biasField = map[Embedder]string{Token: "text", Patch: "image"}
 
-// qkv is the norm before the attention of layer i, and its queries, keys and values;
-// of the queries only if they are wanted.
+// qkv lowers the norm before the attention of layer i, with its keys and values, and its
+// queries if queries is set.
 func (w *writer) qkv(i int, x *ir.Value, queries bool) (q, k, v *ir.Value) {
 	l := w.tower.layers[i]
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
@@ -424,7 +423,7 @@ func (w *writer) qkv(i int, x *ir.Value, queries bool) (q, k, v *ir.Value) {
 	return q, name(w.linear(n, attn+"k"), "k"), name(w.linear(n, attn+"v"), "v")
 }
 
-// half begins a half of layer i: what the names of its bundles start with.
+// half begins a half of layer i and returns the prefix of its bundles.
 func (w *writer) half(l LayerRange, i int, name string, s Sharing) string {
 	w.expert = ""
 	if s == Joint {
@@ -456,7 +455,7 @@ func (w *writer) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
 	return w.b.Op(ir.OpLayerNorm, "", bundle, append(w.route(bundle), ir.FloatAttr("eps", eps)), x)
 }
 
-// route names the expert that a pool takes for the whole sequence, if there is one.
+// route returns the attribute with the pool's expert for the whole sequence, if there is one.
 func (w *writer) route(bundle string) ir.Attrs {
 	if w.expert == "" || !ir.Pool(bundle) {
 		return nil
@@ -464,8 +463,8 @@ func (w *writer) route(bundle string) ir.Attrs {
 	return ir.Attrs{ir.SymbolAttr("route", w.expert)}
 }
 
-// declare declares the weights of a bundle: of a pool those of the whole sequence's
-// expert, or of every modality's.
+// declare declares the weights of a bundle. For a pool these are the weights of the whole
+// sequence's expert, or of every modality's expert.
 func (w *writer) declare(bundle string) {
 	experts := []string{bundle}
 	switch {
@@ -485,7 +484,7 @@ func (w *writer) declare(bundle string) {
 	}
 }
 
-// weight declares one weight if the state dict has it.
+// weight declares a weight if the state dict has it.
 func (w *writer) weight(name string) {
 	s := w.trunk.state.weights[name]
 	if s == nil {
@@ -502,7 +501,7 @@ func (w *writer) weight(name string) {
 	w.b.Weight(name, typ, o)
 }
 
-// keep declares a weight that no function uses and the Go API reads.
+// keep declares a weight that the Go API reads and no function uses.
 func (w *writer) keep(name string) {
 	w.weight(name)
 	if x := w.b.P.Weight(name); x != nil {
@@ -510,8 +509,8 @@ func (w *writer) keep(name string) {
 	}
 }
 
-// output gives a result its name. A value that already is a tap gets a view, since
-// a value has one name.
+// output gives a result its name. If the value is already another result, output adds a view,
+// since a value has only one name.
 func (w *writer) output(x *ir.Value, name string) *ir.Value {
 	if slices.Contains(w.taps, x) {
 		x = w.b.Rows(x, ir.Dim{}, x.Type.Rows())

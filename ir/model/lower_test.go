@@ -124,7 +124,7 @@ func TestFunctions(t *testing.T) {
 		{"captioning", tiny(Task{Name: "captioning"}), nil, "caption_image caption_step"},
 		{"captioning by name", tiny(Task{Name: "captioning"}), []string{"caption_full", "caption_step"}, "caption_full caption_step"},
 		{"unknown", retrieval, []string{"vison"}, `unknown entry "vison"; did you mean vision?`},
-		{"twice", retrieval, []string{"vision", "vision_retrieval"}, "function vision_retrieval is asked for twice; remove one"},
+		{"twice", retrieval, []string{"vision", "vision_retrieval"}, "function vision_retrieval is given twice; remove one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if p := c.d.complete(); p != nil {

@@ -23,8 +23,8 @@ func (d *Description) completeName() *problem {
 	return nil
 }
 
-// NameOf returns what a description calls its model for want of a name: like the file, or,
-// where that says no more than model, like the folder it is in. It is the name of a Go package.
+// NameOf returns the default name of the model of a description's file: the name of the file,
+// or, if that is only "model", of its folder, as a valid name of a Go package.
 func NameOf(path string) string {
 	path = strings.TrimSuffix(path, ".index.json")
 	abs, err := filepath.Abs(path)
@@ -40,10 +40,10 @@ func NameOf(path string) string {
 	return "my" + defaultName
 }
 
-// defaultName is the name of what has none: a word that says nothing of a model.
+// defaultName is the name of a model if there is no better one.
 const defaultName = "model"
 
-// identifier makes a Go package name of s, defaultName where nothing in it can be one.
+// identifier turns s into a Go package name, or defaultName if nothing in s can be one.
 func identifier(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -55,7 +55,7 @@ func identifier(s string) string {
 		return '_'
 	}, s[:min(len(s), 64)])
 	s = strings.TrimLeft(s, "_0123456789")
-	s = strings.TrimSuffix(s, "_test") // which go takes for a test of another package
+	s = strings.TrimSuffix(s, "_test") // a suffix that go reserves for packages of tests
 	if s == "" || s == "main" || token.IsKeyword(s) {
 		return defaultName
 	}

@@ -10,15 +10,14 @@ import (
 	"github.com/multiway-go/multiway/ir/spelling"
 )
 
-// nearest returns at most three of the known names that a person who wrote name
-// may have meant, best first.
+// nearest returns at most three known names that are similar to name, the best first.
 func nearest(name string, known []string) []string {
 	type hit struct {
 		name string
 		d    int // edit distance
 		same int // length of the common prefix, which decides ties
 	}
-	const longest, most = 128, 1 << 12 // of a name in bytes, of names: a file may hold more
+	const longest, most = 128, 1 << 12 // bounds of a name in bytes and of the names, since a file may have more
 	a := plain(name)
 	if len(a) > longest {
 		return nil
@@ -47,7 +46,7 @@ func nearest(name string, known []string) []string {
 	return names
 }
 
-// plain drops what people mix up when they type a name.
+// plain removes differences that people confuse when they type a name.
 func plain(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, "_", "-"))
 }
@@ -60,7 +59,7 @@ func prefix(a, b string) int {
 	return n
 }
 
-// unknown is the text of an error about a name that is not in a list.
+// unknown returns the text of an error about a name that is not in a list.
 func unknown(what, name string, known []string) string {
 	s := "unknown " + what + " " + quote(name)
 	if n := nearest(name, known); len(n) > 0 {
@@ -69,7 +68,7 @@ func unknown(what, name string, known []string) string {
 	return s + "; want one of " + listed(known, ", ")
 }
 
-// listed joins names, as many as fit on a few lines.
+// listed joins as many names as fit on a few lines.
 func listed(names []string, sep string) string {
 	const most = 1 << 10
 	var b strings.Builder

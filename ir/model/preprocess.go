@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// The two ways in which the released models were fed, both by Pillow's convert("RGB"),
-// which drops alpha.
+// The two ways of preprocessing in the released models. Both use Pillow's convert("RGB"), which
+// drops alpha.
 var (
 	half     = Preprocess{Resize: "stretch", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
 	imageNet = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}

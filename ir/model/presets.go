@@ -7,26 +7,26 @@ import (
 	"sync"
 )
 
-// PresetInfo is a row of the table of presets: a released file, a model registration
-// of the official code, or the giant of the paper.
+// PresetInfo is an entry of the table of presets: a released file, a registered model of
+// the reference implementation, or the giant model of the paper.
 type PresetInfo struct {
 	Name       string // the file's or registration's name with - for _
-	File       string // the released checkpoint, "" for a registration
+	File       string // the released checkpoint, "" for a registered model without one
 	Family     string
 	Sizes      Sizes
-	Task       string // what the file is for; encode for pretraining files
+	Task       string // the task of the file; encode for pretraining files
 	Classes    int    // of a head with classes, else 0
 	Preprocess Preprocess
 }
 
-// beit3Sizes are the two released sizes without the image's side.
+// beit3Sizes are the two released sizes, without the image size.
 var beit3Sizes = map[string]Sizes{
 	"base":  {Dim: 768, Heads: 12, FFN: 3072, Layers: 12, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 	"large": {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 }
 
-// beit3Presets writes beit3_{models}_patch16_{image}{suffix} a group a row. A model is
-// a size and, after _, the variant of its pretraining.
+// beit3Presets lists files called beit3_{models}_patch16_{image}{suffix}, one group per line. A
+// model is a size and, after _, the variant of its pretraining.
 var beit3Presets = []struct {
 	models     string
 	image      int
@@ -57,16 +57,15 @@ var beit3Presets = []struct {
 	{"base large", 480, "_captioning", "captioning", 0, half, false},
 }
 
-// vlmoSizes are VLMo's sizes without the image's side. Base and large have a
-// relative position bias made for texts of 196 and a layer scale, base_plus has
-// positions in its rows.
+// vlmoSizes are VLMo's sizes without the image size. Base and large have a layer scale and a
+// relative position bias for texts of up to 196 tokens; base_plus adds position embeddings.
 var vlmoSizes = map[string]Sizes{
 	"base":      {Dim: 768, Heads: 12, FFN: 3072, Layers: 12, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 2, Reach: 196, Scale: true, Eps: 1e-6},
 	"base_plus": {Dim: 544, Heads: 16, FFN: 2176, Layers: 24, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 3, Absolute: true, Eps: 1e-6},
 	"large":     {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 30522, Positions: 40, VLLayers: 3, Reach: 196, Scale: true, Eps: 1e-6},
 }
 
-// vlmoPresets writes vlmo_{size}_patch16_{image}{suffix} for every size a row.
+// vlmoPresets lists files called vlmo_{size}_patch16_{image}{suffix}, each for every size.
 var vlmoPresets = []struct {
 	image   int
 	suffix  string
@@ -81,7 +80,7 @@ var vlmoPresets = []struct {
 	{384, "_f30k", "retrieval", 0},
 }
 
-// giant is the model of the paper, which was never released.
+// giant is the largest model of the paper, which was never released.
 var giant = PresetInfo{
 	Name: "mwt-giant-patch14-224", Family: "mwt", Task: "encode", Preprocess: half,
 	Sizes: Sizes{Dim: 1408, Heads: 16, FFN: 6144, Layers: 40, VLLayers: 3, Image: 224, Patch: 14, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
@@ -121,8 +120,9 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 	return append(all, giant)
 })
 
-// Presets lists the released models and the official registrations, built or not.
-// The caller must not change what the slices inside point to.
+// Presets lists the released models and the registered models of the reference
+// implementation, whether they can be compiled or not. The caller must not change the slices
+// in them.
 func Presets() []PresetInfo { return append([]PresetInfo(nil), presetList()...) }
 
 // Preset returns the description of the preset called name, without a checkpoint,

@@ -6,22 +6,22 @@ import (
 	"strconv"
 )
 
-// sizeRow is one number of Sizes: its name in YAML, its bounds and its documentation.
+// sizeRow describes one number of Sizes: its name in YAML, its bounds and its documentation.
 type sizeRow struct {
 	name   string
 	lo, hi int
-	def    int // 0 = must be given, if it may not be 0; below 0 = as many times dim
+	def    int // default; 0 = it must be given, unless 0 is valid; -n = n times dim
 	get    func(*Sizes) *int
-	what   sizeKind // which descriptions have it
+	what   sizeKind // kind of descriptions that have it
 
-	doc, without, example string // as of a field
+	doc, without, example string // see field
 }
 
 type sizeKind uint8
 
 const (
 	anySize   sizeKind = iota
-	inputSize          // families; the long form says it in modalities
+	inputSize          // families; the long form has it in modalities
 	jointSize          // families with joint experts
 	biasSize           // families that may have a relative position bias
 	textSize           // families with a tower for texts
@@ -31,27 +31,27 @@ var sizeTable = []sizeRow{
 	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize,
 		"width of a row", "", "768"},
 	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize,
-		"attention heads, a divisor of dim: no tensor tells them, and a wrong number answers wrongly; " + torchscaleHeads + " in BEiT-3's code, num_heads in VLMo's", "", "12"},
+		"attention heads, a divisor of dim: tensors do not determine it, and a wrong number gives wrong results; " + torchscaleHeads + " in BEiT-3's code, num_heads in VLMo's", "", "12"},
 	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize,
 		"width of the feed-forward block", "four times dim", "3072"},
 	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize,
-		"number of layers", "must be given; the long form's follow from its rows", "12"},
+		"number of layers", "must be given; in the long form the layers give it", "12"},
 	{"image", 1, maxSide, 0, func(s *Sizes) *int { return &s.Image }, inputSize,
-		"side of the model's picture in pixels, a multiple of patch; another than the checkpoint's wants interpolate", "", "384"},
+		"side of the model's picture in pixels, a multiple of patch; if it is not the checkpoint's, interpolate is needed", "", "384"},
 	{"patch", 1, maxPatch, 0, func(s *Sizes) *int { return &s.Patch }, inputSize,
 		"side of a patch in pixels", "", "16"},
 	{"channels", 1, maxChannels, defaultChannels, func(s *Sizes) *int { return &s.Channels }, inputSize,
-		"colours of a pixel", "", "3"},
+		"colours per pixel", "", "3"},
 	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize,
-		"rows of the table of ids", "", "64010"},
+		"size of the vocabulary", "", "64010"},
 	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize,
-		"rows of the checkpoint's table of positions of texts, two of them unused, but in vlmo none", "in vlmo 40", "1024"},
+		"rows of the checkpoint's position table of texts, of which two are unused, except in vlmo", "in vlmo 40", "1024"},
 	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize,
-		"mwt, vlmo: layers at the top with an expert for pairs", "", "3"},
+		"mwt, vlmo: number of top layers with an expert for pairs", "", "3"},
 	{"reach", 0, maxPositions, 0, func(s *Sizes) *int { return &s.Reach }, biasSize,
-		"vlmo: longest text that the relative position bias is made for; 0 is no bias", "", "196"},
+		"vlmo: longest text that the relative position bias covers; 0 = no bias", "", "196"},
 	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize,
-		"vlmo: rows of the checkpoint's table of types; 0 is 2, or 3 with task nlvr2", "", "3"},
+		"vlmo: rows of the checkpoint's table of modality types; 0 = 2, or 3 with task nlvr2", "", "3"},
 	{"embed", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Embed }, textSize,
 		"clip and its kin: width of an embedding", "must be given; in siglip dim", "512"},
 }
@@ -71,7 +71,7 @@ const (
 	maxTypes         = 16
 )
 
-// Bounds that no single field shows.
+// Bounds of several fields together.
 const (
 	maxPatches    = 1 << 16
 	maxClasses    = 1 << 20
@@ -229,8 +229,8 @@ func (m *Modality) checkPatches(size, patch string, rest bool) *problem {
 	return nil
 }
 
-// parameters estimates the size from the large tensors. With every size inside its
-// bounds the sum stays far below the range of int64.
+// parameters estimates the number of parameters from the large tensors. If every size is
+// within its bounds, the sum fits an int64.
 func (t *Structure) parameters() int64 {
 	n := int64(0)
 	for _, w := range t.towers() {

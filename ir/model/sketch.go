@@ -10,19 +10,19 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Sketch says what the description of a guess names besides the model.
+// Sketch has the facts in the description of a guess that tensors do not determine.
 type Sketch struct {
-	Name       string   // of the model, see NameOf
-	Checkpoint string   // path as the description has it
-	Key        string   // of a set of weights in it, "" = the usual one
+	Name       string   // name of the model, see NameOf
+	Checkpoint string   // path in the description
+	Key        string   // which of several sets of weights in the checkpoint; "" = the usual one
 	Tokenizer  string   // likewise, "" = not known
 	Labels     string   // likewise; of the task with classes
 	Image      int      // side of the image to compile for, 0 = the checkpoint's
 	Notes      []string // comments at the end
 }
 
-// YAML writes the description of the guess, with comments that say where each fact
-// comes from and what is needed beside the checkpoint.
+// YAML returns the description of the guess, with comments that say where each fact comes from
+// and what else is needed.
 func (g *Guess) YAML(s Sketch) []byte {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -106,7 +106,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	return []byte(b.String())
 }
 
-// Looks says which released model the checkpoint may be, in a sentence to stand behind its name and a colon.
+// Looks returns a sentence about the released model that the checkpoint may be, to follow the checkpoint's name and a colon.
 func (g *Guess) Looks() string {
 	switch n := len(g.Presets); {
 	case n == 1:
@@ -138,7 +138,7 @@ func (g *Guess) released() bool {
 	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads
 }
 
-// preprocess says how images are fed, which is assumed.
+// preprocess returns the assumed preprocessing, as a line of YAML.
 func (g *Guess) preprocess() string {
 	of, p := "most released models", half
 	if g.released() {
@@ -151,7 +151,7 @@ func (g *Guess) preprocess() string {
 	return s + "\nA wrong one builds and answers wrongly; `multiway docs description` says what each part means."
 }
 
-// yaml is the preprocessing as a description has it.
+// yaml returns the preprocessing as YAML.
 func (p Preprocess) yaml() string {
 	numbers := func(v []float64) string {
 		var s []string
@@ -169,7 +169,7 @@ func (p Preprocess) yaml() string {
 	return text + fmt.Sprintf(", alpha: %s, mean: %s, std: %s}", p.Alpha, numbers(p.Mean), numbers(p.Std))
 }
 
-// task writes a task as the description has it.
+// task returns a task as YAML.
 func (g *Guess) task(t Task, labels string) string {
 	if len(g.Presets) > 0 && g.Presets[0].Task == t.Name && labels == "" {
 		return t.Name
@@ -185,11 +185,11 @@ func (g *Guess) task(t Task, labels string) string {
 	return t.Name
 }
 
-// scalar writes a text as a YAML value, in quotes if it needs them.
+// scalar returns a text as a YAML value, in quotes if it needs them.
 func scalar(s string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	// What has a letter first, after any folders, and an extension is no number and no
-	// word of YAML.
+	// A text that begins with a letter, after any folders, and has an extension is not a number
+	// or a keyword of YAML.
 	first := strings.TrimLeft(s, "./")
 	if first != "" && strings.Contains(letters, first[:1]) && strings.Contains(first, ".") && strings.Trim(s, letters+"0123456789_-./") == "" {
 		return s

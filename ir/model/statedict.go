@@ -10,37 +10,37 @@ type Tensor struct {
 	Shape []int
 }
 
-// Tensors lists the tensors of the description's official checkpoint in order,
-// those that inference never reads included. The description must be complete, as
-// the constructors return it.
+// Tensors lists the tensors of the description's checkpoint as the reference implementation
+// writes it, in order, with the tensors that inference never reads. The description must be
+// complete, as the constructors return it.
 func Tensors(d *Description) []Tensor { return d.trunk().state.tensors }
 
-// stateDict is a checkpoint's tensors in their official order, and what each becomes.
+// stateDict has a checkpoint's tensors in the order of the reference implementation, and the weights.
 type stateDict struct {
 	tensors []Tensor
 	weights map[string]*slot // by weight name
 }
 
-// slot is a weight before it is declared: its shape and the tensor it is cut from.
+// slot is a weight before it is declared: its shape, and the part of a tensor that it is read from.
 type slot struct {
 	shape      []int
 	tensor     int // index in tensors
-	row, rows  int // of the tensor's first axis; rows 0 = all
-	col, cols  int // of a matrix; cols 0 = all
+	row, rows  int // range on the tensor's first axis; rows 0 = all
+	col, cols  int // range of columns of a matrix; cols 0 = all
 	transposed bool
 	grid       *ir.Grid
 }
 
-// origin says where a slot's elements are in the checkpoint.
+// origin returns the place of a slot's elements in the checkpoint.
 func (s *stateDict) origin(sl *slot) *ir.Origin {
 	t := s.tensors[sl.tensor]
 	return &ir.Origin{Key: t.Name, Shape: t.Shape, Row: sl.row, Rows: sl.rows, Col: sl.col, Cols: sl.cols, Transposed: sl.transposed, Grid: sl.grid}
 }
 
-// branch is one copy of a pooled weight: what keys call its expert, "" if it is shared, and its part in bundles.
+// branch is one copy of a pooled weight: its expert's name in keys, "" if it is shared, and its part in names of bundles.
 type branch struct{ word, part string }
 
-// branches lists the copies of a half of layer r of a tower.
+// branches lists the copies of a half of the layers r of a tower.
 func (t *trunk) branches(w *tower, r LayerRange, s Sharing) []branch {
 	if s == Shared {
 		return []branch{{"", w.part(s)}}

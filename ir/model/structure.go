@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// Structure is a model in the long form: its modalities in sequence order, whose
-// weights each layer uses, and how the checkpoint calls them. A family is a preset
-// of it.
+// Structure is a model in the long form: its modalities in sequence order, the sharing of
+// weights in each layer, and the names of tensors in the checkpoint. A family is a short
+// form of it.
 type Structure struct {
 	Modalities []Modality
-	Tower              // the tower of all modalities, where there are no Towers; its sizes are the description's
-	Towers     []Tower // each of some modalities: no sequence has modalities of two
+	Tower              // the tower of all modalities if Towers is empty; its sizes are the description's
+	Towers     []Tower // towers of some modalities each; no sequence has modalities of two towers
 	Similarity Similarity
 	Keys       Keys
 }
@@ -37,36 +37,36 @@ const (
 	Sigmoid Score = "sigmoid" // of each for itself
 )
 
-// Tower is the layers that the rows of some modalities go through, and what is made of the rows then.
+// Tower has the layers for some modalities, and the head that makes an embedding of their rows.
 type Tower struct {
-	Name   string       // a word; part of the names of weights that its modalities share
+	Name   string       // part of the names of weights that its modalities share
 	Among  []string     // its modalities by name, in sequence order; nil = all
 	Dim    int          // width of a row
 	Heads  int          // attention heads; a divisor of Dim
 	FFN    int          // width of the feed-forward block
 	Eps    float64      // epsilon of the norms of the layers and after them
 	Act    string       // activation of the feed-forward blocks, one of ir.Activations; "" = gelu
-	Causal bool         // a row sees itself and the rows before it only
+	Causal bool         // causal attention: a row sees itself and the rows before it
 	Layers []LayerRange // one after the other, from layer 0 to the last
-	Final  Sharing      // of the norm after the last layer: shared or pooled; none where Layers have norms after their halves
-	Types  int          // rows of the table of types: row i is added to all rows of modality i; 0 = no table
-	Reach  int          // longest text of the relative position bias of all layers; 0 = no bias
-	Pool   Pool         // of a tower whose embedding is compared with another tower's
+	Final  Sharing      // sharing of the norm after the last layer: shared or pooled; there is none if layers have norms after their halves
+	Types  int          // rows of the table of modality types: row i is added to all rows of modality i; 0 = no table
+	Reach  int          // longest text of the relative position bias, which all layers have; 0 = no bias
+	Pool   Pool         // how the tower's rows become an embedding, if it has one
 }
 
-// Pool says how the rows of a tower become its embedding. The zero Pool is of a tower without one.
+// Pool describes how the rows of a tower become its embedding. The zero Pool is for a tower without one.
 type Pool struct {
 	Row    PoolRow
-	Norm   PoolNorm // where the norm after the last layer is; "" = there is none
+	Norm   PoolNorm // position of the norm after the last layer; "" = no norm
 	Dim    int      // width of the embedding
-	Direct bool     // no projection makes the embedding: Dim is the tower's
-	Hidden int      // width between two layers of the projection, with the tower's activation; 0 = the projection is one layer
-	Bias   bool     // of the projection
-	Heads  int      // of the attention of map
+	Direct bool     // there is no projection; Dim is the tower's
+	Hidden int      // hidden width of a projection of two linears with the tower's activation between; 0 = one linear
+	Bias   bool     // the projection has a bias
+	Heads  int      // heads of the attention of map
 	FFN    int      // width of the feed-forward block of map
 }
 
-// PoolRow says which row is pooled.
+// PoolRow is the way of pooling rows.
 type PoolRow string
 
 // The ways to pool.
@@ -77,13 +77,13 @@ const (
 	PoolMap   PoolRow = "map"   // a learned query attends to all rows, and goes through a feed-forward block
 )
 
-// PoolNorm says where the norm after the last layer is.
+// PoolNorm is the position of the norm after the last layer.
 type PoolNorm string
 
-// The places of the norm.
+// The positions of the norm.
 const (
-	NormBefore PoolNorm = "before" // of all rows, before they are pooled
-	NormAfter  PoolNorm = "after"  // of the pooled row
+	NormBefore PoolNorm = "before" // all rows, before they are pooled
+	NormAfter  PoolNorm = "after"  // the pooled row
 )
 
 // of returns the tower of a modality.
@@ -101,38 +101,38 @@ func (s *Structure) towers() []Tower {
 	return []Tower{s.Tower}
 }
 
-// has reports whether a modality is the tower's.
+// has reports whether the tower has the modality.
 func (t *Tower) has(modality string) bool {
 	return t.Among == nil || slices.Contains(t.Among, modality)
 }
 
-// Embedder says how an input becomes rows.
+// Embedder is the way in which an input becomes rows.
 type Embedder string
 
 // The embedders.
 const (
-	Patch Embedder = "patch" // squares of f32[Channels,Height,Width] through a convolution, a class row in front, positions
-	Token Embedder = "token" // ids i32[T] through a table, positions
+	Patch Embedder = "patch" // a convolution over patches of f32[Channels,Height,Width], with a class token in front, plus positions
+	Token Embedder = "token" // token ids i32[T], looked up in a table, plus positions
 )
 
-// Modality is one kind of input and the rows it becomes. Its name is also the name of
-// its segment, its expert and its entry.
+// Modality is one kind of input, with its embedding. Its name is also the name of its
+// segment, its expert and its entry.
 type Modality struct {
 	Name     string
 	Embedder Embedder
 
-	Height, Width int // patch: of the input, in pixels or frames; multiples of Patch
+	Height, Width int // patch: size of the input, in pixels or frames; multiples of Patch
 	Patch         int // patch: the side of a patch
 	Channels      int // patch: default 3
 	Vocab         int // token: rows of the token table
-	Positions     int // token: rows of the checkpoint's position table; in torchscale's two of them are unused; default 1024
+	Positions     int // token: rows of the checkpoint's position table, of which two are unused in torchscale; default 1024
 
-	Anywhere  bool    // no position is added to the rows
+	Anywhere  bool    // no position embedding is added
 	Norm      float64 // epsilon of a norm after the embedding; 0 = no norm
 	Unused    int     // rows at the start of the checkpoint's position table that are never read
-	Classless bool    // patch: no class row stands before the patches
+	Classless bool    // patch: there is no class token before the patches
 	Unbiased  bool    // patch: the convolution has no bias
-	Rows      int     // token: every text is padded to as many ids, all of which count; 0 = a text is as long as it is
+	Rows      int     // token: every text is padded to this many tokens, which all take part in attention; 0 = no padding
 }
 
 // class is the number of rows before those of the patches, which go from left to right and from top to bottom of a grid of
@@ -144,23 +144,23 @@ func (m *Modality) class() int {
 	return 1
 }
 
-// fixed is the number of rows of a patch modality, class row included.
+// fixed returns the number of rows of a patch modality, class token included.
 func (m *Modality) fixed() int { return m.Height/m.Patch*(m.Width/m.Patch) + m.class() }
 
-// Len is the number of values in the input of a patch modality.
+// Len returns the number of values in the input of a patch modality.
 func (m *Modality) Len() int { return m.Channels * m.Height * m.Width }
 
-// Sharing says whose weights a half of a layer uses.
+// Sharing is the sharing of a half layer's weights between modalities.
 type Sharing string
 
 // The kinds of sharing.
 const (
-	Shared Sharing = "shared" // one for all modalities
-	Pooled Sharing = "pooled" // one expert a modality
-	Joint  Sharing = "joint"  // pooled, and sequences of several modalities have an expert for all of their rows
+	Shared Sharing = "shared" // all modalities use the same weights
+	Pooled Sharing = "pooled" // one expert per modality
+	Joint  Sharing = "joint"  // pooled, with further experts that take all rows of a sequence of several modalities
 )
 
-// part is what stands for a sharing in names of the tower's bundles.
+// part returns the part of a sharing in the names of the tower's bundles.
 func (t *Tower) part(s Sharing) string {
 	switch {
 	case s != Shared:
@@ -171,33 +171,33 @@ func (t *Tower) part(s Sharing) string {
 	return t.Name
 }
 
-// LayerRange is layers From to To-1. The norms of a half belong to its weights.
+// LayerRange describes layers From to To-1. The norms of a half have the sharing of its weights.
 type LayerRange struct {
 	From, To  int
 	Attn, FFN Sharing
 	Norms     Norms    // default sub
 	Scale     bool     // both halves have a layer scale
-	Experts   []Expert // of the halves that are joint; default one called joint, for every sequence
+	Experts   []Expert // experts of halves that are joint; default one called joint, for every sequence
 }
 
-// Norms says which norms a half of a layer has.
+// Norms are the norms in a half of a layer.
 type Norms string
 
 // The kinds of norms.
 const (
 	Pre  Norms = "pre"  // before the half
-	Sub  Norms = "sub"  // and a second one inside: before the out projection, and before fc2
-	Post Norms = "post" // after the half and what it is added to, none before it
+	Sub  Norms = "sub"  // before the half and inside it: before the out projection, and before fc2
+	Post Norms = "post" // after the half and its residual addition only
 )
 
-// Expert is the expert of whole sequences: of sequences of exactly the Modalities, or,
-// if there are none, of all that no other expert is for.
+// Expert is an expert for whole sequences of exactly the Modalities, or, if that is empty,
+// for all sequences without another expert.
 type Expert struct {
 	Name       string
 	Modalities []string
 }
 
-// Code says whose code wrote the checkpoint: its names, its splits, its heads.
+// Code is the reference implementation that wrote the checkpoint, which determines the names and splits of tensors.
 type Code string
 
 // The codes.
@@ -207,17 +207,17 @@ const (
 	Contrast   Code = "contrast" // of models with a tower for pictures and one for texts
 )
 
-// Keys says how the checkpoint calls its tensors.
+// Keys describes the names of tensors in the checkpoint.
 type Keys struct {
 	Code    Code
 	Layout  string            // the table of its tensors; "" = the first of the code
-	Prefix  string            // of the trunk's tensors, such as "beit3."
-	Experts map[string]string // the word for an expert in keys, where it is not its name: A for vision
-	Mask    bool              // the checkpoint has the mask row of pretraining
-	Layers  int               // of the checkpoint, where the description has only its first layers; 0 = as many
+	Prefix  string            // prefix of the trunk's tensors, such as "beit3."
+	Experts map[string]string // names of experts in keys, if they differ: A for vision
+	Mask    bool              // the checkpoint has the mask embedding of pretraining
+	Layers  int               // layers of the checkpoint, if the description has only the first of them; 0 = the same number
 }
 
-// word is what keys call an expert.
+// word returns the name of an expert in keys.
 func (k *Keys) word(expert string) string {
 	if w := k.Experts[expert]; w != "" {
 		return w
@@ -230,7 +230,7 @@ func (d *Description) Structure() Structure {
 	s := d.Long
 	if d.Family != "" {
 		s = familyNamed(d.Family).structure(&d.Sizes)
-		// A second image has a type of its own.
+		// A second image has a modality type of its own.
 		if s.Types > 0 && slices.ContainsFunc(d.Tasks, func(t Task) bool { return taskOf(s.Keys.Code, t.Name).second() }) {
 			s.Types = max(s.Types, len(s.Modalities)+1)
 		}
@@ -271,9 +271,9 @@ func cutLayers(layers []LayerRange, n int) (first []LayerRange) {
 	return first
 }
 
-// Small returns a description of the same model for images of at most side times side
-// patches, whose positions are resized, and d itself where it has no larger ones or none
-// that can be resized.
+// Small returns a description of the same model for images of at most side times side patches,
+// with resized positions. It returns d itself if the images are not larger or the positions
+// cannot be resized.
 func (d *Description) Small(side int) *Description {
 	s := d.Structure()
 	larger := func(m *Modality) bool {
@@ -298,8 +298,7 @@ func (d *Description) Small(side int) *Description {
 	return c
 }
 
-// dropExperts drops the words for experts that are not there: a family names more than a
-// description may.
+// dropExperts drops names of experts that do not exist: a family names all that it may have.
 func (s *Structure) dropExperts() {
 	known := s.experts()
 	s.Keys.Experts = maps.Clone(s.Keys.Experts)
@@ -340,7 +339,7 @@ func (s *Structure) first(e Embedder) *Modality {
 	return nil
 }
 
-// Vocab is the number of token ids, 0 without a token modality.
+// Vocab returns the number of token ids, 0 without a token modality.
 func (s *Structure) Vocab() int {
 	if m := s.Token(); m != nil {
 		return m.Vocab
@@ -354,8 +353,7 @@ const (
 	maxWord       = 16
 )
 
-// completeLong fills in the defaults of the long form and checks what only it can
-// get wrong.
+// completeLong fills in the defaults of the long form and checks its own fields.
 func (d *Description) completeLong() *problem {
 	l := &d.Long
 	if n := len(l.Modalities); n < 1 || n > maxModalities {

@@ -214,7 +214,7 @@ func TestOneModality(t *testing.T) {
 		{"sound", "{name: audio, embedder: patch, size: [4, 6], patch: 2, channels: 1}", "[encode, retrieval, {classification: {classes: 2}}]", "audio audio_retrieval audio_classification"},
 		{"text", "{name: text, embedder: token, vocab: 9}", "[encode, retrieval]", "text text_retrieval"},
 		{"no pair", "{name: text, embedder: token, vocab: 9}", "[nlvr2]", "m.yaml:6:1: tasks: nlvr2 needs other modalities than text"},
-		{"not for it", "{name: text, embedder: token, vocab: 9}", "[encode, {classification: {classes: 2}}]", "m.yaml:6:18: tasks[1]: task classification needs other modalities than those there are"},
+		{"not for it", "{name: text, embedder: token, vocab: 9}", "[encode, {classification: {classes: 2}}]", "m.yaml:6:18: tasks[1]: task classification needs modalities that the model does not have"},
 		{"text limit without text", "{name: audio, embedder: patch, size: 4, patch: 2}", "[encode]\nlimits: {text: 4}", "m.yaml:7:10: limits.text is given, but no modality is of tokens; remove it"},
 		{"pictures without any", "{name: text, embedder: token, vocab: 9}", "[encode]\npreprocess: {mean: 0}", "m.yaml:7:1: preprocess is given, but no modality takes square pictures; remove it"},
 		{"joint with nobody", "{name: text, embedder: token, vocab: 9}", "[encode]\nlayers: [{range: 0..1, attn: shared, ffn: joint}]", "m.yaml:7:11: layers[0].experts: a joint expert is for sequences of several modalities, and there is one; write pooled or shared"},

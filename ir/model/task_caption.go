@@ -7,13 +7,13 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// A caption is written a word at a time. Image rows see the image only, a text
-// row the image and the text up to itself, so the keys and values of the image and
-// of the words so far never change: caption_image makes the former, caption_step reads
-// both. It is fed the last word and the mask, whose row says what the next word is;
-// the word's keys and values are kept, the mask's are not.
+// A caption is generated one token at a time. Image rows attend to the image only, a text row
+// to the image and the text up to itself, so the keys and values of the image and of the
+// tokens so far never change. caption_image computes those of the image; caption_step reads
+// both. Its inputs are the last token and the mask token, whose row predicts the next token;
+// the state gets the keys and values of the last token, but not of the mask.
 //
-// caption_full is the same without a state, for all rows of a text at once (teacher
+// caption_full computes the same without a state, for all rows of a text at once (teacher
 // forcing). It is compiled only if it is asked for by name.
 var captionFunctions = []function{
 	{name: "caption_image", kind: "begin", lower: captionImage},
@@ -21,7 +21,7 @@ var captionFunctions = []function{
 	{name: "caption_full", kind: "full", lower: captionFull, aside: true},
 }
 
-// captionRows is the number of rows of a step: the last word and the mask.
+// captionRows is the number of rows of a step: the last token and the mask.
 const captionRows = 2
 
 // Captions reports whether the description has the task captioning.
@@ -29,7 +29,7 @@ func (d *Description) Captions() bool {
 	return slices.ContainsFunc(d.Tasks, func(t Task) bool { return t.Name == "captioning" })
 }
 
-// takesCaption: an image, then a text, which sees it.
+// takesCaption reports whether the entry is an image followed by a text.
 func takesCaption(e entry) bool {
 	return e.has(Patch, Token) && e.modalities[0].Embedder == Patch
 }
@@ -42,13 +42,13 @@ func (w *writer) part(i int) modality {
 	return w.entry.modalities[0]
 }
 
-// state is the type of a layer's keys beside its values.
+// state returns the type of a layer's state: keys and values side by side.
 func (w *writer) state(rows ir.Dim) ir.Type { return ir.Mat(rows, 2*w.tower.Dim) }
 
 func stateName(layer int) string { return fmt.Sprint("kv", layer) }
 
-// captionImage returns the keys and values of the image's rows in every layer. Of
-// the last layer nothing else is needed.
+// captionImage returns the keys and values of the image's rows in every layer. The rest of
+// the last layer is not needed.
 func captionImage(w *writer) []*ir.Value {
 	m := w.part(0)
 	w.b.Segment(m.Name, m.rows)
@@ -71,8 +71,8 @@ func captionImage(w *writer) []*ir.Value {
 	return out
 }
 
-// captionStep returns the logits of the mask's row, and the keys and values of the
-// word's. T is the number of words before it.
+// captionStep returns the logits of the mask's row, and the keys and values of the last
+// token's row. T is the number of tokens before it.
 func captionStep(w *writer) []*ir.Value {
 	prefix, ok := w.entry.modalities[0].rows.Plus(ir.T)
 	m := w.part(1)
@@ -84,7 +84,7 @@ func captionStep(w *writer) []*ir.Value {
 		states = append(states, w.b.State(stateName(i), w.state(prefix)))
 	}
 	if !ok {
-		return []*ir.Value{in} // no image has a run-time length
+		return []*ir.Value{in} // an image has a fixed length
 	}
 	w.past = ir.T
 	x := w.embed(m, in)

@@ -8,25 +8,25 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// l2Floor is the least length that a vector is divided by when it is normalised.
+// l2Floor is the least length by which normalisation divides a vector.
 const l2Floor = 1e-12
 
-// headEps is the epsilon of the norms in heads, whatever the trunk's is.
+// headEps is the epsilon of norms in heads, independent of the trunk's.
 const headEps = 1e-5
 
 // task is a row of the table of tasks. A task that checkpoints of several codes have is a row for each code.
 type task struct {
 	name    string
-	code    Code               // of the checkpoints that it is for
-	takes   func(e entry) bool // whether it has functions for the entry
+	code    Code               // the kind of checkpoints that it is for
+	takes   func(e entry) bool // reports whether it has functions for the entry
 	options []string           // its fields in a description
-	classes int                // number of classes unless the description says, 0 = it has to say
+	classes int                // default number of classes; 0 = the description must give it
 	// keys are tensors of a checkpoint that has the head, by which init finds the task; nil: init does not. Of a task with
 	// classes the last tensor has a row for each.
 	keys []string
 	// check returns what is wrong with the options at path, or with a model of such sizes for this task; nil: nothing can be.
 	check     func(d *Description, t *Task, path string) *problem
-	norm      func(t *Task) bool // whether it reads rows after the encoder's final norm
+	norm      func(t *Task) bool // reports whether it reads rows after the encoder's final norm
 	rows      []row              // the head's tensors, in the official order
 	functions []function         // what it has for each of its entries
 }
@@ -38,7 +38,7 @@ type function struct {
 	// pair, as the entry takes.
 	kind  string
 	aside bool // lowered only if it is asked for by its name
-	// lower writes the whole function and returns the outputs.
+	// lower lowers the whole function and returns the outputs.
 	lower func(w *writer) []*ir.Value
 }
 
@@ -54,7 +54,7 @@ func never(*Task) bool  { return false }
 
 var tasks []task
 
-func init() { // not an initial value: the functions in it read the table
+func init() { // Go rejects an initial value whose functions read the variable
 	tasks = []task{
 		{
 			name:    "encode",
@@ -66,7 +66,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// Row 0, projected and scaled to length 1: the vectors of a pair are near.
+			// The embedding is row 0, projected and scaled to length 1.
 			name:  "retrieval",
 			keys:  []string{"vision_head.weight", "language_head.weight"},
 			takes: func(e entry) bool { return len(e.modalities) == 1 },
@@ -83,7 +83,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// Mean of the patch rows, norm, linear.
+			// The head is the mean of the patch rows, a norm and a linear.
 			name:    "classification",
 			keys:    []string{"fc_norm.weight", "head.weight"},
 			takes:   func(e entry) bool { return e.has(Patch) },
@@ -100,7 +100,7 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// Row 0 of image and question, pooled: norm, linear, tanh; then two layers.
+			// The head pools row 0 of image and question (norm, linear, tanh) and has two linears.
 			name:    "vqa",
 			keys:    []string{"pooler.dense.weight", "head.3.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
@@ -122,8 +122,8 @@ func init() { // not an initial value: the functions in it read the table
 			}),
 		},
 		{
-			// The first rows of both modalities, of the statement with one image and with the
-			// other: the features of the two runs, side by side, go to the head.
+			// The features are the first rows of both modalities. A run with the statement and one image
+			// and a run with the other image give the head its input.
 			name:    "nlvr2",
 			keys:    []string{"head.dense1.weight", "head.dense2.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
@@ -177,7 +177,7 @@ func checkClasses(_ *Description, t *Task, path string) *problem {
 	return nil
 }
 
-// checkTruth is checkClasses for a head whose class 1 says "true".
+// checkTruth is like checkClasses, for a head whose class 1 means "true".
 func checkTruth(d *Description, t *Task, path string) *problem {
 	if t.Classes == 1 {
 		return wrong(path+"."+t.Name+".classes", " is 1, want at least 2: class 0 says false, class 1 true")
@@ -185,15 +185,15 @@ func checkTruth(d *Description, t *Task, path string) *problem {
 	return checkClasses(d, t, path)
 }
 
-// has reports whether a description may give the task the option.
+// has reports whether the task has the option.
 func (t *task) has(option string) bool { return slices.Contains(t.options, option) }
 
-// second reports whether the task has a function of a second image. There may be no such task.
+// second reports whether the task has a function of a second image. t may be nil.
 func (t *task) second() bool {
 	return t != nil && slices.ContainsFunc(t.functions, func(f function) bool { return f.kind == "second" })
 }
 
-// taskOf returns the row of a task for a code, nil if there is none.
+// taskOf returns the task of a code, or nil.
 func taskOf(code Code, name string) *task {
 	for i := range tasks {
 		if tasks[i].name == name && tasks[i].code == code {
@@ -203,10 +203,10 @@ func taskOf(code Code, name string) *task {
 	return nil
 }
 
-// task returns the row of a task for the description's code, nil if it has none.
+// task returns the task for the description's code, or nil.
 func (d *Description) task(name string) *task { return taskOf(d.Structure().Keys.Code, name) }
 
-// taskOptions lists the options that a task has for any code; ok is false when there is no such
+// taskOptions lists the options that a task has for any code; ok is false if there is no such
 // task.
 func taskOptions(name string) (options []string, ok bool) {
 	for _, t := range tasks {
@@ -220,7 +220,7 @@ func taskOptions(name string) (options []string, ok bool) {
 // TaskNames lists all tasks of all codes.
 func TaskNames() []string { return tasksWith(func(*task) bool { return true }) }
 
-// tasksWith lists the tasks of all codes with such a row.
+// tasksWith lists the tasks of all codes for which is returns true.
 func tasksWith(is func(t *task) bool) []string {
 	var s []string
 	for _, t := range tasks {
@@ -260,7 +260,7 @@ func (d *Description) completeTasks() *problem {
 		if j := slices.IndexFunc(d.Tasks, func(u Task) bool { return u.Name == t.Name }); j < i {
 			return wrong(path, ": task %s is given twice; remove one", t.Name)
 		}
-		// A head with classes has as many as the released file, unless told otherwise.
+		// By default a head has the number of classes of the released file.
 		if row.has("classes") && preset != nil && preset.Task == t.Name && t.Classes == 0 && t.Labels == "" {
 			t.Classes = preset.Classes
 		}
@@ -322,7 +322,7 @@ func (d *Description) completeEntries() *problem {
 			}
 		}
 		if takes == nil {
-			return wrong(fmt.Sprintf("tasks[%d]", i), ": task %s needs other modalities than those there are", t.Name)
+			return wrong(fmt.Sprintf("tasks[%d]", i), ": task %s needs modalities that the model does not have", t.Name)
 		}
 		return wrong("entries", " has none of task %s (tasks[%d]), which has %s; add one of them or remove the task", t.Name, i, strings.Join(takes, ", "))
 	}

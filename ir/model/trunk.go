@@ -9,23 +9,23 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// trunk is what a description expands to: what lowering reads.
+// trunk is the expanded description that lowering reads.
 type trunk struct {
 	towers     []tower
-	modalities []modality // of all towers, in sequence order
+	modalities []modality // modalities of all towers, in sequence order
 	keys       Keys
 	similarity Similarity
 	norm       bool // the checkpoint has the norm after the last layer
-	text       int  // rows of the longest text
+	text       int  // tokens of the longest text
 	resize     bool // position tables of images may be resized
 	state      *stateDict
 }
 
-// tower is a tower with a row for each of its layers.
+// tower is a Tower with an entry for each of its layers.
 type tower struct {
 	Tower
 	layers []LayerRange
-	depth  int // layers of the checkpoint
+	depth  int // number of layers in the checkpoint
 }
 
 // tower returns the tower of a modality.
@@ -34,10 +34,10 @@ func (t *trunk) tower(modality string) *tower {
 	return &t.towers[i]
 }
 
-// modality is a modality and the rows it becomes.
+// modality is a Modality with the number of its rows.
 type modality struct {
 	Modality
-	input string // of its parameter in a function
+	input string // name of its parameter in functions
 	rows  ir.Dim
 }
 
@@ -66,8 +66,9 @@ func (s *Structure) modalities() []modality {
 	return ms
 }
 
-// entries lists every set of modalities of a tower, small ones first. Alone a modality gives the
-// entry its name; two of two are a pair; of more the names are joined by _.
+// entries lists every set of modalities of a tower, small ones first. An entry of one modality has
+// its name, an entry of both modalities of a model is called pair, and in other entries the names
+// are joined by _.
 func (s *Structure) entries() []entry {
 	ms := s.modalities()
 	var all []entry
@@ -93,7 +94,7 @@ func (s *Structure) entries() []entry {
 	return all
 }
 
-// kind is what a task's only function of the entry is called: "" unless it takes the image, the text, or both.
+// kind returns the kind of a task's only function for the entry: image, text, pair, or "" for other inputs.
 func (e *entry) kind() string {
 	var inputs []string
 	for _, m := range e.modalities {
@@ -103,7 +104,7 @@ func (e *entry) kind() string {
 	return map[string]string{"image": "image", "ids": "text", "ids image": "pair"}[strings.Join(inputs, " ")]
 }
 
-// has reports whether the entry is made of one modality for each of the embedders.
+// has reports whether the entry consists of one modality for each of the embedders.
 func (e *entry) has(want ...Embedder) bool {
 	var have []Embedder
 	for _, m := range e.modalities {
@@ -153,7 +154,7 @@ func (d *Description) trunk() *trunk {
 	for _, o := range d.Tasks {
 		t.norm = t.norm || d.task(o.Name).norm(&o)
 	}
-	if d.Captions() { // the last word of the longest text and the mask
+	if d.Captions() { // the last token of the longest text and the mask
 		t.text += captionRows
 	}
 	r := t.reader()

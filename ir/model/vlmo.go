@@ -2,12 +2,12 @@ package model
 
 import "github.com/multiway-go/multiway/ir"
 
-// The norms of VLMo that keep the epsilon of BERT, which they come from.
+// bertEps is the epsilon of the norms that VLMo takes from BERT.
 const bertEps = 1e-12
 
-// vlmo is VLMo's arrangement: the text first, attention shared, one feed-forward
-// expert a modality, and in the top layers one more for pairs. No half has a norm
-// inside. Positions are a bias of the scores, or added to the rows.
+// vlmo is VLMo's structure: the text first, attention shared, one feed-forward expert per
+// modality, and in the top layers one more for pairs. No half has a norm inside. Positions are
+// a bias of the scores, or position embeddings.
 func vlmo(s *Sizes) Structure {
 	ms := visionLanguage(s)
 	vision, language := ms[0], ms[1]
@@ -32,9 +32,9 @@ func vlmo(s *Sizes) Structure {
 	return t
 }
 
-// vlmoLayout is the layout of VLMo's code: q, k and v are one matrix, k has no bias, and one table holds the biases of all
-// layers and heads. Of the text's positions only as many are kept as the longest text has; their table is there also where
-// nothing reads it.
+// vlmoLayout is the layout of VLMo's checkpoints: q, k and v are one matrix, k has no bias, and one table has the position
+// biases of all layers and heads. Only the text positions that the longest text needs are used. The checkpoint has a table of
+// text positions even if the model does not use it.
 var vlmoLayout = []row{
 	when("bias", tensor("relative_position_bias_table", "image_bias+2+2*reach depth*heads"), each("layer",
 		part(target{weight: "{l}.relbias.image", rows: "image_bias", col: "i*heads", cols: "heads"}),
@@ -84,7 +84,7 @@ func branchHeads(task, branch string) []row {
 	}
 }
 
-// twoLayers is linear, norm, GELU, linear.
+// twoLayers returns the rows of a head of linear, norm, GELU, linear.
 func twoLayers(key, task, in string) []row {
 	return []row{
 		linear(key+".0", "2*dim "+in, task+".head.fc1"),
@@ -93,19 +93,19 @@ func twoLayers(key, task, in string) []row {
 	}
 }
 
-// lowerTwoLayers writes the operations of twoLayers.
+// lowerTwoLayers lowers the head of twoLayers.
 func lowerTwoLayers(w *writer, x *ir.Value, task string) *ir.Value {
 	h := w.norm(w.linear(x, task+".head.fc1"), task+".head.norm", headEps)
 	return w.output(w.linear(w.b.Gelu(h), task+".head.fc2"), "logits")
 }
 
-// pooled is the first row of the sequence through the pooler: cls_feats.
+// pooled lowers the pooler on the first row of the sequence: cls_feats.
 func pooled(w *writer, x *ir.Value) *ir.Value {
 	return w.output(w.b.Tanh(w.linear(w.b.Select(x, ir.C(0)), "pooler.dense")), "cls_feats")
 }
 
-// vlmoTasks lists the tasks of VLMo's checkpoints, encode first. The pooler's first
-// row of a pair is the text's.
+// vlmoTasks lists the tasks of VLMo's checkpoints, encode first. The first row of a pair,
+// which the pooler takes, is a text row.
 func vlmoTasks() []task {
 	alone := func(e entry) bool { return len(e.modalities) == 1 }
 	pair := func(e entry) bool { return e.has(Patch, Token) }
@@ -121,7 +121,7 @@ func vlmoTasks() []task {
 	}
 	all := []task{
 		{
-			// Pairs have their pooled first row too.
+			// Pairs also return the pooled first row.
 			name:  "encode",
 			takes: func(entry) bool { return true },
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
@@ -144,7 +144,7 @@ func vlmoTasks() []task {
 			}),
 		},
 		{
-			// The statement with either image, which are of different types.
+			// One run for each image, with the statement; the images have different modality types.
 			name:    "nlvr2",
 			keys:    []string{"nlvr2_classifier.3.weight"},
 			takes:   pair,
@@ -167,7 +167,7 @@ func vlmoTasks() []task {
 			functions: trunkTo(head("retrieval")),
 		},
 		{
-			// The second branch of pretraining: the top layers take the expert of pairs.
+			// The second contrastive branch of pretraining: the top layers use the expert for pairs.
 			name:  "retrieval_vl",
 			keys:  []string{"itc_vl_text_proj.fc.weight"},
 			takes: alone,
@@ -178,7 +178,7 @@ func vlmoTasks() []task {
 			}}},
 		},
 		{
-			// Class 1: the text describes the image.
+			// Class 1 means that the text describes the image.
 			name:  "itm",
 			keys:  []string{"itm_score.fc.weight"},
 			takes: pair,
@@ -188,7 +188,7 @@ func vlmoTasks() []task {
 			}),
 		},
 		{
-			// The words that each row of the text could be.
+			// The logits of the masked token at each row of the text.
 			name:  "mlm",
 			keys:  []string{"mlm_score.decoder.weight"},
 			takes: pair,

@@ -16,8 +16,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Limits of a description text. A description is a page at most; these keep a
-// hostile one from costing memory before anything in it is understood.
+// Limits of a description text, which is usually below a page. They bound the memory that
+// parsing takes.
 const (
 	maxText   = 32 << 10 // bytes
 	maxLines  = 1000     // the scanner's time is quadratic in blank lines
@@ -26,8 +26,8 @@ const (
 	maxMarks  = 8        // block marks (- and :) on one line
 )
 
-// node is one YAML value with its place. Anchors, aliases, tags, merge keys and
-// multi-line strings never get here: a description needs none of them.
+// node is one YAML value with its position. Anchors, aliases, tags, merge keys and
+// multi-line strings are refused before, since descriptions do not need them.
 type node struct {
 	line, col int
 	kind      kind
@@ -68,7 +68,7 @@ func (n *node) String() string {
 	return "a mapping"
 }
 
-// clip returns the beginning of a text of a file, nothing in it that a terminal acts on.
+// clip returns the beginning of a text of a file, without characters that control a terminal.
 func clip(s string) string {
 	if len(s) > 60 {
 		return file.Escape(strings.ToValidUTF8(s[:60], "")) + "..."
@@ -78,7 +78,7 @@ func clip(s string) string {
 
 func quote(s string) string { return file.Literal(s) }
 
-// placed is an error at a place of a description file.
+// placed returns an error with a position in a description file.
 func placed(path string, line, col int, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:%d: %s", file.Quote(path), line, col, file.Brief(fmt.Sprintf(format, args...)))
 }
@@ -86,7 +86,7 @@ func placed(path string, line, col int, format string, args ...any) error {
 // parseYAML reads the one document of src.
 func parseYAML(path string, src []byte) (root *node, err error) {
 	if len(src) > maxText {
-		return nil, fmt.Errorf("%s: the description has more than %d bytes; want at most that: a description holds sizes and names, weights and labels stay in their own files", file.Quote(path), maxText)
+		return nil, fmt.Errorf("%s: the description is larger than %d bytes; it should hold only sizes and names: weights and labels have files of their own", file.Quote(path), maxText)
 	}
 	line, col := 1, 1
 	for rest := src; len(rest) > 0; {
@@ -107,8 +107,7 @@ func parseYAML(path string, src []byte) (root *node, err error) {
 		col++
 		rest = rest[n:]
 	}
-	// The parser is not ours and reads hostile text: should it ever panic, that is an
-	// error of the text and not of the program around us.
+	// If the YAML library panics on some text, report an error about the text.
 	defer func() {
 		if r := recover(); r != nil {
 			root, err = nil, fmt.Errorf("%s: the YAML cannot be read (%.200s); write it in a simpler form", file.Quote(path), fmt.Sprint(r))
@@ -140,8 +139,8 @@ func parseYAML(path string, src []byte) (root *node, err error) {
 	return convert(path, body)
 }
 
-// checkTokens refuses what a description never needs and bounds the nesting,
-// before the recursive parser sees it.
+// checkTokens refuses YAML features that descriptions do not need and bounds the nesting, before
+// the recursive parser runs.
 func checkTokens(path string, tokens token.Tokens) error {
 	depth, marks, line, content := 0, 0, 0, false
 	for _, t := range tokens {
@@ -195,7 +194,7 @@ func checkTokens(path string, tokens token.Tokens) error {
 	return nil
 }
 
-// convert turns the parser's tree into ours. The nesting is bounded by checkTokens.
+// convert converts the parser's tree to nodes. checkTokens has bounded the nesting.
 func convert(path string, n ast.Node) (*node, error) {
 	at := &node{line: 1, col: 1}
 	if t := n.GetToken(); t != nil && t.Position != nil {
@@ -274,11 +273,11 @@ func convertMapping(path string, at *node, values []*ast.MappingValueNode) (*nod
 // place is a line and a column, both from 1.
 type place struct{ line, col int }
 
-// decoder reads a tree of nodes into Go values. It keeps the first error and goes
-// on, and remembers where each field stood, for checks that come later.
+// decoder converts a tree of nodes to Go values. It goes on after an error and returns the first
+// one, and it records the position of each field, for later checks.
 type decoder struct {
 	file string
-	at   map[string]place // by path, such as sizes.heads or tasks[1].classes
+	at   map[string]place // positions by path, such as sizes.heads or tasks[1].classes
 	err  error
 }
 
@@ -288,7 +287,7 @@ func (c *decoder) fail(n *node, format string, args ...any) {
 	}
 }
 
-// join is the path of a field, as errors print it: the name is a file's own.
+// join returns the path of a field, as errors print it. The name comes from the file.
 func join(path, name string) string {
 	name = file.Quote(name)
 	if path == "" {
@@ -390,13 +389,13 @@ func (c *decoder) numbers(n *node, path string) []float64 {
 		items = n.items
 	}
 	if len(items) == 0 || len(items) > 64 {
-		c.fail(n, "%s: got %d numbers, want one, or one a channel", path, len(items))
+		c.fail(n, "%s: got %d numbers, want one, or one per channel", path, len(items))
 		return nil
 	}
 	var v []float64
 	for _, i := range items {
 		if i.kind != wholeNode && i.kind != floatNode {
-			c.fail(i, "%s: got %s, want a number, or a list with one number a channel", path, i)
+			c.fail(i, "%s: got %s, want a number, or a list with one number per channel", path, i)
 			return nil
 		}
 		v = append(v, i.number)
@@ -404,7 +403,7 @@ func (c *decoder) numbers(n *node, path string) []float64 {
 	return v
 }
 
-// each calls read for every item of a list; want is an example of one.
+// each calls read for every item of a list; want is an example of a list.
 func (c *decoder) each(n *node, path, want string, read func(n *node, path string)) {
 	if n.kind != listNode {
 		c.fail(n, "%s: got %s, want a list such as %s", path, n, want)
@@ -421,8 +420,8 @@ func (c *decoder) each(n *node, path, want string, read func(n *node, path strin
 	}
 }
 
-// where returns the place of a path, or of the nearest field around it. What stands
-// nowhere comes from the preset, if there is one.
+// where returns the position of a path, or of the nearest field around it. A field without one
+// comes from the preset, if there is one.
 func (c *decoder) where(path string) place {
 	for {
 		if p, ok := c.at[path]; ok {
