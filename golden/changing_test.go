@@ -168,22 +168,29 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 // outdented takes the indent of a list's items away.
 func outdented(text string) string { return strings.ReplaceAll("\n"+text, "\n   ", "\n")[1:] }
 
-// build has the compiler at root compile a description into package dir, which is checked against the interpreter.
-func build(t *testing.T, root, dir, description string) {
-	t.Helper()
+// build returns the command with which the compiler at root compiles a description into package dir, which it checks against
+// the interpreter.
+func build(root, dir, description string) *exec.Cmd {
 	cmd := exec.Command("go", "run", "-trimpath", "./cmd/multiway", "build", "-o", dir, description)
 	cmd.Dir = root
-	asmtest.Run(t, cmd)
+	return cmd
 }
 
-// TestFusedOpOfREADME builds a package with the fused op that README adds.
+// TestFusedOpOfREADME builds a package with the fused op that README adds. A build with a step that computes something else
+// names the step.
 func TestFusedOpOfREADME(t *testing.T) {
 	root := example(t, "A fused op", [3]string{"passes/passes.go", "\tNarrow, ", "\tFuseLinTanh, // anywhere among the fusions: no other pattern has a tanh"})
 	dir := filepath.Join(t.TempDir(), "vlmotiny")
-	build(t, root, dir, "generated/vlmotiny/vlmotiny.yaml")
+	asmtest.Run(t, build(root, dir, "generated/vlmotiny/vlmotiny.yaml"))
 	text := asmtest.Read(t, filepath.Join(dir, "pair.go"))
 	if !strings.Contains(string(text), "e.LinTanh(") {
 		t.Errorf("no step LinTanh:\n%s", text)
+	}
+	step := filepath.Join(root, "codegen/rt/exec/lintanh.go")
+	asmtest.Write(t, step, strings.Replace(string(asmtest.Read(t, step)), "e.Tanh(dst, dst)", "e.Gelu(dst, dst)", 1))
+	out, err := build(root, dir, "generated/vlmotiny/vlmotiny.yaml").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the first step of pair that differs is `cls_feats = lintanh ") {
+		t.Errorf("a build with a step that is not the op's: %v\n%s", err, out)
 	}
 }
 
@@ -197,7 +204,7 @@ func TestTaskOfREADME(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "score.yaml")
 	asmtest.Write(t, file, outdented(description))
 	dir := filepath.Join(t.TempDir(), "score")
-	build(t, root, dir, file)
+	asmtest.Run(t, build(root, dir, file))
 	if _, err := os.Stat(filepath.Join(dir, "vision_score.go")); err != nil {
 		t.Error(err)
 	}

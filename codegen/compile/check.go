@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/asm"
@@ -135,21 +136,26 @@ func (m *Model) selfCheck(e *engine.Engine, planned *ir.Program, how Check, opt 
 	if err := m.onSamples(c, e, described, opt); err != nil {
 		return nil, nil, err
 	}
-	var bad, inexact []string
+	var bad, inexact, wrong []string
 	for _, r := range c.results {
 		switch {
 		case r.OK():
 		case r.Rows > 0 && strings.HasPrefix(r.Judge, inputs.Exact):
 			inexact = append(inexact, r.String())
 		default:
-			bad = append(bad, r.String())
+			bad, wrong = append(bad, r.String()), append(wrong, r.Func)
 		}
 	}
 	if bad == nil && inexact != nil {
 		return c.results, nil, fmt.Errorf("precision %s is not accurate enough; nothing was written:\n%s\nuse another precision, or change `cosine` in the description", m.Desc.Precision, strings.Join(inexact, "\n"))
 	}
 	if bad != nil {
-		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\nplease report this with the model's description", strings.Join(bad, "\n"))
+		judged := m
+		if !whole {
+			judged = m.cut()
+		}
+		return c.results, nil, fmt.Errorf("the compiled package is wrong; nothing was written:\n%s\n%splease report this with the model's description, unless you are changing the compiler",
+			strings.Join(bad, "\n"), judged.wrongStep(c, slices.Compact(wrong), opt))
 	}
 	return c.results, vectors(judge, text, c.tolerance()), nil
 }
@@ -225,11 +231,17 @@ func (m *Model) judge(c *checker, got []result, described *ir.Program, name stri
 	return want, nil
 }
 
+// cut returns the model of the first layers.
+func (m *Model) cut() *Model {
+	cut := *m
+	cut.Desc = m.Desc.Cut(cutLayers)
+	return &cut
+}
+
 // checkCut compiles the first layers of the model and compares them with the interpreter.
 func (m *Model) checkCut(c *checker, opt Options) error {
-	cut := *m
-	d := m.Desc.Cut(cutLayers)
-	cut.Desc = d
+	cut := m.cut()
+	d := cut.Desc
 	opt.log("running the float64 interpreter on the first %d of %d layers", d.Sizes.Layers, m.Desc.Sizes.Layers)
 	described, _, err := cut.Lower(opt.Entries)
 	if err != nil {
