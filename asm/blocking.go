@@ -23,8 +23,8 @@ const (
 	fewRows = 11
 	// ahead is far enough to bridge a memory access, near enough to stay in the first-level cache.
 	ahead = 24
-	// wholeSteps is the number of values of A, in one pass over k, up to which all rows are one block; blockSteps is the
-	// target for a block of more.
+	// wholeSteps is the largest number of values of A, in one pass over k, for which all rows are one block; blockSteps is the
+	// target size of a block otherwise.
 	wholeSteps = 400 * passSteps
 	blockSteps = 210 * passSteps
 )

@@ -169,8 +169,8 @@ func Exp2Coef() []float64 { return slices.Clone(exp2Coef[:]) }
 // GeluCoef returns c0..c7 of the fit erfc(u/sqrt2) = 2^(u*(c0 + c1*u + ...)) for 0 <= u <= 6, which emitters share with the twins.
 func GeluCoef() []float64 { return slices.Clone(geluCoef[:]) }
 
-// SigmoidGelu returns what an emitter shares with the twin of one of the ops x*sigmoid(p(x)), which they compute as
-// x/(1+2^(x*(coef[0]+coef[1]*x^2+...))): the coefficients, and what a lower x counts as.
+// SigmoidGelu returns the constants of one of the ops x*sigmoid(p(x)), which emitters and twins compute as
+// x/(1+2^(x*(coef[0]+coef[1]*x^2+...))): the coefficients, and the bound below which x counts as the bound.
 func SigmoidGelu(op Op) (coef []float64, low float64) {
 	s := map[Op]sigmoidGelu{OpGeluTanh: geluTanh, OpQuickGelu: quickGelu}[op]
 	return slices.Clone(s.coef), s.low

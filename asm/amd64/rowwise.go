@@ -323,8 +323,8 @@ func gelu(w *writer, k asm.Kernel) {
 	})
 }
 
-// sigmoidGelu writes x/(1+2^y), y = x*P(x^2), of the ops of asm.SigmoidGelu. Of min and max, the CPU returns the second
-// operand if one is not a number: the order of operands lets a NaN in x through.
+// sigmoidGelu writes x/(1+2^y) with y = x*P(x^2), for the ops of asm.SigmoidGelu. MINPS and MAXPS return the second operand if
+// one is a NaN: the order of operands here lets a NaN in x through.
 func sigmoidGelu(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
 	coef, least := asm.SigmoidGelu(k.Op)
@@ -352,7 +352,7 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 			y.each(func(i int) { w.VMAXPS(bottom, y[i], y[i]) })
 			e := exp2(y)
 			e.each(func(i int) { w.VADDPS(one, e[i], e[i]) })
-			// x is read again: it need not stay in registers meanwhile.
+			// x is read again, so that it needs no registers in between.
 			x = w.hold("x", r.some(n))
 			r.load(src, x, masked)
 			x.each(func(i int) { w.VMAXPS(x[i], low, x[i]) })

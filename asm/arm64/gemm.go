@@ -73,7 +73,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		w.arg("pf", pf)
 		w.arg("pfstep", step)
 	}
-	// one writes a step of k, whose elements of A are in lane i.
+	// one writes one step of k. Its elements of A are in lane i of registers a.
 	one := func(i int) {
 		if from != matrix && (from != halves || i%2 == 0) {
 			w.PRFM(pf, 0)

@@ -55,7 +55,7 @@ func offset(scale int, f field) operand {
 	return operand{name: "o", kind: immediate, scale: scale, signed: true, fields: []field{f}}
 }
 
-// bounds returns the smallest and the largest value.
+// bounds returns the smallest and the largest value of the operand.
 func (o operand) bounds() (least, most int) {
 	bits := 0
 	for _, f := range o.fields {

@@ -104,7 +104,7 @@ func (r row) load(v vecs, p R, masked bool) {
 		}
 		return
 	}
-	// First the one to three floats of the vector that the end falls into, then the whole vectors before it.
+	// First load the one to three floats of the vector that the end of the row falls into, then the whole vectors before it.
 	got, done := w.label("got"), w.label("loaded")
 	w.ADD(rowSpare, p, rowFours)
 	w.ZERO(rowCut)
@@ -350,7 +350,7 @@ func gelu(w *writer, _ asm.Kernel) {
 	})
 }
 
-// sigmoidGelu writes x/(1+2^y), y = x*P(x^2), of the ops of asm.SigmoidGelu.
+// sigmoidGelu writes x/(1+2^y) with y = x*P(x^2), for the ops of asm.SigmoidGelu.
 func sigmoidGelu(w *writer, k asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	const atDst, atSrc, coefs, exps = R(5), R(6), R(7), R(8)
@@ -383,7 +383,7 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 			y.each(func(i int) { w.FMAX(y[i], y[i], bottom) })
 			e := w.exp2(y, x, regs(17, chains+1), exps)
 			e.each(func(i int) { w.FADD(e[i], e[i], one) })
-			// x is read again: it need not stay in registers meanwhile.
+			// x is read again, so that it needs no registers in between.
 			r.load(x, atSrc, masked)
 			x.each(func(i int) { w.FMAX(x[i], x[i], low) })
 			x.each(func(i int) { w.FDIV(x[i], x[i], e[i]) })

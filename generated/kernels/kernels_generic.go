@@ -607,10 +607,11 @@ func exp2(y float64) float64 {
 	return p * math.Float64frombits((math.Float64bits(t)+1023)<<52)
 }
 
-// geluCoef holds the fit erfc(u/sqrt2) = 2^(u*(c0 + c1*u + ...)), 0 <= u <= 6, which makes gelu right to 2.2e-8.
+// geluCoef holds c0.. of the fit erfc(u/sqrt2) = 2^(u*(c0 + c1*u + ...)) for 0 <= u <= 6, with which gelu has an error of at most
+// 2.2e-8.
 var geluCoef = [...]float64{-1.15111105, -0.459162143, -0.0526276112, 0.00724542179, -0.000272076187, -0.000131473023, 2.80568954e-05, -1.90206158e-06}
 
-// gelu is max(x,0) - |x|/2 * erfc(|x|/sqrt2). Past 6 the second term no longer counts. A NaN stays a NaN.
+// gelu is max(x,0) - |x|/2 * erfc(|x|/sqrt2). For |x| > 6 the second term is negligible. A NaN stays a NaN.
 func gelu(x float32) float32 {
 	u := math.Abs(float64(x))
 	if u > 6 {
@@ -629,8 +630,8 @@ func gelu(x float32) float32 {
 	return float32(r - float64(u/2*exp2(q*u)))
 }
 
-// sigmoidGelu is x*sigmoid(p(x)), computed as x/(1+2^(x*(coef[0]+coef[1]*x^2+...))), where the power falls as x grows. An x
-// below low counts as low, whose result is nothing beside 1; the power is then below 2^126.
+// sigmoidGelu is x*sigmoid(p(x)), computed as x/(1+2^(x*(coef[0]+coef[1]*x^2+...))); the power decreases with x. An x below low
+// counts as low, where the result is negligible and the power still below 2^126.
 type sigmoidGelu struct {
 	coef []float64
 	low  float64

@@ -321,7 +321,7 @@ func (g *gemmTask) pass(s *span, i, unit, worker int) {
 	if i+1 == g.passes {
 		s.next, s.left = g.step((s.p+1)%g.groups, 0), g.kk
 		if s.last && g.shares[worker].empty() {
-			if over, k := g.over(worker); k > 0 {
+			if over, k := g.nextWeights(worker); k > 0 {
 				s.next, s.left = over, k
 			}
 		}
@@ -339,9 +339,9 @@ func (g *gemmTask) step(p, k int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(g.w), (p*g.nr*g.paddedK+k*16)*g.size))
 }
 
-// over returns the panels that the worker starts the next product with and their k, 0 if they are
+// nextWeights returns the panels that the worker starts the next product with and their k, 0 if they are
 // unknown. It assumes that the next product is split as this one is.
-func (g *gemmTask) over(worker int) (*float32, int) {
+func (g *gemmTask) nextWeights(worker int) (*float32, int) {
 	l := g.then
 	if l == nil || l.size() != g.size || g.blocks > 1 {
 		return nil, 0

@@ -171,7 +171,7 @@ func (g *int8Product) panel(s span, worker int) {
 func (g *int8Product) weightsAt(n int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(g.w), n) }
 
 // nextPanels returns the panels that the worker starts the next product with, nil if they are
-// unknown or smaller than the panels of this product: as many bytes are prefetched as those have.
+// unknown or smaller than this product's panels, since as many bytes as in those are prefetched.
 func (g *int8Product) nextPanels(worker int) unsafe.Pointer {
 	l := g.then
 	if l == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || g.blocks > 1 || !g.shares[worker].empty() {
@@ -238,7 +238,7 @@ func (g *int8Product) strip(tile []kernel.GemmI8, first int, next unsafe.Pointer
 	}
 }
 
-// widen converts a panel to int16 in the worker's memory, the part of each pass with a tail of its own.
+// widen converts a panel to int16 in the worker's memory. Each pass gets its part of the panel, with a tail.
 func (g *int8Product) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
 	wide := unsafe.Pointer(&g.wide[worker][0])
 	for pass := range passes {

@@ -13,14 +13,14 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 )
 
-// i8s returns kernels for bytes, with tiles of up to mr rows and nr columns (16 if they are
-// wide), as their types' comments say and no faster.
+// i8s returns kernels for int8 products, with tiles of up to mr rows and nr columns (16 if wide),
+// written plainly by the comments of their types.
 func i8s(mr, nr int, wide bool) kernel.Int8 {
 	size := 1
 	if wide {
 		size, nr = 2, 16
 	}
-	// value is that of row i and column j of a panel.
+	// value returns the value in row i and column j of a panel.
 	value := func(panel []int8, i, j int) int32 {
 		if wide {
 			return int32(unsafe.Slice((*int16)(unsafe.Pointer(&panel[0])), len(panel)/2)[i/2*32+j*2+i%2])
@@ -139,7 +139,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 	return i
 }
 
-// A product of bytes is that of the rounded rows with the integers times their scales.
+// An int8 product equals the product of the quantised rows and weights.
 func TestByteLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		k.I8 = i8s(3, max(16, k.NR-16), false)

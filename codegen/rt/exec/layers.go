@@ -47,7 +47,7 @@ type FFN struct {
 // Act is an activation, a function of each element.
 type Act int8
 
-// The activations. No layer has NoAct: it says of a product in a [Work] that there is none.
+// The activations. Layers have one of the others; NoAct is the Act of a [Work] without an activation.
 const (
 	NoAct     Act = iota - 1
 	Gelu          // x*(1+erf(x/sqrt2))/2
@@ -55,7 +55,7 @@ const (
 	QuickGelu     // x*sigmoid(1.702*x)
 )
 
-// acts holds the name of each activation from Gelu on, and its kernel.
+// acts holds the name and the kernel of each activation.
 var acts = [...]struct {
 	name   string
 	kernel func(k *kernel.Table) kernel.Gelu
@@ -65,7 +65,7 @@ var acts = [...]struct {
 	QuickGelu: {"quick_gelu", func(k *kernel.Table) kernel.Gelu { return k.QuickGelu }},
 }
 
-// String returns the activation's name, "" of NoAct.
+// String returns the activation's name, "" for NoAct.
 func (a Act) String() string {
 	if a == NoAct {
 		return ""

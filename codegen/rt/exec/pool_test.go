@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sumTask counts what it is given, and that no worker runs two chunks at a time.
+// sumTask sums the chunks that it runs, and checks that no worker runs two at a time.
 type sumTask struct {
 	sum     atomic.Int64
 	running [8]atomic.Int32

@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// TestRelBias compares attention with a bias with one that looks every pair of rows up
-// by itself: texts of several lengths before pictures, each alone, one query alone.
+// TestRelBias compares attention that has a bias with a reference that looks up every pair of
+// rows: with texts of several lengths before images, either alone, and a single query.
 func TestRelBias(t *testing.T) {
 	const grid, reach = 3, 28
 	const edge = 2*grid - 1
@@ -35,7 +35,7 @@ func TestRelBias(t *testing.T) {
 						if secs[0].T {
 							words = w.Len[seq]
 						}
-						// pick is the place in a table of patches or words whose last three are the edges.
+						// pick returns the index in a table of patches or tokens; its last three values are for query 0, key 0 and both.
 						pick := func(table []float32, n, i, j, inner int) float64 {
 							switch {
 							case i == 0 && j == 0:
@@ -56,7 +56,7 @@ func TestRelBias(t *testing.T) {
 							return unit * float64(cross[2*h+1])
 						}
 						i, j = i-words, j-words
-						// The picture's table is stored backwards.
+						// The image's table is stored in reverse.
 						forward := make([]float32, size)
 						for n := range forward {
 							forward[n] = image[h*size+size-1-n]

@@ -83,7 +83,7 @@ func normBlock(t *rowTask, r, rows int) {
 	t.e.kern.LayerNorm(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols, t.g, t.b, t.eps)
 }
 
-// Gelu computes dst = act(src), act being Gelu unless it is given; dst may be src.
+// Gelu computes dst = act(src), where act is Gelu by default; dst may be src.
 func (e *Exec) Gelu(dst, src Mat, act ...Act) {
 	want(dst.Rows == src.Rows && dst.Cols == src.Cols, "gelu", dst, src)
 	t := &e.each
@@ -427,7 +427,7 @@ func patchTask(t *rowTask, lo, hi int) {
 	}
 }
 
-// place writes row i of a sequence of n rows: the row of the position table, plus the class row in row 0.
+// place writes row i of a sequence of n rows to dst: its row of the position table, plus the class row if i is 0.
 func (t *rowTask) place(seq, i, n int) {
 	d := t.dst.Cols
 	row := t.dst.row(seq*n + i)

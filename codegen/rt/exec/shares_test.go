@@ -7,7 +7,7 @@ import (
 )
 
 // TestShares checks that every unit is taken once, that no run of units is too long or
-// crosses rows, and that nobody is told that none are left before they are.
+// crosses rows, and that take reports the end only when no units are left.
 func TestShares(t *testing.T) {
 	var s shares
 	for _, workers := range []int{1, 2, 3, 8, 2} {

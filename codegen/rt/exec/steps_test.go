@@ -18,7 +18,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 )
 
-// world is an Exec over random weights, with a bump allocator for both.
+// world is an Exec with random weights, and a bump allocator for weights and arena.
 type world struct {
 	*Exec
 	rng     *rand.Rand
@@ -41,7 +41,7 @@ func newWorld(t testing.TB, k *kernel.Table, threads int, lens ...int) *world {
 	}
 	w.Exec = New(r, &w.weights[0], 4*worldFloats, threads)
 	for i := range w.arena[:cap(w.arena)] {
-		w.arena[:cap(w.arena)][i] = float32(1e30) // finite, and loud when it gets into a sum
+		w.arena[:cap(w.arena)][i] = float32(1e30) // finite, and conspicuous if it gets into a sum
 	}
 	w.setBatch(lens...)
 	w.pool.enter()
@@ -57,7 +57,7 @@ func (w *world) setBatch(lens ...int) {
 	}
 }
 
-// vals returns n random values.
+// vals returns n random floats.
 func (w *world) vals(n int) []float32 {
 	v := make([]float32, n)
 	for i := range v {
@@ -66,7 +66,7 @@ func (w *world) vals(n int) []float32 {
 	return v
 }
 
-// put stores weights at a multiple of 64 bytes and returns where.
+// put stores weights at a multiple of 64 bytes and returns their offset.
 func (w *world) put(v []float32) int {
 	off := w.wend
 	copy(w.weights[off:], v)
@@ -75,7 +75,7 @@ func (w *world) put(v []float32) int {
 	return 4 * off
 }
 
-// linear stores a random layer; m is it as [k][n] and then the bias.
+// linear stores a random layer; m is its matrix as [k][n], followed by the bias.
 func (w *world) linear(k, n int, bias bool) (l Linear, m [][]float64, b []float64) {
 	panels := make([]float32, ceil16(n)*k)
 	m = mat64(k, n)
@@ -107,8 +107,8 @@ func (w *world) norm(n int, affine bool) (*Norm, []float32, []float32) {
 	return &Norm{w.put(g), w.put(b), n, 1e-5}, g, b
 }
 
-// mat makes a matrix with a leading dimension beyond its columns; random when
-// filled.
+// mat returns a matrix whose leading dimension is larger than its columns, with random
+// values if filled.
 func (w *world) mat(rows, cols int, fill bool) Mat {
 	ld := ceil16(cols) + 16
 	m := w.Mat(4*w.end, ld, rows, cols)
@@ -129,7 +129,7 @@ func mat64(rows, cols int) [][]float64 {
 	return m
 }
 
-// f64 copies a matrix out.
+// f64 returns a copy of a matrix.
 func f64(m Mat) [][]float64 {
 	out := mat64(m.Rows, m.Cols)
 	for r := range out {
@@ -193,7 +193,7 @@ func add64(a, b [][]float64) [][]float64 {
 	return out
 }
 
-// near compares with a bound that fits sums of a few thousand products.
+// near compares matrices within a tolerance for sums of a few thousand products.
 func near(t *testing.T, what string, got Mat, want [][]float64) {
 	t.Helper()
 	if got.Rows != len(want) {
@@ -209,7 +209,7 @@ func near(t *testing.T, what string, got Mat, want [][]float64) {
 	}
 }
 
-// tables are the tile shapes steps run with.
+// tables have the tile shapes that steps are tested with.
 func tables() map[string]*kernel.Table {
 	return map[string]*kernel.Table{"6x16": kerneltest.Naive("generic", 6, 16), "8x48": kerneltest.Naive("generic", 8, 48), "4x32": kerneltest.Naive("generic", 4, 32), "1x16": kerneltest.Naive("generic", 1, 16)}
 }
@@ -244,8 +244,8 @@ func TestLinear(t *testing.T) {
 	})
 }
 
-// halves converts panels of float32 to 16 bits, an odd k filled up with a step of zeros, and cuts the floats likewise. at is where
-// the value of column j in step i of a panel goes.
+// halves converts panels to bf16 by truncation, an odd k padded with a step of zeros, and truncates the floats too. at returns the
+// index in a panel of the value of column j in step i.
 func halves(panels []float32, k int, at func(i, j int) int) []float32 {
 	deep := (k + 1) / 2 * 2
 	out := make([]float32, len(panels)/k*deep/2)
@@ -257,7 +257,7 @@ func halves(panels []float32, k int, at func(i, j int) int) []float32 {
 	return out
 }
 
-// Products of bf16 are those of float32 over what both sides are rounded to.
+// Products of bf16 equal float32 products of the rounded operands.
 func TestDotLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		kerneltest.Dots(k, 3, 48)
@@ -352,8 +352,8 @@ func TestFFN(t *testing.T) {
 	})
 }
 
-// attend64 is attention over whole sequences: rows[seq] lists packed rows. A bias of
-// query i and key j, counted in the sequence, is added to the scores.
+// attend64 computes attention over whole sequences in float64: rows[seq] lists packed rows. bias
+// returns what is added to the score of query i and key j, counted in the sequence.
 func attend64(q, k, v [][]float64, qrows, krows [][]int, heads, d, dp int, scale float64, bias ...func(seq, i, j, h int) float64) [][]float64 {
 	out := mat64(len(q), heads*d)
 	for seq := range krows {
@@ -492,8 +492,8 @@ func TestAttention(t *testing.T) {
 	})
 }
 
-// TestAttentionWholeSets has 250 keys: 256 floats a row of scores would hit the
-// same cache sets, so rows stand further apart.
+// TestAttentionWholeSets has 250 keys: rows of 256 scores would map to the same
+// cache sets, so they are further apart.
 func TestAttentionWholeSets(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 8, 48), 2, 0)
 	a := Attention{Heads: 2, D: 4, DP: 16, Scale: 0.5}
@@ -667,7 +667,7 @@ func TestEmbed(t *testing.T) {
 	})
 }
 
-// A table of bytes has a scale for each row, after the bytes of all.
+// An int8 table has a scale for each row, after the values of all rows.
 func TestEmbedBytes(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads, 3, 1, 5)
@@ -902,10 +902,10 @@ func TestBadShapesPanic(t *testing.T) {
 	}
 }
 
-// stepsOfStates are tested in package rt, with a cache of keys and values.
+// stepsOfStates lists the steps that package rt tests, with a key/value cache.
 var stepsOfStates = []string{"StateAttention", "StoreFixed", "StoreToken"}
 
-// TestEveryStepIsTested holds that tests of this folder call each step: one that compares it with float64, and
+// TestEveryStepIsTested checks that tests of this folder call each step: one that compares it with float64, and
 // TestStepsDoNotAllocate.
 func TestEveryStepIsTested(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
@@ -985,11 +985,11 @@ func TestStepsDoNotAllocate(t *testing.T) {
 func TestOrder(t *testing.T) {
 	a, b, c := &Linear{}, &Linear{}, &Linear{}
 	o := &order{}
-	// Each pass, what is known of the product after each of its own, nil at its end.
+	// For each product of a pass: the product that is expected after it, nil if none is.
 	for _, pass := range []struct{ layers, want []*Linear }{
 		{[]*Linear{a, b, a, c}, []*Linear{nil, nil, nil, nil}},
 		{[]*Linear{a, b, a, c}, []*Linear{b, a, c, nil}},
-		{[]*Linear{a, b, c}, []*Linear{b, a, nil}}, // another way from the third on
+		{[]*Linear{a, b, c}, []*Linear{b, a, nil}}, // another order from the third on
 		{[]*Linear{a, b, c, c}, []*Linear{b, c, nil, nil}},
 		{[]*Linear{a, b, c}, []*Linear{b, c, c}},
 		{nil, nil},
@@ -1006,8 +1006,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// What is prefetched for the product that comes next is its own weights.
-func TestOver(t *testing.T) {
+// The weights that are prefetched for the next product are its own.
+func TestNextWeights(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 4, 16), 2, 3)
 	g := &w.gemm
 	g.n, g.kk, g.size, g.blocks, g.first, g.nr = 48, 32, 4, 1, &w.weights[0], 16
@@ -1022,19 +1022,19 @@ func TestOver(t *testing.T) {
 		{&Linear{W: 640, K: 20, N: 64}, 0, 640, 20},
 		{&Linear{W: 640, K: 20, N: 64}, 1, 640 + 2*20*16*4, 20},
 		{&Linear{W: 640, K: 20, N: 8, DType: blob.F32}, 1, 640, 20},
-		{&Linear{W: 640, K: 20, N: 64, DType: blob.BF16}, 1, 0, 0}, // other elements, other lines
+		{&Linear{W: 640, K: 20, N: 64, DType: blob.BF16}, 1, 0, 0}, // elements of another size
 		{&Linear{W: 640, K: 20, N: 64, DType: blob.I8}, 1, 0, 0},
 	} {
 		g.then = c.next
-		p, k := g.over(c.worker)
+		p, k := g.nextWeights(c.worker)
 		if k != c.steps || k > 0 && p != w.w(c.want) {
 			t.Errorf("%+v, worker %d: got %p and %d steps, want %p and %d", c.next, c.worker, p, k, w.w(c.want), c.steps)
 		}
 	}
 }
 
-// That of bytes too, where there is as much as is prefetched.
-func TestBytesOver(t *testing.T) {
+// So are int8 panels, if there are as many bytes as are prefetched.
+func TestNextPanels(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 4, 16), 2, 3)
 	g := &w.gemm.int8
 	g.kk, g.blocks, g.first, g.i8 = 32, 1, &w.weights[0], &kernel.Int8{NR: 32}
@@ -1063,6 +1063,6 @@ func TestBytesOver(t *testing.T) {
 	g.then = &Linear{W: 640, K: 32, N: 96, DType: blob.I8}
 	g.shares.deal(2, 2)
 	if p := g.nextPanels(0); p != nil {
-		t.Errorf("some of its own is left: got %p", p)
+		t.Errorf("with units left in its share: got %p", p)
 	}
 }

@@ -12,7 +12,7 @@ type Work struct {
 	Kind    string     // gemm, attention or rows; Stack says which step works by rows
 	M, N, K int        // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
 	Heads   int        // attention: heads of all sequences
-	Act     Act        // gemm: what the result goes through; rows: what it computes, if that is an activation; else NoAct
+	Act     Act        // gemm: applied to the result. rows: the activation that is computed. NoAct: none
 	Weights blob.DType // gemm: the type of the weights
 	Layer   *Linear    // gemm: the layer
 	FLOPs   int64
@@ -21,7 +21,7 @@ type Work struct {
 	Stack   []uintptr     // of its caller, for runtime.CallersFrames; valid during the call
 }
 
-// tracer calls f for each work.
+// tracer calls f for each piece of work.
 type tracer struct {
 	f     func(*Work)
 	work  Work

@@ -23,7 +23,7 @@ type level struct {
 // Levels returns the names of the levels this CPU has, lowest first.
 func Levels() []string { return available(levels) }
 
-// available returns the names of those of levels that this CPU has.
+// available returns the names of the levels in the table that this CPU has.
 func available(levels []level) []string {
 	var names []string
 	for _, l := range levels {
@@ -66,7 +66,7 @@ func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	return k, info, err
 }
 
-// pick returns the tables of the chosen level and the levels below it, lowest level first, those of one level in the order of tables.
+// pick returns the tables of the chosen level and of the levels below it, lowest level first. Tables of one level keep their order.
 func pick(levels []level, tables []*Table, ask string) ([]*Table, error) {
 	have := available(levels)
 	limit := have[len(have)-1]

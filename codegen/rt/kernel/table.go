@@ -134,8 +134,8 @@ func symbol(kernel any) string {
 type row struct {
 	family  string
 	kernels any  // pointer to a function, or to the tiles of a tiled op
-	nr      *int // columns of such tiles
-	last    any  // pointer to the tiles of the last panels
+	nr      *int // columns of the tiles; nil for a function
+	last    any  // pointer to the 16-wide tiles of the last panels
 }
 
 // rows lists the families except int8 products, of which a level has all or none.

@@ -107,7 +107,7 @@ func GeluTanh64(x float64) float64 {
 
 func QuickGelu64(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }
 
-// NaiveGelu is a kernel of an activation.
+// NaiveGelu returns a kernel that applies an activation.
 func NaiveGelu(of func(x float64) float64) kernel.Gelu {
 	return func(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
 		for r := range rows {
