@@ -257,6 +257,35 @@ func halves(panels []float32, k int, at func(i, j int) int) []float32 {
 	return out
 }
 
+// 16-bit weights give the bits that the same weights give as float32, whether tiles convert
+// them or they are converted before.
+func TestHalfLinear(t *testing.T) {
+	asmtest.Slow(t)
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
+		for _, once := range []bool{false, true} {
+			if kerneltest.BF16s(k, 3, 48); once {
+				kerneltest.BF16s(k, 2, 16)
+			}
+			k.Widens("bf16").Preconvert = once
+			for _, s := range []struct{ m, k, n int }{{1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2000, 40}, {5, 2001, 40}, {17, 1538, 112}, {17, 1537, 112}} {
+				w := newWorld(t, k, threads)
+				l, _, _ := w.linear(s.k, s.n, true)
+				panels := floats(w.w(l.W), ceil16(s.n)*s.k)
+				narrow := halves(panels, s.k, func(i, j int) int { return 16*i + j })
+				src, want, got := w.mat(s.m, s.k, true), w.mat(s.m, s.n, false), w.mat(s.m, s.n, false)
+				w.Linear(want, src, &l)
+				l.W, l.DType = w.put(narrow), blob.BF16
+				w.Linear(got, src, &l)
+				for r := range s.m {
+					if !slices.Equal(got.row(r), want.row(r)) {
+						t.Fatalf("preconvert %v, %v row %d: %v, want %v", once, s, r, got.row(r), want.row(r))
+					}
+				}
+			}
+		}
+	})
+}
+
 // Products of bf16 equal float32 products of the rounded operands.
 func TestDotLinear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
