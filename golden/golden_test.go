@@ -3,6 +3,7 @@ package golden_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -424,6 +425,27 @@ func TestCheckText(t *testing.T) {
 	want := [][]string{row("pieces"), row("ids"), row("input_ids"), {"3", "passed,", "0", "failed,", "0", "skipped"}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// Tokenizers of other families give the ids of open_clip and of transformers. Texts that were decoded by the wrong encoding,
+// which ftfy repairs, are listed.
+func TestCheckTokenizers(t *testing.T) {
+	for name, repaired := range map[string]int{"tokenizer_clip": 8, "tokenizer_clip_tiny": 8, "tokenizer_siglip": 9, "tokenizer_gemma": 8} {
+		var out bytes.Buffer
+		sum, err := golden.Check([]string{filepath.Join("..", "codegen", "rt", "token", "testdata", name)}, golden.Options{Engine: "interp"}, &out)
+		if err != nil || sum.Passed != 3 || sum.Failed != 0 || !strings.Contains(out.String(), fmt.Sprintf("ok: %d texts differ, whose encoding ftfy repairs", repaired)) {
+			t.Errorf("%s: %v, %v\n%s", name, sum, err, &out)
+		}
+	}
+	dir := t.TempDir()
+	text := `{"format":1,"name":"x","family":"onepeace","task":"tokenizer","config":{"bpe":"b","dict":"d"},"runs":[{"text":"a"}]}`
+	if err := os.WriteFile(filepath.Join(dir, "case.json"), []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if sum, _ := golden.Check([]string{dir}, golden.Options{Engine: "interp"}, &out); sum.Failed != 1 || !strings.Contains(out.String(), "not built yet") {
+		t.Errorf("%v\n%s", sum, &out)
 	}
 }
 

@@ -105,7 +105,10 @@ type Config struct {
 	Language *Tower `json:"language"`
 
 	// Task tokenizer.
-	SPM       string `json:"spm"` // file of the SentencePiece model
+	SPM       string `json:"spm"`     // file of the SentencePiece model
+	BPE       string `json:"bpe"`     // file of the byte pairs
+	Dict      string `json:"dict"`    // file of the ids that byte pairs stand for; "" = their own
+	Context   int    `json:"context"` // ids of a padded text, of families with a tower for texts
 	SPMPieces int    `json:"spm_pieces"`
 	TokVocab  int    `json:"tokenizer_vocab_size"`
 
@@ -264,6 +267,12 @@ type Text struct {
 	InputIDs  []int    `json:"input_ids"`    // truncated, with bos and eos, padded
 	Padding   []int    `json:"padding_mask"` // 1 = padded
 	NumTokens int      `json:"num_tokens"`   // of InputIDs that are not padding
+
+	// With Config.Context, whose texts have no Padding. IDs and InputIDs are open_clip's, or with CleanIDs those of transformers.
+	FaceIDs      []int `json:"hf_ids"`          // IDs as transformers give them
+	FaceInputIDs []int `json:"hf_input_ids"`    // InputIDs as transformers give them
+	CleanIDs     []int `json:"clean_input_ids"` // InputIDs as open_clip gives them
+	Plain        *bool `json:"ftfy_plain"`      // false: open_clip repairs an encoding first; nil: not said
 }
 
 // Load reads the case of a folder. Its tensors are read when they are asked
@@ -344,7 +353,7 @@ func Parse(text []byte) (*Case, error) {
 			var t Text
 			err := brief(json.Unmarshal(text, &t))
 			if err == nil {
-				err = t.check(c.Config.MaxLen)
+				err = t.check(&c.Config)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("runs[%d]: %w", i, err)
@@ -423,7 +432,7 @@ func (c *Config) check() error {
 		{"bos_id", c.BOS}, {"pad_id", c.Pad}, {"eos_id", c.EOS}, {"unk_id", c.Unk}, {"mask_id", c.Mask},
 		{"max_text_len", c.MaxTextLen}, {"max_text_len_of_initckpt", c.MaxTextLenInitCkpt},
 		{"vlffn_start_layer_index", c.VLStart}, {"token_types", c.TokenTypes},
-		{"spm_pieces", c.SPMPieces}, {"tokenizer_vocab_size", c.TokVocab},
+		{"spm_pieces", c.SPMPieces}, {"tokenizer_vocab_size", c.TokVocab}, {"context", c.Context},
 		{"old_grid", c.OldGrid}, {"new_grid", c.NewGrid}, {"extra_rows", c.ExtraRows},
 	} {
 		if s.v < 0 || s.v > maxSize {
@@ -443,9 +452,11 @@ func (c *Config) check() error {
 	if (c.Vision == nil) != (c.Language == nil) {
 		return errors.New("vision and language: only one of them is given, want both or none")
 	}
-	if c.SPM != "" {
-		if err := checkName(c.SPM); err != nil {
-			return fmt.Errorf("spm: %w", err)
+	for what, name := range map[string]string{"spm": c.SPM, "bpe": c.BPE, "dict": c.Dict} {
+		if name != "" {
+			if err := checkName(name); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
 		}
 	}
 	return nil
@@ -574,7 +585,19 @@ func (o *Output) check() error {
 	return nil
 }
 
-func (t *Text) check(maxLen int) error {
+func (t *Text) check(c *Config) error {
+	if c.Dict != "" {
+		return nil
+	}
+	if c.Context > 0 {
+		for name, ids := range map[string][]int{"input_ids": t.InputIDs, "hf_input_ids": t.FaceInputIDs, "clean_input_ids": t.CleanIDs} {
+			if ids != nil && len(ids) != c.Context {
+				return fmt.Errorf("has %d %s, want %d", len(ids), name, c.Context)
+			}
+		}
+		return nil
+	}
+	maxLen := c.MaxLen
 	if len(t.InputIDs) != len(t.Padding) || maxLen > 0 && len(t.InputIDs) != maxLen {
 		return fmt.Errorf("has %d input_ids and %d of padding_mask, want %d each", len(t.InputIDs), len(t.Padding), maxLen)
 	}

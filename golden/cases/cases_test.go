@@ -449,6 +449,10 @@ func TestParse(t *testing.T) {
 	asmtest.ErrorSays(t, err, "has more than 1048576 bytes")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"beit3","task":"tokenizer","config":{"max_len":4},"runs":[{"text":"a","input_ids":[0,2],"padding_mask":[0,0]}]}`))
 	asmtest.ErrorSays(t, err, "runs[0]: has 2 input_ids and 2 of padding_mask, want 4 each")
+	_, err = Parse([]byte(`{"format":1,"name":"x","family":"siglip","task":"tokenizer","config":{"context":4},"runs":[{"text":"a","input_ids":[0,2]}]}`))
+	asmtest.ErrorSays(t, err, "runs[0]: has 2 input_ids, want 4")
+	_, err = Parse([]byte(`{"format":1,"name":"x","family":"siglip","task":"tokenizer","config":{"bpe":"../x"},"runs":[{"text":"a"}]}`))
+	asmtest.ErrorSays(t, err, "config: bpe: ")
 }
 
 func TestTokenizerCase(t *testing.T) {
@@ -457,7 +461,7 @@ func TestTokenizerCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Text{{"a b", []string{"▁a", "▁b"}, []int{7, 8}, []int{0, 7, 8, 2}, []int{0, 0, 0, 0}, 4}}
+	want := []Text{{Text: "a b", Pieces: []string{"▁a", "▁b"}, IDs: []int{7, 8}, InputIDs: []int{0, 7, 8, 2}, Padding: []int{0, 0, 0, 0}, NumTokens: 4}}
 	if diff := cmp.Diff(want, c.Texts); diff != "" || c.Runs != nil || c.Config.SPM != "tiny.spm" {
 		t.Errorf("texts (-want +got):\n%s", diff)
 	}
