@@ -8,6 +8,7 @@
 //	vision_retrieval.go ...      one file per function: each step is one line, with its IR above it
 //	weights.go                   the offsets of each op's weights in the weight file
 //	weights.bin, vocab.bin       the packed weights, the tokenizer
+//	example_multiway_test.go     an example of the typed API, for tasks that have one
 //
 // Files are gofmt'ed, and the same program and options give the same bytes. Go files of
 // different builds do not compile together, and a package does not open the weights of
