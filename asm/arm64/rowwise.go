@@ -26,7 +26,7 @@ const (
 	rowBlocks = R(19) // whole blocks of a row
 	rowRest   = R(20) // floats after them, 0..31
 	rowFours  = R(21) // bytes in whole vectors of the rest
-	rowOdd    = R(22) // floats after those, 0..3
+	rowOdd    = R(22) // floats after the whole vectors, 0..3
 	rowMask   = R(23) // address of the eight masks of the rest
 	rowLeft   = R(24) // blocks to go in the current row
 	rowSpare  = R(25)
@@ -41,7 +41,7 @@ func newRow(w *writer) row {
 	w.holds("n, then whole blocks of a row", rowBlocks)
 	w.holds("floats after the blocks", rowRest)
 	w.holds("bytes in whole vectors of the rest", rowFours)
-	w.holds("floats after those", rowOdd)
+	w.holds("floats after the whole vectors", rowOdd)
 	w.holds("address of the masks of the rest", rowMask)
 	w.holds("blocks to go", rowLeft)
 	w.holds("spare", rowSpare)

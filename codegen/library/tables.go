@@ -51,7 +51,7 @@ func tableFile(constraint, arch string) ([]byte, error) {
 		}
 		what := "weights of type " + dtype.String()
 		if dtype == ir.F32 {
-			what += " and for what has no weights"
+			what += " and for ops without weights"
 		}
 		f.Commentf("%s has the kernels for %s, lowest level first.", dtype.Ident(), what)
 		f.Var().Id(dtype.Ident()).Op("=").Index().Op("*").Qual(kernelPath, "Table").ValuesFunc(func(list *jen.Group) {
@@ -59,9 +59,8 @@ func tableFile(constraint, arch string) ([]byte, error) {
 				if l.Arch != "" && l.Arch != arch {
 					continue
 				}
-				if d := table(l.ISA, dtype); len(d) > 0 {
-					d[jen.Id("Level")] = jen.Lit(string(l.ISA))
-					list.Line().Values(d)
+				if t := table(l, dtype); t != nil {
+					list.Line().Values(t.lines()...)
 				}
 			}
 			list.Line()
@@ -72,57 +71,82 @@ func tableFile(constraint, arch string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// table returns the fields of kernel.Table of one level for weights of one type. The runtime takes kernels that the level
-// lacks from the level below.
-func table(isa asm.ISA, dtype ir.DType) jen.Dict {
+// literal is the fields of a composite literal, in order.
+type literal []jen.Code
+
+// add adds a field.
+func (l *literal) add(name string, value jen.Code) {
+	*l = append(*l, jen.Line().Id(name).Op(":").Add(value))
+}
+
+// lines returns the fields, each on a line of its own.
+func (l literal) lines() []jen.Code { return append(l[:len(l):len(l)], jen.Line()) }
+
+// table returns the fields of kernel.Table of one level for weights of one type, nil if the level adds no kernels for it. The
+// runtime takes kernels that the level lacks from the level below.
+func table(level asm.Level, dtype ir.DType) literal {
 	var carried []asm.Kernel
 	for _, k := range asm.Catalogue {
-		if k.ISA == isa {
+		if k.ISA == level.ISA {
 			carried = append(carried, k)
 		}
 	}
+	var t literal
+	t.add("Level", jen.Lit(string(level.ISA)))
 	switch {
 	case dtype.Scaled():
-		if i8 := int8s(isa, carried, dtype == ir.I8X2); len(i8) > 0 {
-			return jen.Dict{jen.Id("I8"): jen.Qual(kernelPath, "Int8").Values(i8)}
+		i8 := int8s(level.ISA, carried, dtype == ir.I8X2)
+		if i8 == nil {
+			return nil
 		}
-		return nil
+		t.add("I8", jen.Qual(kernelPath, "Int8").Values(i8.lines()...))
+		return t
 	case dtype != ir.F32:
-		part := jen.Dict{}
-		for _, of := range families(carried, dtype) {
+		var part literal
+		if !dtype.Rounds() {
+			part.add("Type", jen.Lit(dtype.String()))
+		}
+		all := families(carried, dtype)
+		for _, of := range all {
 			if r := of[0].Op.Row(); r.Tiled {
-				part[jen.Id("NR")], part[jen.Id("Gemm")] = jen.Lit(of[0].NR), tiles(r.Type, of)
+				part.add("NR", jen.Lit(of[0].NR))
+				part.add("Gemm", tiles(r.Type, of))
 			} else {
-				part[jen.Id(r.Type)] = jen.Id(of[0].Name())
+				part.add(r.Type, jen.Id(of[0].Name()))
 			}
 		}
 		switch {
-		case len(part) == 0:
+		case all == nil:
 			return nil
 		case dtype.Rounds():
-			return jen.Dict{jen.Id("Dot"): jen.Qual(kernelPath, "Dot").Values(part)}
+			t.add("Dot", jen.Qual(kernelPath, "Dot").Values(part.lines()...))
+		default:
+			t.add("Widening", jen.Index().Qual(kernelPath, "Widening").Values(jen.Values(part.lines()...)))
 		}
-		part[jen.Id("Type")] = jen.Lit(dtype.String())
-		return jen.Dict{jen.Id("Widening"): jen.Index().Qual(kernelPath, "Widening").Values(jen.Values(part))}
+		return t
 	}
-	d := jen.Dict{}
-	for _, of := range families(carried, ir.F32) {
+	all := families(carried, ir.F32)
+	for _, of := range all {
 		last := of[len(of)-1]
 		r := last.Op.Row()
 		if !r.Tiled {
-			d[jen.Id(r.Type)] = jen.Id(last.Name())
+			t.add(r.Type, jen.Id(last.Name()))
 			continue
 		}
-		d[jen.Id(r.Type)] = tiles(r.Type, of)
-		d[jen.Id(r.Type+"16")] = tiles(r.Type, narrow(last.Family(), isa))
 		switch r.Op {
 		case asm.OpGemm:
-			d[jen.Id("MR")], d[jen.Id("NR")] = jen.Lit(last.MR), jen.Lit(last.NR)
+			t.add("MR", jen.Lit(last.MR))
+			t.add("NR", jen.Lit(last.NR))
 		case asm.OpGemmNN:
-			d[jen.Id("NNNR")] = jen.Lit(last.NR)
+			t.add("NNNR", jen.Lit(last.NR))
 		}
+		t.add(r.Type, tiles(r.Type, of))
+		t.add(r.Type+"16", tiles(r.Type, narrow(last.Family(), level.ISA)))
 	}
-	return d
+	if all == nil {
+		return nil
+	}
+	return t
 }
 
 // families returns the kernels of a dtype, grouped by op.
@@ -139,8 +163,9 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s returns the fields of kernel.Int8 of a level with int8 tiles of its own; none for another level. twoTerm is for weights of type I8X2.
-func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
+// int8s returns the fields of kernel.Int8 of a level that has int8 tiles of its own, otherwise nil. twoTerm says that they are for
+// weights of type I8X2.
+func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) literal {
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -152,31 +177,30 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) jen.Dict {
 	best := func(op asm.Op, dtype string) jen.Code {
 		return jen.Id(asm.Best(asm.Kernel{Op: op, DType: dtype}.Family(), isa)[0].Name())
 	}
-	fields := func(gemm, quant, norm asm.Op) jen.Dict {
+	fields := func(gemm, quant, norm asm.Op) (l literal) {
 		ks := of(gemm)
 		if len(ks) == 0 {
 			return nil
 		}
-		d := jen.Dict{
-			jen.Id("NR"):        jen.Lit(ks[0].NR),
-			jen.Id("Gemm"):      tiles("GemmI8", ks),
-			jen.Id("Gemm16"):    tiles("GemmI8", narrow(ks[0].Family(), isa)),
-			jen.Id("Quant"):     best(quant, ks[0].DType),
-			jen.Id("NormQuant"): best(norm, ks[0].DType),
-		}
+		l.add("NR", jen.Lit(ks[0].NR))
+		l.add("Gemm", tiles("GemmI8", ks))
+		l.add("Gemm16", tiles("GemmI8", narrow(ks[0].Family(), isa)))
+		l.add("Quant", best(quant, ks[0].DType))
+		l.add("NormQuant", best(norm, ks[0].DType))
 		if twoTerm {
-			d[jen.Id("QuantI8X2")], d[jen.Id("NormQuantI8X2")] = best(quant, ir.I8X2.String()), best(norm, ir.I8X2.String())
+			l.add("QuantI8X2", best(quant, ir.I8X2.String()))
+			l.add("NormQuantI8X2", best(norm, ir.I8X2.String()))
 		}
-		return d
+		return l
 	}
-	d := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
+	l := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
 	// The runtime's plain Go multiplies int8 directly; the Go twins of the kernels for int16 are only for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
-		w[jen.Id("Widen")] = best(asm.OpWiden, of(asm.OpWiden)[0].DType)
-		w[jen.Id("Compensate")] = best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType)
-		d[jen.Id("Wide")] = jen.Op("&").Qual(kernelPath, "Int8").Values(w)
+		w.add("Widen", best(asm.OpWiden, of(asm.OpWiden)[0].DType))
+		w.add("Compensate", best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType))
+		l.add("Wide", jen.Op("&").Qual(kernelPath, "Int8").Values(w.lines()...))
 	}
-	return d
+	return l
 }
 
 // narrow returns the tiles as wide as one panel, with which a level computes the last panel: its

@@ -2667,7 +2667,7 @@ TEXT ·softmax_f32_neon(SB), NOSPLIT, $0-40
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -3286,7 +3286,7 @@ TEXT ·scalerows_f32_neon(SB), NOSPLIT, $0-56
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -3520,7 +3520,7 @@ TEXT ·layernorm_f32_neon(SB), NOSPLIT, $0-68
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
@@ -4463,7 +4463,7 @@ TEXT ·gelu_f32_neon(SB), NOSPLIT, $0-48
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -5400,7 +5400,7 @@ TEXT ·gelu_tanh_f32_neon(SB), NOSPLIT, $0-48
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -6125,7 +6125,7 @@ TEXT ·quick_gelu_f32_neon(SB), NOSPLIT, $0-48
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -6876,7 +6876,7 @@ TEXT ·add_f32_neon(SB), NOSPLIT, $0-48
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -10661,7 +10661,7 @@ TEXT ·quant_i8_neon(SB), NOSPLIT, $0-64
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -11096,7 +11096,7 @@ TEXT ·quant_i8x2_neon(SB), NOSPLIT, $0-64
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare
@@ -11618,7 +11618,7 @@ TEXT ·layernorm_quant_i8_neon(SB), NOSPLIT, $0-72
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
@@ -12265,7 +12265,7 @@ TEXT ·layernorm_quant_i8x2_neon(SB), NOSPLIT, $0-72
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare, then n
@@ -14744,7 +14744,7 @@ TEXT ·round_bf16dot_neon(SB), NOSPLIT, $0-48
 	// R19       n, then whole blocks of a row
 	// R20       floats after the blocks
 	// R21       bytes in whole vectors of the rest
-	// R22       floats after those
+	// R22       floats after the whole vectors
 	// R23       address of the masks of the rest
 	// R24       blocks to go
 	// R25       spare

@@ -5,25 +5,25 @@ package kernels
 
 import "github.com/multiway-go/multiway/codegen/rt/kernel"
 
-// F32 has the kernels for weights of type f32 and for what has no weights, lowest level first.
+// F32 has the kernels for weights of type f32 and for ops without weights, lowest level first.
 var F32 = []*kernel.Table{
 	{
-		Add:       add_f32_generic,
-		Gelu:      gelu_f32_generic,
-		GeluTanh:  gelu_tanh_f32_generic,
-		Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-		Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
-		GemmNN:    []kernel.GemmNN{nil, gemm_nn_f32_1x16_generic, gemm_nn_f32_2x16_generic, gemm_nn_f32_3x16_generic, gemm_nn_f32_4x16_generic},
-		GemmNN16:  []kernel.GemmNN{nil, gemm_nn_f32_1x16_generic, gemm_nn_f32_2x16_generic, gemm_nn_f32_3x16_generic, gemm_nn_f32_4x16_generic},
-		LayerNorm: layernorm_f32_generic,
 		Level:     "generic",
 		MR:        4,
-		NNNR:      16,
 		NR:        16,
-		PackKeys:  pack_keys_f32_generic,
-		QuickGelu: quick_gelu_f32_generic,
-		ScaleRows: scalerows_f32_generic,
+		Gemm:      []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+		Gemm16:    []kernel.Gemm{nil, gemm_f32_1x16_generic, gemm_f32_2x16_generic, gemm_f32_3x16_generic, gemm_f32_4x16_generic},
+		NNNR:      16,
+		GemmNN:    []kernel.GemmNN{nil, gemm_nn_f32_1x16_generic, gemm_nn_f32_2x16_generic, gemm_nn_f32_3x16_generic, gemm_nn_f32_4x16_generic},
+		GemmNN16:  []kernel.GemmNN{nil, gemm_nn_f32_1x16_generic, gemm_nn_f32_2x16_generic, gemm_nn_f32_3x16_generic, gemm_nn_f32_4x16_generic},
 		Softmax:   softmax_f32_generic,
+		ScaleRows: scalerows_f32_generic,
+		LayerNorm: layernorm_f32_generic,
+		Gelu:      gelu_f32_generic,
+		GeluTanh:  gelu_tanh_f32_generic,
+		QuickGelu: quick_gelu_f32_generic,
+		PackKeys:  pack_keys_f32_generic,
+		Add:       add_f32_generic,
 	},
 }
 
@@ -32,10 +32,10 @@ var F16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Convert: convert_f16_generic,
-			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
-			NR:      16,
 			Type:    "f16",
+			NR:      16,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xf16_1x16_generic, gemm_f32xf16_2x16_generic, gemm_f32xf16_3x16_generic, gemm_f32xf16_4x16_generic},
+			Convert: convert_f16_generic,
 		}},
 	},
 }
@@ -45,10 +45,10 @@ var BF16 = []*kernel.Table{
 	{
 		Level: "generic",
 		Widening: []kernel.Widening{{
-			Convert: convert_bf16_generic,
-			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
-			NR:      16,
 			Type:    "bf16",
+			NR:      16,
+			Gemm:    []kernel.GemmNarrow{nil, gemm_f32xbf16_1x16_generic, gemm_f32xbf16_2x16_generic, gemm_f32xbf16_3x16_generic, gemm_f32xbf16_4x16_generic},
+			Convert: convert_bf16_generic,
 		}},
 	},
 }
@@ -56,41 +56,41 @@ var BF16 = []*kernel.Table{
 // I8 has the kernels for weights of type i8, lowest level first.
 var I8 = []*kernel.Table{
 	{
+		Level: "generic",
 		I8: kernel.Int8{
+			NR:        16,
 			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			NR:        16,
-			NormQuant: layernorm_quant_i8_generic,
 			Quant:     quant_i8_generic,
+			NormQuant: layernorm_quant_i8_generic,
 		},
-		Level: "generic",
 	},
 }
 
 // BF16Dot has the kernels for weights of type bf16dot, lowest level first.
 var BF16Dot = []*kernel.Table{
 	{
+		Level: "generic",
 		Dot: kernel.Dot{
-			Gemm:  []kernel.GemmBF16{nil, gemm_bf16dot_1x16_generic, gemm_bf16dot_2x16_generic, gemm_bf16dot_3x16_generic, gemm_bf16dot_4x16_generic},
 			NR:    16,
+			Gemm:  []kernel.GemmBF16{nil, gemm_bf16dot_1x16_generic, gemm_bf16dot_2x16_generic, gemm_bf16dot_3x16_generic, gemm_bf16dot_4x16_generic},
 			Round: round_bf16dot_generic,
 		},
-		Level: "generic",
 	},
 }
 
 // I8X2 has the kernels for weights of type i8x2, lowest level first.
 var I8X2 = []*kernel.Table{
 	{
+		Level: "generic",
 		I8: kernel.Int8{
+			NR:            16,
 			Gemm:          []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
 			Gemm16:        []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
-			NR:            16,
-			NormQuant:     layernorm_quant_i8_generic,
-			NormQuantI8X2: layernorm_quant_i8x2_generic,
 			Quant:         quant_i8_generic,
+			NormQuant:     layernorm_quant_i8_generic,
 			QuantI8X2:     quant_i8x2_generic,
+			NormQuantI8X2: layernorm_quant_i8x2_generic,
 		},
-		Level: "generic",
 	},
 }
