@@ -81,6 +81,13 @@ var committed = []struct {
 	{name: "mwt_paper", outputs: 13, skipped: 1}, // with every intermediate
 	{name: "vlmo_rel", outputs: 19, skipped: 1},
 	{name: "vlmo_plus", outputs: 14},
+	{name: "beit", outputs: 1, quick: true},
+	{name: "clip_hf", outputs: 36, skipped: 3},
+	{name: "clip_open_clip", outputs: 24, skipped: 2},
+	{name: "siglip_hf", outputs: 34, skipped: 1}, // pixels after the last patch
+	{name: "siglip_open_clip", outputs: 23, skipped: 2},
+	{name: "cnclip", outputs: 24, skipped: 1},
+	{name: "xlmr_clip", outputs: 22, skipped: 1},
 	{name: "base", outputs: 5, full: true}, // 222 million parameters
 	{name: "posinterp_14_24", outputs: 1, library: true},
 	{name: "posinterp_aa_down", outputs: 1, library: true},

@@ -137,8 +137,8 @@ var badDescriptions = []struct {
 	{"infinity", "dim: 128", "dim: .inf", "m.yaml:4:14: .inf is no usable number"},
 
 	// Family and sizes.
-	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt, vlmo, clipa, clip, siglip, cnclip, xlmrclip) and its sizes, or modalities and layers"},
-	{"unknown family", "family: beit3", "family: beit", "m.yaml:3:1: family: unknown family \"beit\"; did you mean beit3?"},
+	{"no family", "family: beit3\n", "", "m.yaml:1:1: family is missing; give a preset, or a family (beit3, mwt, vlmo, beit, clipa, clip, siglip, cnclip, xlmrclip) and its sizes, or modalities and layers"},
+	{"unknown family", "family: beit3", "family: bert3", "m.yaml:3:1: family: unknown family \"bert3\"; did you mean beit3 or beit?"},
 	{"bias of another family", "layers: 5", "layers: 5, reach: 9", "m.yaml:4:50: sizes.reach is given, but family beit3 has no relative position bias; remove it"},
 	{"layer scale of another family", "layers: 5", "layers: 5, scale: true", "m.yaml:4:50: sizes.scale is given, but it is the same in all models of family beit3; remove it"},
 	{"preset and family", "family: beit3", "preset: beit3-base-patch16-224\nfamily: beit3", "m.yaml:5:1: sizes and preset are both given, and preset beit3-base-patch16-224 has sizes of its own; of them only image can be changed; for other sizes use family and sizes"},

@@ -11,6 +11,8 @@ type family struct {
 	name string
 	// structure expands the sizes.
 	structure func(s *Sizes) Structure
+	// alone: the family has no texts.
+	alone bool
 	// joint: the family has joint experts in its top layers, whose number is sizes.vl_layers.
 	joint bool
 	// bias: the family may have a relative position bias, and then needs no positions.
@@ -34,6 +36,7 @@ var families = []family{
 	{name: "beit3", structure: beit3, layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
 	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads},
 	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
+	{name: "beit", structure: beit, layouts: []string{"beit_hf"}, alone: true, eps: 1e-12, heads: faceHeads},
 	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", heads: faceHeads},
 	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", heads: faceHeads},

@@ -91,7 +91,7 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 	for i := range layouts {
 		if l := &layouts[i]; l.key != "" && s.has(l.key) {
 			g := &Guess{}
-			inferTowers(g, l, s)
+			inferRows(g, l, s)
 			if err := g.check(l.key); err != nil {
 				return nil, err
 			}
@@ -187,9 +187,12 @@ func (g *Guess) check(key string) error {
 	all := []size{
 		{"width", s.Dim, "the token table"}, {"feed-forward width", s.FFN, "fc1 of layer 0"}, {"number of layers", s.Layers, "the layers' names"},
 		{"patch", s.Patch, "the patch convolution"}, {"channels", s.Channels, "the patch convolution"},
-		{"vocabulary", s.Vocab, "the token table"}, {"picture", s.Image, "the table of picture positions"},
+		{"picture", s.Image, "the table of picture positions"},
 	}
-	if g.Layout != "" {
+	if !familyNamed(g.Family).alone {
+		all = append(all, size{"vocabulary", s.Vocab, "the token table"})
+	}
+	if g.twoTowers() {
 		all = append(all, size{"embedding", s.Embed, "the projection"}, size{"width of texts", s.Text.Dim, "the token table"},
 			size{"feed-forward width of texts", s.Text.FFN, "the first linear of layer 0"}, size{"number of layers of texts", s.Text.Layers, "the layers' names"})
 		all[0].from = "the patch convolution"
@@ -201,6 +204,9 @@ func (g *Guess) check(key string) error {
 	}
 	return nil
 }
+
+// twoTowers reports whether the family has a tower for texts.
+func (g *Guess) twoTowers() bool { return familyNamed(g.Family).text != "" }
 
 // square returns the square root of n, 0 if n is not a square.
 func square(n int) int {
@@ -376,7 +382,7 @@ func (g *Guess) heads(given, text int) error {
 			return fmt.Errorf("%d heads: want a divisor of the width, which is %d%s", f.given, f.dim, nearDivisors(f.dim, max(f.given, 1)))
 		}
 	}
-	if text != 0 && g.Layout == "" {
+	if text != 0 && !g.twoTowers() {
 		return fmt.Errorf("%d heads of texts: family %s has no tower for texts", text, g.Family)
 	}
 	if given != 0 && z.Heads != 0 && z.Heads != given {
@@ -391,16 +397,16 @@ func (g *Guess) heads(given, text int) error {
 		return p.Sizes.Dim == z.Dim && p.Sizes.FFN == z.FFN && p.Sizes.Layers == z.Layers && p.Sizes.Text.Dim == z.Text.Dim && p.Sizes.Text.Layers == z.Text.Layers && p.Family == g.Family
 	})
 	z.Heads, z.Text.Heads, g.Heads = given, text, "as given"
-	if like >= 0 && (given == 0 || g.Layout != "" && text == 0) {
+	if like >= 0 && (given == 0 || g.twoTowers() && text == 0) {
 		p := &presetList()[like]
 		z.Heads, z.Text.Heads = cmp.Or(given, p.Sizes.Heads), cmp.Or(text, p.Sizes.Text.Heads)
 		g.Heads = fmt.Sprintf("not told by the tensors; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, name)
 		return nil
 	}
 	switch missing := "tensors do not tell it, and no released model has these sizes. It is a divisor of"; {
-	case g.Layout == "" && given == 0:
+	case !g.twoTowers() && given == 0:
 		g.Heads = fmt.Sprintf("MISSING: %s %d, called %s in the code and the configuration that the model was trained with", missing, z.Dim, name)
-	case g.Layout != "" && (given == 0 || text == 0):
+	case g.twoTowers() && (given == 0 || text == 0):
 		z.Heads = 0
 		g.Heads = fmt.Sprintf("MISSING: tensors do not tell heads, and no released model has these sizes. Those of pictures are a divisor of %d, those of texts of %d, called %s in the configuration that the model came with",
 			z.Dim, z.Text.Dim, name)

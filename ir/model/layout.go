@@ -80,10 +80,13 @@ type layout struct {
 	code Code
 	key  string // a tensor that only such a checkpoint has
 	rows []row
+	// heads are the tensors of tasks, where they are not as the code has them. A layout with heads has no other tasks but
+	// encode.
+	heads map[string][]row
 }
 
 // layouts are the layouts of checkpoints. Where a checkpoint has the keys of several, the first is meant.
-var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, bertLayouts, siglipLayouts, clipLayouts)
+var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, beitLayouts, bertLayouts, siglipLayouts, clipLayouts)
 
 // LayoutOf returns the layout of a checkpoint of a model with two towers, by the names of its tensors, without what wrapper
 // modules put before them. It is an error if no layout has one of the names as its own.
@@ -198,7 +201,7 @@ func (r *reader) enter(t *tower) {
 	r.sizes["depth"] = t.depth // layers of the checkpoint
 	r.sizes["types"] = t.Types // rows of the table of types
 	r.sizes["reach"] = t.Reach // longest text of the relative position bias
-	r.facts["bias"] = t.Reach > 0
+	r.facts["bias"] = t.Relative
 	r.sizes["embed"], r.sizes["hidden"], r.sizes["map_ffn"] = t.Pool.Dim, t.Pool.Hidden, t.Pool.FFN
 }
 

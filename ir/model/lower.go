@@ -257,7 +257,7 @@ func (w *writer) rows() *ir.Value {
 	for i := range w.tower.layers {
 		x = w.layer(i, x)
 	}
-	if w.normed(w.task) {
+	if w.tower.Final != "" && w.normed(w.task) {
 		x = w.finalNorm(x)
 	}
 	return x
@@ -391,7 +391,7 @@ func (w *writer) attention(i int, q, k, v *ir.Value) *ir.Value {
 		return w.attend(i, q, k, v)
 	case w.tower.Causal:
 		return w.b.PrefixAttention(q, k, v, w.tower.Heads, ir.Dim{}, ir.C(1))
-	case w.tower.Reach == 0:
+	case !w.tower.Relative:
 		return w.b.Attention(q, k, v, w.tower.Heads)
 	}
 	bundle := layerName(i) + ".relbias"

@@ -22,6 +22,7 @@ type sizeKind uint8
 const (
 	anySize   sizeKind = iota
 	inputSize          // families; the long form has it in modalities
+	tokenSize          // families with texts; likewise
 	jointSize          // families with joint experts
 	biasSize           // families that may have a relative position bias
 	textSize           // families with a tower for texts
@@ -42,9 +43,9 @@ var sizeTable = []sizeRow{
 		"side of a patch in pixels", "", "16"},
 	{"channels", 1, maxChannels, defaultChannels, func(s *Sizes) *int { return &s.Channels }, inputSize,
 		"colours per pixel", "", "3"},
-	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, inputSize,
+	{"vocab", 1, maxVocab, 0, func(s *Sizes) *int { return &s.Vocab }, tokenSize,
 		"size of the vocabulary", "", "64010"},
-	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, inputSize,
+	{"positions", 1, maxPositions, defaultPositions, func(s *Sizes) *int { return &s.Positions }, tokenSize,
 		"rows of the checkpoint's position table of texts, of which two are unused, except in vlmo", "in vlmo 40", "1024"},
 	{"vl_layers", 0, maxLayers, 0, func(s *Sizes) *int { return &s.VLLayers }, jointSize,
 		"mwt, vlmo: number of top layers with an expert for pairs", "", "3"},
@@ -111,12 +112,14 @@ func (d *Description) completeSizes() *problem {
 	}
 	for _, r := range sizeTable {
 		v := r.get(s)
-		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias || r.what == textSize && familyNamed(d.Family).text == "" {
+		if r.what != anySize && d.long() || r.what == jointSize && !familyNamed(d.Family).joint || r.what == biasSize && !familyNamed(d.Family).bias || r.what == textSize && familyNamed(d.Family).text == "" || r.what == tokenSize && familyNamed(d.Family).alone {
 			switch {
 			case *v == 0:
 				continue
 			case d.long():
 				return wrong("sizes."+r.name, " is given, but the long form says it in modalities and layers; remove it")
+			case r.what == tokenSize:
+				return wrong("sizes."+r.name, " is given, but family %s has no texts; remove it", d.Family)
 			case r.what == textSize:
 				return wrong("sizes."+r.name, " is given, but family %s has no tower for texts; remove it", d.Family)
 			case r.what == biasSize:

@@ -82,9 +82,10 @@ func (g *Guess) YAML(s Sketch) []byte {
 	} else {
 		line("checkpoint: {file: %s, key: %s}", scalar(s.Checkpoint), scalar(s.Key))
 	}
-	if s.Tokenizer != "" {
+	switch {
+	case s.Tokenizer != "":
 		line("tokenizer: %s", scalar(s.Tokenizer))
-	} else {
+	case !familyNamed(g.Family).alone:
 		comment(g.tokenizer())
 		line("#tokenizer: FILE")
 	}

@@ -90,8 +90,8 @@ func (v *solver) tensor(x row) {
 	}
 }
 
-// inferTowers reads the sizes of a model with two towers off a checkpoint in a layout.
-func inferTowers(g *Guess, l *layout, s shapes) {
+// inferRows reads the sizes of a model off a checkpoint in a layout, and the tasks whose heads it has.
+func inferRows(g *Guess, l *layout, s shapes) {
 	v := solve(l, s)
 	see, read := v.sizes["vision"], v.sizes["language"]
 	i := slices.IndexFunc(families, func(f family) bool {
@@ -102,10 +102,28 @@ func inferTowers(g *Guess, l *layout, s shapes) {
 	if v.class {
 		class = 1
 	}
-	g.Sizes = Sizes{
-		Dim: see["dim"], FFN: see["ffn"], Layers: see["layers"], Patch: see["patch"], Channels: see["channels"], Embed: cmp.Or(see["embed"], read["embed"]),
-		Image: see["patch"] * square(see["positions"]-class), Vocab: read["vocab"], Positions: read["positions"],
-		Act: families[i].act, Text: TowerSizes{Dim: read["dim"], FFN: read["ffn"], Layers: read["layers"], Act: families[i].text},
+	side := square(see["positions"] - class)
+	if bias := see["image_bias"]; bias > 3 {
+		side = (square(bias-3) + 1) / 2
 	}
-	g.Tasks = []Task{{Name: "retrieval"}}
+	g.Sizes = Sizes{
+		Dim: see["dim"], Heads: see["heads"], FFN: see["ffn"], Layers: see["layers"], Patch: see["patch"], Channels: see["channels"],
+		Image: see["patch"] * side, Vocab: read["vocab"], Positions: read["positions"],
+	}
+	if families[i].text != "" {
+		g.Sizes.Embed, g.Sizes.Act = cmp.Or(see["embed"], read["embed"]), families[i].act
+		g.Sizes.Text = TowerSizes{Dim: read["dim"], FFN: read["ffn"], Layers: read["layers"], Act: families[i].text}
+	}
+	for _, t := range tasks {
+		if rows := l.heads[t.name]; t.code == l.code && rows != nil && v.found(rows) {
+			v.rows(rows)
+			g.Tasks = append(g.Tasks, Task{Name: t.name, Classes: v.sizes[""]["classes"]})
+		}
+	}
+	if g.Tasks == nil {
+		g.Tasks = []Task{{Name: "encode"}}
+		if l.code == Contrast {
+			g.Tasks[0].Name = "retrieval"
+		}
+	}
 }

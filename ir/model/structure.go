@@ -39,19 +39,21 @@ const (
 
 // Tower has the layers for some modalities, and the head that makes an embedding of their rows.
 type Tower struct {
-	Name   string       // part of the names of weights that its modalities share
-	Among  []string     // its modalities by name, in sequence order; nil = all
-	Dim    int          // width of a row
-	Heads  int          // attention heads; a divisor of Dim
-	FFN    int          // width of the feed-forward block
-	Eps    float64      // epsilon of the norms of the layers and after them
-	Act    string       // activation of the feed-forward blocks, one of ir.Activations; "" = gelu
-	Causal bool         // causal attention: a row sees itself and the rows before it
-	Layers []LayerRange // one after the other, from layer 0 to the last
-	Final  Sharing      // sharing of the norm after the last layer: shared or pooled; there is none if layers have norms after their halves
-	Types  int          // rows of the table of modality types: row i is added to all rows of modality i; 0 = no table
-	Reach  int          // longest text of the relative position bias, which all layers have; 0 = no bias
-	Pool   Pool         // how the tower's rows become an embedding, if it has one
+	Name     string       // part of the names of weights that its modalities share
+	Among    []string     // its modalities by name, in sequence order; nil = all
+	Dim      int          // width of a row
+	Heads    int          // attention heads; a divisor of Dim
+	FFN      int          // width of the feed-forward block
+	Eps      float64      // epsilon of the norms of the layers and after them
+	Act      string       // activation of the feed-forward blocks, one of ir.Activations; "" = gelu
+	Causal   bool         // causal attention: a row sees itself and the rows before it
+	Layers   []LayerRange // one after the other, from layer 0 to the last
+	Final    Sharing      // sharing of the norm after the last layer: shared or pooled; "" = there is none
+	Types    int          // rows of the table of modality types: row i is added to all rows of modality i; 0 = no table
+	Relative bool         // all layers have a relative position bias
+	Reach    int          // longest text of the relative position bias
+	HeadEps  float64      // epsilon of norms in heads; 0 = 1e-5
+	Pool     Pool         // how the tower's rows become an embedding, if it has one
 }
 
 // Pool describes how the rows of a tower become its embedding. The zero Pool is for a tower without one.
@@ -279,7 +281,7 @@ func (d *Description) Small(side int) *Description {
 	larger := func(m *Modality) bool {
 		return m.Embedder == Patch && m.Height == m.Width && m.Height > side*m.Patch
 	}
-	if slices.ContainsFunc(s.towers(), func(t Tower) bool { return t.Reach > 0 }) || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
+	if slices.ContainsFunc(s.towers(), func(t Tower) bool { return t.Relative }) || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
 		return d
 	}
 	c := d.clone()

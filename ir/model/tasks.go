@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // l2Floor is the least length by which normalisation divides a vector.
 const l2Floor = 1e-12
 
-// headEps is the epsilon of norms in heads, independent of the trunk's.
+// headEps is the epsilon of norms in heads, independent of the trunk's, unless the tower has one for them.
 const headEps = 1e-5
 
 // task is a row of the table of tasks. A task that checkpoints of several codes have is a row for each code.
@@ -95,7 +96,7 @@ func init() { // Go rejects an initial value whose functions read the variable
 				linear("head", "classes dim", "classification.head"),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
-				h := w.norm(w.b.Mean(x, 1), "classification.norm", headEps)
+				h := w.norm(w.b.Mean(x, 1), "classification.norm", w.headEps())
 				return []*ir.Value{w.output(w.linear(h, "classification.head"), "logits")}
 			}),
 		},
@@ -203,8 +204,25 @@ func taskOf(code Code, name string) *task {
 	return nil
 }
 
-// task returns the task for the description's code, or nil.
-func (d *Description) task(name string) *task { return taskOf(d.Structure().Keys.Code, name) }
+// task returns the task for the description's checkpoint, or nil.
+func (d *Description) task(name string) *task {
+	s := d.Structure()
+	if l := s.Keys.layout(); l.heads != nil && l.heads[name] == nil && name != "encode" {
+		return nil
+	}
+	return taskOf(s.Keys.Code, name)
+}
+
+// tensors are the rows of the task's tensors in a layout.
+func (t *task) tensors(l *layout) []row {
+	if rows, ok := l.heads[t.name]; ok {
+		return rows
+	}
+	return t.rows
+}
+
+// headEps is the epsilon of the norms in heads.
+func (w *writer) headEps() float64 { return cmp.Or(w.tower.HeadEps, headEps) }
 
 // taskOptions lists the options that a task has for any code; ok is false if there is no such
 // task.

@@ -161,7 +161,7 @@ func (d *Description) trunk() *trunk {
 	r.read(s.Keys.layout().rows)
 	for i := range d.Tasks {
 		r.sizes["classes"] = d.Tasks[i].Classes
-		r.read(d.task(d.Tasks[i].Name).rows)
+		r.read(d.task(d.Tasks[i].Name).tensors(s.Keys.layout()))
 	}
 	return t
 }

@@ -16,7 +16,7 @@ func vlmo(s *Sizes) Structure {
 	language.Norm = bertEps
 	t := Structure{
 		Modalities: []Modality{language, vision},
-		Tower:      Tower{Final: Shared, Types: max(2, s.Types), Reach: s.Reach},
+		Tower:      Tower{Final: Shared, Types: max(2, s.Types), Relative: s.Reach > 0, Reach: s.Reach},
 		Keys: Keys{
 			Code: VLMo, Prefix: "transformer.",
 			Experts: map[string]string{"vision": "imag", "language": "text", "vl": "vl"},
