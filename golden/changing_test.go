@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"go/format"
 	"io/fs"
 	"maps"
 	"os"
@@ -152,7 +153,11 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 	}
 	body := howTos(t)[howTo]
 	for _, m := range newFile.FindAllStringSubmatch(body, -1) {
-		asmtest.Write(t, filepath.Join(root, m[1]), outdented(m[2]))
+		text := outdented(m[2])
+		if formatted, err := format.Source([]byte(text)); err != nil || string(formatted) != text {
+			t.Errorf("README's %s is not as gofmt writes it (%v):\n%s", m[1], err, formatted)
+		}
+		asmtest.Write(t, filepath.Join(root, m[1]), text)
 	}
 	for _, r := range rows {
 		file := filepath.Join(root, r[0])
