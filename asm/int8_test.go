@@ -63,8 +63,8 @@ func TestPackInt8(t *testing.T) {
 	}
 }
 
-// TestPackTable checks the values of a table and the scales after them, which start at a multiple of four bytes.
-func TestPackTable(t *testing.T) {
+// TestPackInt8Table checks the values of a table and the scales after them, which start at a multiple of four bytes.
+func TestPackInt8Table(t *testing.T) {
 	const rows, k = 3, 7
 	src := []float32{
 		0, 0, 0, 0, 0, 0, 0,

@@ -79,8 +79,8 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// TestTypes checks that ops of one type have one signature.
-func TestTypes(t *testing.T) {
+// TestOneSignaturePerType checks that ops of one type have one signature.
+func TestOneSignaturePerType(t *testing.T) {
 	of := map[string]string{}
 	for _, r := range asm.Ops {
 		if s, seen := of[r.Type]; r.Type != "" && seen && s != r.Signature {
@@ -110,8 +110,8 @@ func generics() []asm.Kernel {
 	return slices.DeleteFunc(slices.Clone(asm.Catalogue), func(k asm.Kernel) bool { return k.ISA != asm.Generic })
 }
 
-// TestTwin checks that every op of models has a twin for each element type, with the parameters of its row.
-func TestTwin(t *testing.T) {
+// TestEveryOpHasATwin checks that every op of models has a twin for each element type, with the parameters of its row.
+func TestEveryOpHasATwin(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", asm.TwinSource, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -203,8 +203,8 @@ func decls(t *testing.T, src string) []string {
 	return names
 }
 
-// TestOnly checks which levels add nothing but tiles of one matrix product.
-func TestOnly(t *testing.T) {
+// TestLevelsOfOneProduct checks which levels add nothing but tiles of one matrix product.
+func TestLevelsOfOneProduct(t *testing.T) {
 	for _, c := range []struct {
 		ops  []asm.Op
 		want string

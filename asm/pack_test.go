@@ -141,7 +141,7 @@ func TestLayoutCheck(t *testing.T) {
 	}
 }
 
-func TestPair(t *testing.T) {
+func TestPackPairs(t *testing.T) {
 	const n, k, deep = 20, 5, 6
 	l, err := asm.WeightLayout(asm.PanelLayout, 2, n, k)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // The hash of what a package computes changes with what changes its numbers, and with
 // nothing else.
-func TestComputes(t *testing.T) {
+func TestHashOfComputation(t *testing.T) {
 	text, err := os.ReadFile("testdata/tiny.ir")
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func TestGoName(t *testing.T) {
 	}
 }
 
-func TestScope(t *testing.T) {
+func TestNamesAreUnique(t *testing.T) {
 	s := newScope("rt", "e")
 	for _, row := range [][2]string{{"x", "x"}, {"x", "x2"}, {"x", "x3"}, {"x2", "x22"}, {"rt", "rt2"}, {"func", "func2"}} {
 		if got := s.name(row[0]); got != row[1] {

@@ -51,9 +51,9 @@ func readCase(t *testing.T, file string) *ir.Program {
 	return p
 }
 
-// TestOps holds the tables that have ops together: ir's rows, the catalogue of kernels, what the runtime has steps for, and
+// TestTablesOfOpsAgree holds the tables that have ops together: ir's rows, the catalogue of kernels, what the runtime has steps for, and
 // what ONNX has a form for.
-func TestOps(t *testing.T) {
+func TestTablesOfOpsAgree(t *testing.T) {
 	values, programs := planned(t)
 	inside := map[*ir.Op]bool{}
 	for op, v := range values {

@@ -95,7 +95,7 @@ func TestEntryText(t *testing.T) {
 }
 
 // Every value of the program is named in its entry, and every file is tidy and marked.
-func TestFiles(t *testing.T) {
+func TestFilesAreTidy(t *testing.T) {
 	p := planned(t)
 	files := write(t, t.TempDir(), p, options)
 	for name, text := range files {
@@ -134,7 +134,7 @@ func TestDecoders(t *testing.T) {
 	}
 }
 
-func TestSameBytes(t *testing.T) {
+func TestWriteIsDeterministic(t *testing.T) {
 	asmtest.Slow(t)
 	first := write(t, t.TempDir(), planned(t), options)
 	for range 3 { // map order would show

@@ -186,7 +186,7 @@ func TestCasesIn16Bits(t *testing.T) {
 
 // Products of bytes are exact, so that levels differ only by what happens between them;
 // and a model keeps from them what they are too coarse for.
-func TestCasesInBytes(t *testing.T) {
+func TestCasesInInt8(t *testing.T) {
 	asmtest.Slow(t)
 	sum, lines := runCheck(t, golden.Options{Precision: "int8"}, filepath.Join("testdata", "classification"))
 	if want := 4 * len(builtLevels()); sum.Passed < want || sum.Failed > 0 {

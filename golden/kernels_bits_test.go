@@ -13,9 +13,9 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// TestSameBits checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
+// TestSameBitsOfTiles checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
 // any ISA but generic, give the same bits, whether k is taken at once or in blocks.
-func TestSameBits(t *testing.T) {
+func TestSameBitsOfTiles(t *testing.T) {
 	const depth, split, n = 100, 37, asm.Panel
 	rng := rand.New(rand.NewPCG(3, 4))
 	random := func(n int) []float32 {
@@ -92,9 +92,9 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// TestSameBitsEverywhere checks that an op's kernels in assembly give the same bits of the same numbers on every CPU. Twins have
+// TestSameBitsOfCPUs checks that an op's kernels in assembly give the same bits of the same numbers on every CPU. Twins have
 // no fused multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
-func TestSameBitsEverywhere(t *testing.T) {
+func TestSameBitsOfCPUs(t *testing.T) {
 	const rows, n, ld = 6, 197, 208
 	for _, k := range asm.Catalogue {
 		op := testers[k.Op]

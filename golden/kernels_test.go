@@ -34,7 +34,7 @@ func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 // tester tests the kernels of an op.
 type tester struct {
 	test func(c *check, k asm.Kernel, f any) // of a kernel that this CPU can run
-	sum  uint64                              // of what TestSameBitsEverywhere has kernels in assembly compute; 0: nothing
+	sum  uint64                              // of what TestSameBitsOfCPUs has kernels in assembly compute; 0: nothing
 	once bool                                // an element takes at most one rounding, so twins compute it too
 }
 

@@ -18,15 +18,15 @@ import (
 // The tests of this file are of the committed package mwttiny: shared attention, an
 // expert for pairs, and the tasks of a picture and a text.
 
-func TestMwtIsItsProgram(t *testing.T) {
+func TestMwtEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "mwttiny", mwttiny.Package(), opened(t, mwttiny.New, level).Task().Model)
+		equalsInterpreter(t, "mwttiny", mwttiny.Package(), opened(t, mwttiny.New, level).Task().Model)
 	})
 }
 
 // A single modality never reads the expert for pairs, and no function reads an expert
 // of another modality.
-func TestMwtExperts(t *testing.T) {
+func TestMwtHoldsItsExperts(t *testing.T) {
 	desc, err := compile.Open(filepath.Join(generated, "mwttiny", "mwttiny.yaml"))
 	if err != nil {
 		t.Fatal(err)

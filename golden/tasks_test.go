@@ -10,7 +10,7 @@ import (
 )
 
 // What has typed methods or commands is a task that a description may ask for.
-func TestTasks(t *testing.T) {
+func TestEveryTaskCanBeDescribed(t *testing.T) {
 	for _, table := range []struct {
 		where string
 		names []string

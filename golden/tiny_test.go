@@ -81,15 +81,15 @@ func picture(w, h int, seed uint64) image.Image {
 }
 
 // The package computes what the float64 interpreter computes for its description.
-func TestTinyIsItsProgram(t *testing.T) {
+func TestTinyEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "beit3tiny", beit3tiny.Package(), opened(t, beit3tiny.New, level).Task().Model)
+		equalsInterpreter(t, "beit3tiny", beit3tiny.Package(), opened(t, beit3tiny.New, level).Task().Model)
 	})
 }
 
-// isItsProgram compares every function of a committed package, open as m, with the
+// equalsInterpreter compares every function of a committed package, open as m, with the
 // interpreter on the program of its description.
-func isItsProgram(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
+func equalsInterpreter(t *testing.T, name string, pkg *rt.Package, m *rt.Model) {
 	t.Helper()
 	desc, err := compile.Open(filepath.Join(generated, name, name+".yaml"))
 	if err != nil {

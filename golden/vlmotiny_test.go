@@ -14,9 +14,9 @@ import (
 // The tests of this file are of the committed package vlmotiny: a relative position
 // bias, the text first, words in pieces, and two pictures of different types.
 
-func TestVLMoIsItsProgram(t *testing.T) {
+func TestVLMoEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
-		isItsProgram(t, "vlmotiny", vlmotiny.Package(), opened(t, vlmotiny.New, level).Task().Model)
+		equalsInterpreter(t, "vlmotiny", vlmotiny.Package(), opened(t, vlmotiny.New, level).Task().Model)
 	})
 }
 

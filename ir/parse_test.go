@@ -170,7 +170,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // Errors are short, however long the words of a text are.
-func TestLongWords(t *testing.T) {
+func TestErrorsAreShort(t *testing.T) {
 	long := strings.Repeat("a", 16_000)
 	const head = "program x\nweight @l.w f32[2,2]\n"
 	for name, text := range map[string]string{

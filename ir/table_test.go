@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// TestTable walks the op table: no row has an empty field that something reads.
-func TestTable(t *testing.T) {
+// TestOpTable walks the op table: no row has an empty field that something reads.
+func TestOpTable(t *testing.T) {
 	names := map[string]bool{}
 	for _, op := range ir.Ops {
 		t.Run(op.Name, func(t *testing.T) {

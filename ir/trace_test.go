@@ -69,7 +69,7 @@ func TestTraceWith(t *testing.T) {
 }
 
 // A run that is watched shows every value once, in order, and gives what a run gives.
-func TestWatch(t *testing.T) {
+func TestRunWatched(t *testing.T) {
 	p := program(t, traced, map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}})
 	in := map[string]*ir.Tensor{"x": matrix(2, 1, 2, 3, 4)}
 	tr, err := p.Trace("f", 2, in)
@@ -136,7 +136,7 @@ func TestRunAll(t *testing.T) {
 
 // A product of bytes rounds each row to 255 steps, of which its least and its largest value
 // are two.
-func TestLinearOfBytes(t *testing.T) {
+func TestInt8Linear(t *testing.T) {
 	const text = `program bytes T<=2
 weight @a.w i8[1,3]
 func f(x: f32[2,3]) {

@@ -78,8 +78,8 @@ func smoothings(p *ir.Program) map[string]Smoothing {
 	return all
 }
 
-// TestModels sends the programs that package model's tests print through all passes.
-func TestModels(t *testing.T) {
+// TestAllPassesOnModels sends the programs that package model's tests print through all passes.
+func TestAllPassesOnModels(t *testing.T) {
 	files, err := filepath.Glob("../ir/model/testdata/*.ir")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no model programs (%v)", err)
@@ -363,8 +363,8 @@ func TestRunStops(t *testing.T) {
 	}
 }
 
-// TestDriver checks that a pass which breaks what an earlier one established is caught.
-func TestDriver(t *testing.T) {
+// TestRunCatchesBrokenProperties checks that a pass which breaks what an earlier one established is caught.
+func TestRunCatchesBrokenProperties(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(p *ir.Program)

@@ -9,7 +9,7 @@ import (
 )
 
 // However arguments are exchanged, the counts that follow are those that counting anew gives.
-func TestCountsFollow(t *testing.T) {
+func TestCountsStayRight(t *testing.T) {
 	for seed := range int64(50) {
 		r := rand.New(rand.NewSource(seed))
 		f := &ir.Func{Params: []*ir.Value{{Name: "x"}}}

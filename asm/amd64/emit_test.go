@@ -14,8 +14,8 @@ func TestPeak(t *testing.T) {
 	asmtest.Peak(t, asm.AVX512, Emit)
 }
 
-// TestRecorded checks that the instruction sets of kernels are recorded, which Permit checks.
-func TestRecorded(t *testing.T) {
+// TestInstructionSetsAreRecorded checks that the instruction sets of kernels are recorded, which Permit checks.
+func TestInstructionSetsAreRecorded(t *testing.T) {
 	for _, k := range asm.Catalogue {
 		if l, _ := k.ISA.Level(); l.Arch != "amd64" {
 			continue

@@ -13,8 +13,8 @@ import (
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
-// TestLinked has the linker keep the kernels in this package's test program, which TestDisassembly disassembles.
-func TestLinked(t *testing.T) {
+// TestKernelsAreLinked has the linker keep the kernels in this package's test program, which TestDisassembly disassembles.
+func TestKernelsAreLinked(t *testing.T) {
 	if len(kernels.All()) == 0 {
 		t.Error("no kernels")
 	}

@@ -40,8 +40,8 @@ func TestEmit(t *testing.T) { asmtest.Emit(t, "arm64", asm.NEON, Emit) }
 
 func TestPeak(t *testing.T) { asmtest.Peak(t, asm.NEON, Emit) }
 
-// TestPermitted checks that a kernel may use the instruction sets of its level and no others.
-func TestPermitted(t *testing.T) {
+// TestPermit checks that a kernel may use the instruction sets of its level and no others.
+func TestPermit(t *testing.T) {
 	k, _ := asm.ByName("gemm_i8_6x16_neondot")
 	if uses := write(t, k).isas; !slices.Equal(uses, []string{"ASIMDDP"}) {
 		t.Errorf("%s uses %v, want ASIMDDP", k.Name(), uses)
@@ -55,8 +55,8 @@ func TestPermitted(t *testing.T) {
 	}
 }
 
-// TestOutOfRange checks that a mistake of a generator is an error that says which kernel, which line and why.
-func TestOutOfRange(t *testing.T) {
+// TestGeneratorErrors checks that a mistake of a generator is an error that says which kernel, which line and why.
+func TestGeneratorErrors(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(w *writer)
@@ -102,9 +102,9 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
-// TestRanges checks every operand of every row: each value outside its range is refused, the fields of a row overlap
+// TestOperandRanges checks every operand of every row: each value outside its range is refused, the fields of a row overlap
 // neither one another nor the fixed bits, and different values give different words.
-func TestRanges(t *testing.T) {
+func TestOperandRanges(t *testing.T) {
 	for _, i := range table {
 		fixed := i.word
 		for n, o := range i.ops {

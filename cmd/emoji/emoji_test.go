@@ -121,7 +121,7 @@ func near(t *testing.T, what string, got [][]float32, want []float32, rows []int
 }
 
 // The compiled package agrees with PyTorch at every level of this CPU.
-func TestAnswers(t *testing.T) {
+func TestAgreesWithPyTorch(t *testing.T) {
 	want, tensor := loadExpected(t)
 	h, err := loadHeldOut()
 	if err != nil {
@@ -191,7 +191,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
+func TestTokenizerOfCheckpoint(t *testing.T) {
 	want, _ := loadExpected(t)
 	m, err := emoji.New()
 	if err != nil {
@@ -215,7 +215,7 @@ func TestIDs(t *testing.T) {
 }
 
 // A drawing cut from the sheet is the drawing's file.
-func TestSheet(t *testing.T) {
+func TestDrawingsOfSheet(t *testing.T) {
 	h, err := loadHeldOut()
 	if err != nil {
 		t.Fatal(err)

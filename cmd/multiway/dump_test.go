@@ -12,7 +12,7 @@ import (
 )
 
 // A program's text is read from a regular file of a bounded size.
-func TestProgramIsRegular(t *testing.T) {
+func TestDumpReadsRegularFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "folder.ir"), 0o777); err != nil {
 		t.Fatal(err)

@@ -230,7 +230,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // An output that is an input is refused before any work, also by a link.
-func TestOwnInput(t *testing.T) {
+func TestOutputIsNoInput(t *testing.T) {
 	f := newFaults(t)
 	for to, link := range map[string]func(string, string) error{"hard": os.Link, "soft": os.Symlink} {
 		if err := link(f.path("m.yaml"), f.path(to)); err != nil {
@@ -456,7 +456,7 @@ func killRecords(t *testing.T, rounds int) {
 }
 
 // Builds of different models into one folder at the same time leave the package of one of them.
-func TestThreePackages(t *testing.T) {
+func TestConcurrentPackages(t *testing.T) {
 	asmtest.Slow(t)
 	f := newFaults(t)
 	text := f.read("m.yaml")
@@ -480,9 +480,9 @@ func TestThreePackages(t *testing.T) {
 }
 
 // Builds of one binary at the same time each leave a whole one.
-func TestThreeBuilds(t *testing.T) { asmtest.Slow(t); builds(t, 1) }
+func TestConcurrentBinaries(t *testing.T) { asmtest.Slow(t); builds(t, 1) }
 
-func TestSoakThreeBuilds(t *testing.T) {
+func TestSoakConcurrentBinaries(t *testing.T) {
 	asmtest.Soak(t)
 	builds(t, 20)
 }

@@ -39,7 +39,7 @@ func TestHelpFits(t *testing.T) {
 }
 
 // A command line that makes no sense has another exit status than a failure.
-func TestStatus(t *testing.T) {
+func TestExitStatus(t *testing.T) {
 	for line, want := range map[string]int{
 		"": 0, "--help": 0,
 		"bild": 2, "--fly": 2, "build": 2, "build --fly": 2, "build a.yaml b.yaml": 2, "build -o": 2, "build none.yaml": 2, "build -o x --check fast none.yaml": 2,
@@ -92,7 +92,7 @@ func fits(t *testing.T, what, text string, columns int) {
 }
 
 // What a preset comes to is told from few of its layers.
-func TestGrownPresets(t *testing.T) {
+func TestPresetSizesFromFewLayers(t *testing.T) {
 	for _, name := range []string{"beit3-base-patch16-384-coco-retrieval", "beit3-base-patch16-480-coco-captioning", "beit3-base-patch16-224-nlvr2",
 		"vlmo-base-patch16-480-vqa", "vlmo-base-plus-patch16-384-coco", "mwt-giant-patch14-224"} {
 		i := slices.IndexFunc(model.Presets(), func(p model.PresetInfo) bool { return p.Name == name })

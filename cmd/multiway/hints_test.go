@@ -35,7 +35,7 @@ func known(field string) bool {
 }
 
 // Flags and fields that texts name exist.
-func TestHintsNameWhatIsThere(t *testing.T) {
+func TestHintsNameFlagsAndFields(t *testing.T) {
 	var commands []*cobra.Command
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
@@ -116,8 +116,8 @@ var followed = []struct {
 	{"give its description with --model", "", "", "cmd/multiway.TestScripts"},
 	{"build with --decoders %s, or import", "", "", "cmd/multiway.TestDecoders"},
 	{"`tokenizer: FILE` in the description adds one", "", "", "cmd/multiway.TestScripts"},
-	{"or give --expect-bound %.2g", "", "", "codegen/compile.TestExpectFinds"},
-	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/compile.TestWrittenOfPreset"},
+	{"or give --expect-bound %.2g", "", "", "codegen/compile.TestHoldExpectedFindsMistakes"},
+	{"`family: %s` and all other sizes in place of `preset`", "", "", "codegen/compile.TestPresetWrittenAsFamily"},
 	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/tune.TestTuned"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/tune.TestSmoothed"},
 	{"with `cosine: %v` in the description this is an error", "", "", "codegen/tune.TestTuned"},
@@ -125,7 +125,7 @@ var followed = []struct {
 }
 
 // Advice works: doing as a text says leads to no error.
-func TestHintsWork(t *testing.T) {
+func TestHintsCanBeFollowed(t *testing.T) {
 	asmtest.Slow(t)
 	root, err := filepath.Abs("../..")
 	if err != nil {

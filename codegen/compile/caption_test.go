@@ -136,7 +136,7 @@ func sheet(t *testing.T, source string) func(hex string) image.Image {
 }
 
 // A package of one caption function alone cannot be judged.
-func TestCaptionStepAlone(t *testing.T) {
+func TestCaptionStepNeedsItsImage(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	_, err := m.Write(compile.Options{Dir: t.TempDir(), Entries: []string{"caption_step"}})
@@ -147,7 +147,7 @@ func TestCaptionStepAlone(t *testing.T) {
 
 // With heads that are no whole panels, states hold them padded, and a build's self-check
 // judges the steps.
-func TestCaptionWrites(t *testing.T) {
+func TestCaptionWithPaddedHeads(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
 	dir := t.TempDir()
@@ -178,7 +178,7 @@ func TestCaptionWrites(t *testing.T) {
 // A caption's steps give the logits of all its tokens at once (teacher forcing), however
 // many tokens the cache holds, in the interpreter and compiled: with padded heads, one
 // layer, an expert of pairs, a picture of whole panels.
-func TestStepIsFull(t *testing.T) {
+func TestCaptionStepsEqualWholeCaption(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, family, sizes string }{
 		{"heads of 12", "beit3", "dim: 24, heads: 2, ffn: 40, layers: 3, image: 16, patch: 8, vocab: 50, positions: 12"},

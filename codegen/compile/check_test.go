@@ -9,7 +9,7 @@ import (
 
 // Rows further from the model than a precision aims at are said, though only a cosine of the
 // description's own refuses them.
-func TestWriteShort(t *testing.T) {
+func TestWriteWarnsOfLowCosine(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct {
 		precision string

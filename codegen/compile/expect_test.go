@@ -49,7 +49,7 @@ func held(t *testing.T, m *compile.Model, path string, bound float64) ([]compile
 	return r.Held, nil
 }
 
-func TestExpect(t *testing.T) {
+func TestHoldExpected(t *testing.T) {
 	asmtest.Slow(t)
 	const imageNet = "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}\n"
 	for _, c := range []struct {
@@ -76,7 +76,7 @@ func TestExpect(t *testing.T) {
 }
 
 // What is wrong in a description is found and named, and what the error says to write makes the model as expected.
-func TestExpectFinds(t *testing.T) {
+func TestHoldExpectedFindsMistakes(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, family, old, new, file, first, cure string }{
 		{"heads", "beit3", "heads: 4", "heads: 2", "beit3-expected", "layers.0 of vision_retrieval differs first by 0.2", "heads: 4"},
@@ -213,7 +213,7 @@ func expectedFile(t *testing.T, name string, edit func(tensors)) string {
 	return path
 }
 
-func TestExpectFiles(t *testing.T) {
+func TestReadExpectedErrors(t *testing.T) {
 	asmtest.Slow(t)
 	twice := func(x checkpoint.Tensor) checkpoint.Tensor {
 		x.Shape = append([]int{2}, x.Shape[1:]...)

@@ -60,7 +60,7 @@ func TestHoldCompiled(t *testing.T) {
 }
 
 // A preset has sizes of its own, so what to write is a family and its sizes in its place.
-func TestWrittenOfPreset(t *testing.T) {
+func TestPresetWrittenAsFamily(t *testing.T) {
 	d, err := model.Preset("beit3-base-patch16-224")
 	if err != nil {
 		t.Fatal(err)

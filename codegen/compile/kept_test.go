@@ -11,7 +11,7 @@ import (
 )
 
 // A build says of a function of which everything is kept from the precision that the precision has no effect on it.
-func TestWriteKept(t *testing.T) {
+func TestWritePrecisionWithoutEffect(t *testing.T) {
 	asmtest.Slow(t)
 	for cosine, want := range map[string][]string{"0.5": nil, "0.9999999999": {"pair_nlvr2", "reason_head"}} {
 		m := compile.OpenText(t, strings.Replace(tiny, "tasks: [retrieval]", "tasks: [nlvr2]", 1)+"precision: int8\ncosine: "+cosine+"\n")

@@ -97,7 +97,7 @@ func lacks(t *testing.T, why string) {
 // A process uses mapped weights in place, and pays for the experts that it calls: one
 // that only reads texts has no page of the vision expert, and little in memory besides
 // the weights that reading texts takes.
-func TestProcessMapsItsExpertsAlone(t *testing.T) {
+func TestProcessMapsOnlyItsExperts(t *testing.T) {
 	asmtest.Slow(t)
 	const besides = 16 << 20 // the program itself, its arena
 	m := compile.OpenText(t, middling)

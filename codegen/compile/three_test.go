@@ -121,7 +121,7 @@ func TestThreeModalities(t *testing.T) {
 }
 
 // A package of one entry holds the experts of that entry and no others.
-func TestThreeBlobs(t *testing.T) {
+func TestEntryHoldsItsExperts(t *testing.T) {
 	asmtest.Slow(t)
 	for _, e := range threeEntries {
 		t.Run(e.name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestThreeBlobs(t *testing.T) {
 
 // The checkpoint of a description in the long form has the official code's keys, the
 // experts by name; and a build needs only those of its entries.
-func TestThreeCheckpoint(t *testing.T) {
+func TestThreeModalitiesCheckpoint(t *testing.T) {
 	m := openThree(t)
 	var keys []string
 	for _, x := range model.Tensors(m.Desc) {

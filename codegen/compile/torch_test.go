@@ -151,7 +151,7 @@ func runPython(t *testing.T, args ...string) {
 
 // The folder's files are what PyTorch writes now, and what the errors about tensors that change weights say to do leaves
 // weights that are read.
-func TestTorchWrites(t *testing.T) {
+func TestTorchFilesAreFresh(t *testing.T) {
 	asmtest.Slow(t)
 	dir := t.TempDir()
 	runPython(t, filepath.Join(torch, "make.py"), dir, "cured")

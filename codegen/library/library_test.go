@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite generated/kernels and the generated files of codegen/rt")
 
-// TestLibrary compares generated/kernels with what the generators write now, byte for byte.
-func TestLibrary(t *testing.T) {
+// TestLibraryIsFresh compares generated/kernels with what the generators write now, byte for byte.
+func TestLibraryIsFresh(t *testing.T) {
 	dir := filepath.Join("..", "..", "generated", "kernels")
 	if *update {
 		if err := library.Write(dir); err != nil {
@@ -49,8 +49,8 @@ func TestLibrary(t *testing.T) {
 	}
 }
 
-// TestHomes compares the generated files of codegen/rt with what the generators write now, byte for byte.
-func TestHomes(t *testing.T) {
+// TestHomesAreFresh compares the generated files of codegen/rt with what the generators write now, byte for byte.
+func TestHomesAreFresh(t *testing.T) {
 	files, err := library.Homes()
 	if err != nil {
 		t.Fatal(err)

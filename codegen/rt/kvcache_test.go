@@ -111,7 +111,7 @@ func attend(id int, rows []int) []float64 {
 
 // Beams that are given words at random and go on as each other see the rows that they
 // were given, whatever the kernels' tiles.
-func TestState(t *testing.T) {
+func TestStateOfBeams(t *testing.T) {
 	for _, k := range []*kernel.Table{kerneltest.Naive("generic", 1, 16), kerneltest.Naive("generic", 4, 16), kerneltest.Naive("generic", 6, 48)} {
 		s, begin, step := openState(t, k)
 		st, err := s.NewState(step, 3)
@@ -219,7 +219,7 @@ func TestStateErrors(t *testing.T) {
 }
 
 // A step allocates nothing once the session is warm, whatever the beams do.
-func TestStateAllocates(t *testing.T) {
+func TestStateDoesNotAllocate(t *testing.T) {
 	s, begin, step := openState(t, kerneltest.Naive("generic", 4, 16))
 	st, err := s.NewState(step, 2)
 	if err != nil {

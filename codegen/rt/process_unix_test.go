@@ -43,7 +43,7 @@ func base() *layers {
 
 // A garbage collection stops a forward pass within a piece of a step: it does not wait
 // for the end of the pass, nor for ever for a session whose calls follow each other.
-func TestCollectionBesideForward(t *testing.T) {
+func TestCollectionStopsForward(t *testing.T) {
 	asmtest.Slow(t)
 	const most = 2 * time.Second
 	levels := kernel.Levels()

@@ -488,7 +488,7 @@ func TestInfo(t *testing.T) {
 }
 
 // Whatever asks a model or its weights beside Close gets an answer or an error.
-func TestAskedBesideClose(t *testing.T) {
+func TestUseBesideClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "weights.bin")
 	asmtest.Write(t, path, tinyBlob(t))
 	for range 20 {

@@ -125,7 +125,7 @@ func TestTunedLarge(t *testing.T) {
 }
 
 // A choice is measured on some of the user's own samples.
-func TestOwn(t *testing.T) {
+func TestTunedOnSamples(t *testing.T) {
 	m := open(t, tiny)
 	p := lowered(t, m)
 	own := &inputs.Samples{Images: []inputs.Image{{Pixels: make([]float32, 3*16*16)}}}

@@ -21,7 +21,7 @@ precision: {default: int8, heads: f32}
 
 // A line says how long a choice takes and how it is left out; those that follow say how far
 // it is.
-func TestTold(t *testing.T) {
+func TestProgressLines(t *testing.T) {
 	told := func(format, tune string, flops float64) (lines []string) {
 		m := open(t, nlvr2Model)
 		if err := m.Desc.SetPrecision(format); err != nil {
@@ -72,7 +72,7 @@ func TestTold(t *testing.T) {
 }
 
 // What is left is told by what was done, and how long that took.
-func TestMeter(t *testing.T) {
+func TestTimeLeft(t *testing.T) {
 	var line string
 	at := time.Unix(0, 0)
 	k := &meter{log: func(format string, args ...any) { line = fmt.Sprintf(format, args...) }, announce: func(time string) { line = "all takes " + time },

@@ -86,7 +86,7 @@ func TestSmoothed(t *testing.T) {
 
 // A model in which nothing stands out stays as it is, and so does one that says so or that
 // rounds no rows.
-func TestSmoothedNot(t *testing.T) {
+func TestSmoothedOnlyWhereItHelps(t *testing.T) {
 	asmtest.Slow(t)
 	for name, m := range map[string]Model{
 		"seeded": open(t, outlying),

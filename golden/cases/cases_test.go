@@ -29,7 +29,7 @@ func loadCase(t *testing.T, dir string) *Case {
 
 // Every model case in the tree: all weight variants hold the same weights, and
 // every input and reference can be read.
-func TestTree(t *testing.T) {
+func TestCasesOfTestdata(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		variants []Variant

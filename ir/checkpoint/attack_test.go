@@ -307,7 +307,7 @@ func TestHostileIndexes(t *testing.T) {
 }
 
 // What is listed ends, however many tensors a file has or lacks, and their names are quoted.
-func TestErrorsEnd(t *testing.T) {
+func TestErrorsAreBounded(t *testing.T) {
 	e := &BindError{Source: file.Quote(strings.Repeat("s\x1b", 4000)), Hint: strings.Repeat("h", 500)}
 	var surplus []Info
 	var groups []Group
@@ -362,7 +362,7 @@ func TestOverlappingStorages(t *testing.T) {
 }
 
 // A tensor of two elements, far apart, does not read what is between them.
-func TestSpreadTensor(t *testing.T) {
+func TestSparseTensorReadsItsElements(t *testing.T) {
 	const n = 1 << 20
 	values := make([]float32, n)
 	values[5], values[n-1] = 2, 3

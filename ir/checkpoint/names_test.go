@@ -8,7 +8,7 @@ import (
 )
 
 // Every surplus tensor is in exactly one group.
-func TestGroups(t *testing.T) {
+func TestSurplusGroups(t *testing.T) {
 	var all []Info
 	for _, name := range strings.Fields("layers.0.w layers.0.b layers.1.w layers.1.b layers.2.w layers.2.b optimizer.0 optimizer.1 step") {
 		all = append(all, Info{Name: name, DType: F32, Shape: []int{2}})

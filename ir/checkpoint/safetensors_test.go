@@ -286,7 +286,7 @@ func TestShrunkFile(t *testing.T) {
 }
 
 // Opening must not read the tensors: it stays cheap for a large file.
-func TestLazy(t *testing.T) {
+func TestOpenReadsNoTensors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large.safetensors")
 	const n = 1 << 27
 	asmtest.Write(t, path, header(fmt.Sprintf(`{"w":{"dtype":"F32","shape":[%d,4],"data_offsets":[0,%d]}}`, n/16, n), 0))

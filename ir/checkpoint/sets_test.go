@@ -93,7 +93,7 @@ func TestBindNames(t *testing.T) {
 	}
 }
 
-func TestNarrow(t *testing.T) {
+func TestSetByKey(t *testing.T) {
 	src, err := Memory("m", []Tensor{floats("a.b.w", 1), floats("a.c.w", 2), floats("a.c.x", 3)})
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func TestNotesOfSets(t *testing.T) {
 }
 
 // What would change the weights is refused by name, where it matters.
-func TestAltered(t *testing.T) {
+func TestAlteredWeightsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{"q.lora_A.default.weight", "has adapters (LoRA and its like), in \"q.lora_A.default.weight\"; without them its weights would be another model's: merge them"},
 		{"elsewhere.lora_down.weight", "has adapters"},

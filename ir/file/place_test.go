@@ -117,7 +117,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-func TestPlaces(t *testing.T) {
+func TestWriteOverLinksAndFolders(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	asmtest.Write(t, at("victim"), "precious")
@@ -176,7 +176,7 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
-func TestSet(t *testing.T) {
+func TestSetCommits(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []string{"a", "gone"} {
 		asmtest.Write(t, filepath.Join(dir, n), "old")
@@ -384,8 +384,8 @@ func TestLock(t *testing.T) {
 	want(t, dir, map[string]string{"count": "xxxxxxxx"})
 }
 
-// TestTogether has many goroutines write one file and make folders: each takes the others' for alive.
-func TestTogether(t *testing.T) {
+// TestConcurrentWrites has many goroutines write one file and make folders: each takes the others' for alive.
+func TestConcurrentWrites(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	t.Setenv("TMP", dir)

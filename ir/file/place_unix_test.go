@@ -45,7 +45,7 @@ func TestCreateLeavesNothing(t *testing.T) {
 }
 
 // A pipe where a folder is wanted is refused, and nobody waits for it.
-func TestNoFolder(t *testing.T) {
+func TestPipeInPlaceOfFolder(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
 		t.Fatal(err)
@@ -66,8 +66,8 @@ func TestNoFolder(t *testing.T) {
 	}
 }
 
-// TestTakes tells whether a folder takes files before anything is written.
-func TestTakes(t *testing.T) {
+// TestFolderTakesFiles tells whether a folder takes files before anything is written.
+func TestFolderTakesFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, at := range []string{dir, filepath.Join(dir, "new"), filepath.Join(dir, "new", "and", "newer")} {
 		if err := Takes(at); err != nil {

@@ -48,8 +48,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errs = append(r.errs, fmt.Sprintf(format, args...))
 }
 
-// TestEquivalentSees checks that each kind of damage is reported.
-func TestEquivalentSees(t *testing.T) {
+// TestEquivalentReportsDamage checks that each kind of damage is reported.
+func TestEquivalentReportsDamage(t *testing.T) {
 	tests := []struct {
 		name   string
 		damage func(p *ir.Program)

@@ -337,7 +337,7 @@ func TestLoad(t *testing.T) {
 
 // Without its labels file a description parses, so that it can be shown, but says
 // what it lacks when it is lowered.
-func TestUncounted(t *testing.T) {
+func TestParseWithoutLabels(t *testing.T) {
 	d, err := Parse("m.yaml", []byte(emoji))
 	if err != nil {
 		t.Fatal(err)

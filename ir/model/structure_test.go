@@ -246,7 +246,7 @@ func TestOneModality(t *testing.T) {
 }
 
 // The paper's own sums, in millions, and where the experts for pairs are.
-func TestGiant(t *testing.T) {
+func TestGiantParameters(t *testing.T) {
 	d, err := Preset("mwt-giant-patch14-224")
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestCut(t *testing.T) {
 }
 
 // A small model is the same for smaller images: the same weights but for positions.
-func TestSmall(t *testing.T) {
+func TestSmallerImages(t *testing.T) {
 	d, err := Parse("x.yaml", []byte("model: 1\nfamily: beit3\nname: x\nsizes: {dim: 16, heads: 2, ffn: 32, layers: 2, image: 48, patch: 8, vocab: 20, positions: 12}\ntasks: [retrieval]\n"))
 	if err != nil {
 		t.Fatal(err)

@@ -230,7 +230,7 @@ func TestJSON(t *testing.T) {
 }
 
 // Products with weights of every format can be timed alone.
-func TestKernels(t *testing.T) {
+func TestTimesOfProducts(t *testing.T) {
 	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
 	r, err := run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
 		m, err := emoji.New(opts...)
@@ -254,7 +254,7 @@ func TestKernels(t *testing.T) {
 }
 
 // The trace reports the FLOPs that the compiler counted.
-func TestCounts(t *testing.T) {
+func TestTraceCountsFLOPs(t *testing.T) {
 	m, err := emoji.New(rt.WithThreads(2)) // its heads are whole panels: no padding is computed
 	if err != nil {
 		t.Fatal(err)

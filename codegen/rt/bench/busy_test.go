@@ -23,7 +23,7 @@ func measured(cores int, readings ...[3]float64) *machine {
 	return m
 }
 
-func TestDoubts(t *testing.T) {
+func TestBusyMachine(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		cores, n int

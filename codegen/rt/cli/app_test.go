@@ -236,7 +236,7 @@ func folderOf(t testing.TB) string {
 }
 
 // What a folder leaves out is counted at the end by kind.
-func TestLeftOut(t *testing.T) {
+func TestLeftOutIsCounted(t *testing.T) {
 	b := colourBinary(t)
 	dir := folderOf(t)
 	touch := func(names ...string) {
@@ -842,8 +842,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestLinks leads from a page to its pictures, whatever they are called.
-func TestLinks(t *testing.T) {
+// TestPageLinks leads from a page to its pictures, whatever they are called.
+func TestPageLinks(t *testing.T) {
 	p := &Page{folder: filepath.Join("pages", "of")}
 	for name, want := range map[string]string{
 		filepath.Join("pages", "of", "a cat?#%.png"):     "a%20cat%3F%23%25.png",
@@ -914,7 +914,7 @@ func TestManyInOrder(t *testing.T) {
 }
 
 // However many inputs cannot be read, their names fit a page, and the last line counts all of them.
-func TestManyLeftOut(t *testing.T) {
+func TestManyLeftOutFitAPage(t *testing.T) {
 	const n = 2000
 	var list strings.Builder
 	for i := range n {
@@ -973,9 +973,9 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// TestSniffed tells pictures and folders from texts by what is there and what a name looks
+// TestPictureOrText tells pictures and folders from texts by what is there and what a name looks
 // like.
-func TestSniffed(t *testing.T) {
+func TestPictureOrText(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"red", "in/leaf.png"} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {

@@ -34,7 +34,7 @@ func poisoned(funcs []*exec.Func) []*exec.Func {
 
 // What the model makes no numbers of is an error with status 1 in every command; the rest
 // of a batch is printed, and nothing is ever NaN.
-func TestOutputsThatAreNoNumbers(t *testing.T) {
+func TestNotFinite(t *testing.T) {
 	dir := folderOf(t)
 	if err := os.Remove(filepath.Join(dir, "broken.png")); err != nil {
 		t.Fatal(err)

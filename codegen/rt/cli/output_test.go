@@ -82,7 +82,7 @@ func TestClosedOutput(t *testing.T) {
 }
 
 // An output that the command reads is refused, whatever it is called.
-func TestOwnInput(t *testing.T) {
+func TestOutputIsNoInput(t *testing.T) {
 	dir := folderOf(t)
 	list := filepath.Join(dir, "list.jsonl")
 	asmtest.Write(t, list, "red\n")
@@ -200,7 +200,7 @@ func TestQuotedCaption(t *testing.T) {
 }
 
 // What is no file is refused before it is opened.
-func TestListsAreFiles(t *testing.T) {
+func TestListsAreRegularFiles(t *testing.T) {
 	dir := folderOf(t)
 	apple := filepath.Join(dir, "apple.png")
 	for _, args := range [][]string{

@@ -140,7 +140,7 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 }
 
 // An int8 product equals the product of the quantised rows and weights.
-func TestByteLinear(t *testing.T) {
+func TestInt8Linear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		k.I8 = i8s(3, max(16, k.NR-16), false)
 		if threads%2 == 0 {

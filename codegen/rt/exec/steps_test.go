@@ -287,7 +287,7 @@ func TestHalfLinear(t *testing.T) {
 }
 
 // Products of bf16 equal float32 products of the rounded operands.
-func TestDotLinear(t *testing.T) {
+func TestBF16Linear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		kerneltest.Dots(k, 3, 48)
 		for _, s := range []struct{ m, k, n int }{{0, 2, 5}, {1, 2, 1}, {1, 1, 40}, {2, 24, 33}, {3, 7, 100}, {25, 64, 160}, {405, 5, 20}, {2, 2001, 40}, {17, 2402, 64}, {17, 2401, 64}} {
@@ -521,9 +521,9 @@ func TestAttention(t *testing.T) {
 	})
 }
 
-// TestAttentionWholeSets has 250 keys: rows of 256 scores would map to the same
+// TestAttentionOf250Keys has 250 keys: rows of 256 scores would map to the same
 // cache sets, so they are further apart.
-func TestAttentionWholeSets(t *testing.T) {
+func TestAttentionOf250Keys(t *testing.T) {
 	w := newWorld(t, kerneltest.Naive("generic", 8, 48), 2, 0)
 	a := Attention{Heads: 2, D: 4, DP: 16, Scale: 0.5}
 	secs := []Section{{C: 20}, {C: 230}}
@@ -697,7 +697,7 @@ func TestEmbed(t *testing.T) {
 }
 
 // An int8 table has a scale for each row, after the values of all rows.
-func TestEmbedBytes(t *testing.T) {
+func TestEmbedInt8(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads, 3, 1, 5)
 		const d, vocab, maxText = 35, 19, 6 // vocab*d is no multiple of four
@@ -804,9 +804,9 @@ func TestEmbedPatches(t *testing.T) {
 	})
 }
 
-// TestSameBits checks that a sequence's results do not depend on its batch, the
+// TestBatchesGiveTheSameBits checks that a sequence's results do not depend on its batch, the
 // threads, or the tile.
-func TestSameBits(t *testing.T) {
+func TestBatchesGiveTheSameBits(t *testing.T) {
 	const c, d, heads, hidden = 11, 32, 2, 1200
 	secs := []Section{{C: c}, {T: true}}
 	run := func(k *kernel.Table, threads int, images [][]float32, lens []int) [][]float32 {
@@ -1011,7 +1011,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	}
 }
 
-func TestOrder(t *testing.T) {
+func TestNextProductIsKnown(t *testing.T) {
 	a, b, c := &Linear{}, &Linear{}, &Linear{}
 	o := &order{}
 	// For each product of a pass: the product that is expected after it, nil if none is.

@@ -187,7 +187,7 @@ func TestOrientation(t *testing.T) {
 
 // A JPEG's EXIF, which may be in several segments, goes before its XMP. Nothing after the
 // first scan counts. Other formats are among the pictures that were made.
-func TestAboutJPEG(t *testing.T) {
+func TestJPEGMetadata(t *testing.T) {
 	six, long := exifBlock(binary.BigEndian, 6), exifBlock(binary.LittleEndian, 8)
 	long[12], long[14] = 4, 1 // a number of 32 bits
 	var b bytes.Buffer
@@ -363,7 +363,7 @@ func TestFile(t *testing.T) {
 }
 
 // A decoder that panics is an error.
-func TestGuard(t *testing.T) {
+func TestPanicOfDecoder(t *testing.T) {
 	f := &format{title: "XYZ", decode: func(data []byte) (image.Image, error) { return nil, fmt.Errorf("%c", data[7]) }}
 	_, err := f.picture([]byte{1})
 	if err == nil || !strings.Contains(err.Error(), "cannot decode this XYZ: the decoder failed: runtime error: index out of range") {
@@ -383,7 +383,7 @@ func TestHasExtension(t *testing.T) {
 }
 
 // The table of formats is complete.
-func TestFormats(t *testing.T) {
+func TestTableOfFormats(t *testing.T) {
 	for _, f := range formats {
 		if f.name == "" || f.title == "" || len(f.magic) == 0 || len(f.extensions) == 0 || f.config == nil || f.decode == nil {
 			t.Errorf("format %q has an empty field", f.name)

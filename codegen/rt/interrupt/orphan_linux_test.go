@@ -20,7 +20,7 @@ func init() {
 }
 
 // A process ends with the one that began it, also if that is killed.
-func TestOrphan(t *testing.T) {
+func TestProcessEndsWithItsParent(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Dir = t.TempDir()
 	_, out := ready(t, cmd, "parent")

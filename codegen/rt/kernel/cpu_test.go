@@ -8,7 +8,7 @@ import (
 )
 
 // A level includes its base, and no other level that stands before it.
-func TestLevelsBranch(t *testing.T) {
+func TestLevelIncludesItsBases(t *testing.T) {
 	levels := []level{{"generic", "", true}, {"left", "generic", true}, {"none", "generic", false}, {"on none", "none", true}, {"right", "generic", true}}
 	t.Setenv(EnvLevel, "")
 	if got, want := available(levels), []string{"generic", "left", "right"}; !slices.Equal(got, want) {

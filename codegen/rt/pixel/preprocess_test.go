@@ -307,7 +307,7 @@ func TestNoAllocation(t *testing.T) {
 }
 
 // A Scratch must not keep a caller's picture alive.
-func TestScratchForgets(t *testing.T) {
+func TestScratchKeepsNoPicture(t *testing.T) {
 	var s Scratch
 	p := &Preprocess{Size: 2, Std: [3]float32{1, 1, 1}}
 	for _, mode := range []Mode{Stretch, Crop} {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOver(t *testing.T) {
+func TestComposite(t *testing.T) {
 	for c := range 256 {
 		for a := range 256 {
 			// The exact value is a fraction with the odd denominator 255, so rounding to

@@ -7,9 +7,9 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// TestVectors compares the vector functions with the Go loops that continue them, and checks
+// TestVectorsEqualGo compares the vector functions with the Go loops that continue them, and checks
 // that they write nothing beyond the bytes that the next element overwrites.
-func TestVectors(t *testing.T) {
+func TestVectorsEqualGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	bytes := func(n int) []uint8 {
 		b := make([]uint8, n)

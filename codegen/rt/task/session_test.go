@@ -399,7 +399,7 @@ func TestCheck(t *testing.T) {
 }
 
 // The sample is part of every package's vectors: it must never change.
-func TestSample(t *testing.T) {
+func TestSampleIsFixed(t *testing.T) {
 	s := Sample("vision", 3, 4, 1000)
 	if got, want := fmt.Sprint(s.Image, s.IDs), "[-1.6285849 -1.5697286 -1.4811268] [0 988 820 2]"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -257,7 +257,7 @@ func TestPiece(t *testing.T) {
 }
 
 // Long texts are split block by block; the result must not show it.
-func TestBlocks(t *testing.T) {
+func TestBlocksDoNotShow(t *testing.T) {
 	asmtest.Slow(t)
 	words := withPieces(norm("\u2581", -2), norm("a", -2), norm("b", -2.5), norm("ab", -3.5), norm("\u2581ab", -3),
 		norm("aab", -4.25), norm("baab", -5), norm("bbbbbbbbbbbb", -9), piece{[]byte("aba"), 0, userDefined})

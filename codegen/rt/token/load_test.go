@@ -206,7 +206,7 @@ func FuzzLoad(f *testing.F) {
 }
 
 // The copy of beit3.spm that circulates is refused by name, wherever its cut falls.
-func TestCutCopy(t *testing.T) {
+func TestLoadCutCopyOfBEiT3(t *testing.T) {
 	data := bigVocabulary(64000).bytes()
 	if len(data) <= circulating {
 		t.Fatalf("%d bytes are no model to cut", len(data))

@@ -60,8 +60,8 @@ func checkMerge(t *testing.T, j joiner, text []byte, first func([]byte) (int, ui
 	}
 }
 
-// TestMergeSlowly compares the merge loop with its definition, for byte pairs and for the scores of a BPE model.
-func TestMergeSlowly(t *testing.T) {
+// TestMergeEqualsDefinition compares the merge loop with its definition, for byte pairs and for the scores of a BPE model.
+func TestMergeEqualsDefinition(t *testing.T) {
 	_, data := readCase(t, "tokenizer_clip_tiny")
 	clip, err := LoadCLIP(data)
 	if err != nil {
@@ -137,8 +137,8 @@ func TestLongWord(t *testing.T) {
 	}
 }
 
-// TestMarkRuns: texts made to be slow are split in the end: marks in no order, nested entities, escapes.
-func TestMarkRuns(t *testing.T) {
+// TestHostileMarks: texts made to be slow are split in the end: marks in no order, nested entities, escapes.
+func TestHostileMarks(t *testing.T) {
 	_, data := readCase(t, "tokenizer_clip_tiny")
 	clip, err := LoadCLIP(data)
 	if err != nil {

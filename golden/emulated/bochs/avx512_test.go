@@ -187,10 +187,10 @@ var cases = []string{"classification", "mwt_paper", "vlmo_rel"}
 
 // models are tests of whole models, by what the guest that runs them is called.
 var models = map[string]string{
-	"models": "^(TestKernelTable|TestSameBits|TestSameBitsEverywhere|TestLevels|TestTinyIsItsProgram|TestMwtIsItsProgram|TestVLMoIsItsProgram|TestTinyCheck)$|" +
+	"models": "^(TestKernelTable|TestSameBitsOfTiles|TestSameBitsOfCPUs|TestLevels|TestTinyEqualsInterpreter|TestMwtEqualsInterpreter|TestVLMoEqualsInterpreter|TestTinyCheck)$|" +
 		"^TestCases$/^(" + strings.Join(cases, "|") + ")$|" +
 		"^TestLevelsGiveTheSameBits$/tiny$|^TestLevelsGiveTheSameBits$/^emoji$/^avx", // in plain Go the demo would take most of the time
-	"precisions": "^(TestLevelsGiveTheSameBitsAtEveryPrecision|TestCasesInBytes|TestCasesByCosine)$",
+	"precisions": "^(TestLevelsGiveTheSameBitsAtEveryPrecision|TestCasesInInt8|TestCasesByCosine)$",
 }
 
 // runModels runs tests of whole models at every level. This machine compiles what the guest runs, and runs it first at the

@@ -80,7 +80,7 @@ func TestParse(t *testing.T) {
 
 // The most tiles that a grid can have, of one coded picture, take little memory, however
 // often it is said that they are a transparency.
-func TestParseTakesLittle(t *testing.T) {
+func TestParseLargestGrid(t *testing.T) {
 	data := grid(255, 256, 200, 200, bytes.Repeat(box("auxl", []byte{0, 1, 0, 1, 0, 1}), 50000)...)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -107,7 +107,7 @@ func TestReadHEVC(t *testing.T) {
 }
 
 // Tiles of which nothing is seen are not decoded.
-func TestSeenTilesAreDecoded(t *testing.T) {
+func TestOnlySeenTilesAreDecoded(t *testing.T) {
 	p := &Picture{Size: image.Pt(4, 4), canvas: image.Pt(8, 8), crop: image.Rect(4, 2, 8, 6), columns: 2, tile: image.Pt(4, 4), tiles: make([]Coded, 4)}
 	n := 0
 	img, err := p.image(func(Coded) (Pixels, error) {

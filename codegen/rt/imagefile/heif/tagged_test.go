@@ -22,7 +22,7 @@ func goCommand(t *testing.T, args ...string) string {
 }
 
 // The readers' own tests are only there with the tag that the readers need.
-func TestTagged(t *testing.T) {
+func TestReadersWithTheirTag(t *testing.T) {
 	t.Log(goCommand(t, "test", "-tags", "nodynamic", readers+"heic", readers+"avif"))
 }
 

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestVectors holds idct to its twin in plain Go, bit for bit: of blocks as pictures have them, of
+// TestIDCTEqualsTwin holds idct to its twin in plain Go, bit for bit: of blocks as pictures have them, of
 // few coefficients, and of numbers that outgrow 16 bits.
-func TestVectors(t *testing.T) {
+func TestIDCTEqualsTwin(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, most := range []int{3, 60, 1 << 10, 1 << 11, 1 << 14, 1 << 16} {
 		for _, known := range []int{0, 1, 2, 8, 9, 20, 64} {
