@@ -36,7 +36,7 @@ func pairs(w *writer, mr int) {
 	row := func(r int) R { return R(1 + r) }
 	a := func(r, g int) V { return V(2*r + g) }
 	bv, t := w.hold("four columns of B, two groups", regs(4, 2)), w.hold("products", regs(6, 2))
-	w.hold("four elements of A in all lanes, two groups a row", regs(0, 2*mr))
+	w.hold("four elements of A in all lanes, two groups per row", regs(0, 2*mr))
 	w.hold("C, row after row, two lanes for each column", regs(8, 8*mr))
 	w.holds("128 in all lanes", zeroPoint)
 	for r := range mr {

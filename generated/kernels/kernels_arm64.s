@@ -10149,7 +10149,7 @@ GLOBL zeroPoint128<>(SB), RODATA|NOPTR, $16
 TEXT ·gemm_i8_1x16_neon(SB), NOSPLIT, $0-112
 	// V4 V5     four columns of B, two groups, then scale and midpoint of a row
 	// V6 V7     products
-	// V0 V1     four elements of A in all lanes, two groups a row
+	// V0 V1     four elements of A in all lanes, two groups per row
 	// V8..V15   C, row after row, two lanes for each column
 	// V24       128 in all lanes
 	// R1        row 0 of A, then a
@@ -10339,7 +10339,7 @@ alone:
 TEXT ·gemm_i8_2x16_neon(SB), NOSPLIT, $0-112
 	// V4 V5     four columns of B, two groups, then scale and midpoint of a row
 	// V6 V7     products
-	// V0..V3    four elements of A in all lanes, two groups a row, then scales of the columns, then bias
+	// V0..V3    four elements of A in all lanes, two groups per row, then scales of the columns, then bias
 	// V8..V23   C, row after row, two lanes for each column
 	// V24       128 in all lanes
 	// R1        row 0 of A, then a

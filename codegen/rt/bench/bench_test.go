@@ -54,7 +54,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v does not fit together", x)
 		}
 		if x.Allocs != 0 {
-			t.Errorf("%s at level %s on %d threads allocates %v times a call", x.Entry, x.Level, x.Threads, x.Allocs)
+			t.Errorf("%s at level %s on %d threads allocates %v times per call", x.Entry, x.Level, x.Threads, x.Allocs)
 		}
 	}
 	shares := map[string]float64{}

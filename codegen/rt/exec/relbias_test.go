@@ -13,9 +13,9 @@ func TestRelBias(t *testing.T) {
 	const grid, reach = 3, 28
 	const edge = 2*grid - 1
 	const size = edge*edge + 3
-	picture := Section{C: grid*grid + 1}
+	image := Section{C: grid*grid + 1}
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
-		for _, secs := range [][]Section{{{T: true}, picture}, {{T: true}}, {picture}} {
+		for _, secs := range [][]Section{{{T: true}, image}, {{T: true}}, {image}} {
 			for _, a := range []Attention{
 				{Heads: 2, D: 16, DP: 16, Scale: 1, Base2: true},
 				{Heads: 3, D: 10, DP: 16, Scale: 0.3},
@@ -31,9 +31,9 @@ func TestRelBias(t *testing.T) {
 				lookup := func(first int) func(seq, i, j, h int) float64 {
 					return func(seq, i, j, h int) float64 {
 						i += first
-						words := 0
+						tokens := 0
 						if secs[0].T {
-							words = w.Len[seq]
+							tokens = w.Len[seq]
 						}
 						// pick returns the index in a table of patches or tokens; its last three values are for query 0, key 0 and both.
 						pick := func(table []float32, n, i, j, inner int) float64 {
@@ -48,14 +48,14 @@ func TestRelBias(t *testing.T) {
 							return unit * float64(table[inner])
 						}
 						switch {
-						case i < words && j < words:
+						case i < tokens && j < tokens:
 							return pick(text[h*2*reach:], 2*reach, i, j, j-i+reach-2)
-						case i < words:
+						case i < tokens:
 							return unit * float64(cross[2*h])
-						case j < words:
+						case j < tokens:
 							return unit * float64(cross[2*h+1])
 						}
-						i, j = i-words, j-words
+						i, j = i-tokens, j-tokens
 						// The image's table is stored in reverse.
 						forward := make([]float32, size)
 						for n := range forward {

@@ -670,11 +670,11 @@ func TestEmbed(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		w := newWorld(t, k, threads, 3, 1, 5)
 		const d, vocab, maxText = 36, 20, 6
-		words, places := w.vals(vocab*d), w.vals(maxText*d)
+		embeddings, positions := w.vals(vocab*d), w.vals(maxText*d)
 		for range w.T {
 			w.IDs = append(w.IDs, int32(w.rng.IntN(vocab)))
 		}
-		m := Embed{Table: w.put(words), Pos: w.put(places), D: d, Vocab: vocab}
+		m := Embed{Table: w.put(embeddings), Pos: w.put(positions), D: d, Vocab: vocab}
 		dst := w.mat(w.T, d, false)
 		want := mat64(w.T, d)
 		for _, pos := range []int{m.Pos, -1} {
@@ -683,9 +683,9 @@ func TestEmbed(t *testing.T) {
 				for i := range w.Len[seq] {
 					r := w.Start[seq] + i
 					for j := range d {
-						want[r][j] = float64(words[int(w.IDs[r])*d+j])
+						want[r][j] = float64(embeddings[int(w.IDs[r])*d+j])
 						if pos >= 0 {
-							want[r][j] += float64(places[i*d+j])
+							want[r][j] += float64(positions[i*d+j])
 						}
 					}
 				}
@@ -715,11 +715,11 @@ func TestEmbedInt8(t *testing.T) {
 		for i := range words {
 			words[i] = math.Float32frombits(binary.LittleEndian.Uint32(table[4*i:]))
 		}
-		places := w.vals(maxText * d)
+		positions := w.vals(maxText * d)
 		for range w.T {
 			w.IDs = append(w.IDs, int32(w.rng.IntN(vocab)))
 		}
-		m := Embed{Table: w.put(words), Pos: w.put(places), D: d, Vocab: vocab, DType: blob.I8}
+		m := Embed{Table: w.put(words), Pos: w.put(positions), D: d, Vocab: vocab, DType: blob.I8}
 		dst, want := w.mat(w.T, d, false), mat64(w.T, d)
 		for _, pos := range []int{m.Pos, -1} {
 			m.Pos = pos
@@ -729,7 +729,7 @@ func TestEmbedInt8(t *testing.T) {
 					for j := range d {
 						want[r][j] = values[int(w.IDs[r])*d+j]
 						if pos >= 0 {
-							want[r][j] += float64(places[i*d+j])
+							want[r][j] += float64(positions[i*d+j])
 						}
 					}
 				}
@@ -750,8 +750,8 @@ func TestEmbedPatches(t *testing.T) {
 			l, m, b := w.linear(depth, s.d, true)
 			p := Patches{Proj: l, At: s.at, Height: s.height, Width: s.width, Patch: s.patch, Channels: s.channels}
 			n := s.height / s.patch * (s.width / s.patch)
-			cls, places := w.vals(s.d), w.vals((1+n)*s.d)
-			atCls, atPos := w.put(cls), w.put(places)
+			cls, positions := w.vals(s.d), w.vals((1+n)*s.d)
+			atCls, atPos := w.put(cls), w.put(positions)
 			for range w.B {
 				w.Images = append(w.Images, w.vals(s.at+s.channels*s.height*s.width+2))
 			}
@@ -788,7 +788,7 @@ func TestEmbedPatches(t *testing.T) {
 					if have.table {
 						for i := range rows {
 							for j := range s.d {
-								out[i][j] += float64(places[i*s.d+j])
+								out[i][j] += float64(positions[i*s.d+j])
 							}
 						}
 					}
@@ -972,7 +972,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	at := Attention{Heads: 2, D: 16, DP: 16}
 	text := []Section{{T: true}}
 	off := w.put(w.vals(320))
-	words := Embed{Table: off, Pos: -1, D: 32, Vocab: 10}
+	embed := Embed{Table: off, Pos: -1, D: 32, Vocab: 10}
 	w.IDs = []int32{0, 1, 2, 3, 4, 5, 6}
 	patches := Patches{Proj: l, Cls: off, Pos: off, Height: 8, Width: 4, Patch: 4, Channels: 2}
 	w.Images = [][]float32{w.vals(64), w.vals(64)}
@@ -1000,7 +1000,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.AttnOut(a, b, a, b, n, &l)
 		w.FFN(a, a, b, kv.columns(0, 32), &ffn)
 		w.QueryAttention(b, a, kv, &at, text, text)
-		w.EmbedText(a, &words)
+		w.EmbedText(a, &embed)
 		w.EmbedPatches(patched, b, &patches)
 		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
 		w.AddRows(a, a, off, 0, []Section{{T: true}})
