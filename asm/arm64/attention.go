@@ -34,8 +34,8 @@ func (w *writer) exp2Coefs(d R) R {
 	return w.vectors("exp", d, append([]float64{1}, asm.Exp2Coef()...)...)
 }
 
-// exp2 computes 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction, for
-// which there is a polynomial. n is as many free registers as y has, free one more. It clobbers y. A NaN stays a NaN.
+// exp2 computes 2^y for -126 < y < 128: y is split into the nearest integer, which goes into the exponent, and a fraction,
+// which goes into a polynomial. n is as many free registers as y has, free one more. It clobbers y. A NaN stays a NaN.
 func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
 	y.each(func(i int) { w.FRINTN(n[i], y[i]) })
 	y.each(func(i int) { w.FSUB(y[i], y[i], n[i]) })

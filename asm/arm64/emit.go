@@ -327,7 +327,7 @@ func (w *writer) CMPI(n R, i int)     { w.emit(cmpI, int(n), i) }
 func (w *writer) CSELGT(d, n, m R)    { w.emit(cselGT, int(d), int(n), int(m)) } // d = greater ? n : m
 func (w *writer) CSELLT(d, n, m R)    { w.emit(cselLT, int(d), int(n), int(m)) } // d = less ? n : m
 
-// Control.
+// Branches.
 
 func (w *writer) B(to string)   { w.branch("JMP", "b", to) }
 func (w *writer) BEQ(to string) { w.branch("BEQ", "b.eq", to) }

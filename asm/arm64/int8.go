@@ -203,8 +203,8 @@ func (q *rounding) extremes() (hi, lo V) {
 	return q.hi[0], q.lo[0]
 }
 
-// finish quantises and stores the row whose blocks load returns and whose extremes are lo and hi, with its scale and midpoint. For
-// i8x2 it also stores the residuals, ldd/2 bytes after the values.
+// finish quantises and stores a row whose extremes are lo and hi, with its scale and midpoint. load writes the load of a block into
+// q.x. For i8x2 finish also stores the residuals, ldd/2 bytes after the values.
 func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 	w, x := q.w, q.x
 	const atDst, consts, scale, midpoint, ldd, atResidual = R(8), R(10), R(5), R(6), R(3), R(12)

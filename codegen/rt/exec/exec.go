@@ -98,7 +98,7 @@ func (e *Exec) Rows(c int, t bool) int {
 // Mat returns the matrix that starts off bytes into the arena. ld is the distance between rows in floats.
 func (e *Exec) Mat(off, ld, rows, cols int) Mat {
 	if off < 0 || rows < 0 || cols > ld || off+rows*ld*4 > len(e.arena)*4 {
-		panic(fmt.Sprintf("exec: matrix of %dx%d ld %d at %d in an arena of %d bytes", rows, cols, ld, off, len(e.arena)*4))
+		panic(fmt.Sprintf("exec: matrix %dx%d with ld %d at byte %d does not fit the arena of %d bytes", rows, cols, ld, off, len(e.arena)*4))
 	}
 	return Mat{(*float32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.arena)), off)), ld, rows, cols}
 }

@@ -16,7 +16,7 @@ type Mat struct {
 // Sub returns n rows of the matrix, from row on.
 func (m Mat) Sub(row, n int) Mat {
 	if row < 0 || n < 0 || row+n > m.Rows {
-		panic(fmt.Sprintf("exec: rows %d..%d of a matrix of %d rows", row, row+n, m.Rows))
+		panic(fmt.Sprintf("exec: rows %d to %d of a matrix with %d rows", row, row+n, m.Rows))
 	}
 	return Mat{at(m.P, row*m.LD), m.LD, n, m.Cols}
 }

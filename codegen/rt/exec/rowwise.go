@@ -342,7 +342,7 @@ func embedTask(t *rowTask, lo, hi int) {
 			r := e.Start[seq] + i
 			id := int(e.IDs[r])
 			if uint(id) >= uint(t.i) {
-				panic(fmt.Sprintf("exec: id %d in a vocabulary of %d", id, t.i))
+				panic(fmt.Sprintf("exec: token id %d is not in the vocabulary of %d", id, t.i))
 			}
 			row := t.dst.row(r)
 			var token []float32
