@@ -71,15 +71,15 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 	}
 }
 
-// What the loop of a peak_fma has.
+// The instructions in the loop of peak_fma.
 var (
 	multiplyAdd = regexp.MustCompile(`^VFMADD231PS [YZ]0, [YZ]0, [YZ]\d+$|// fmla v\d+\.4s, v0\.4s, v0\.s\[0\]$`)
 	countdown   = regexp.MustCompile(`^(DECQ|SUBS) `)
 	branch      = regexp.MustCompile(`^(JNZ|BNE|BEQ) `)
 )
 
-// Peak holds that each round of a level's peak_fma is 12 multiply-adds into registers of their own, and nothing else: only then
-// is it the ceiling that other kernels are measured against.
+// Peak checks that each round of a level's peak_fma is 12 multiply-adds into different registers and nothing else. Only then does
+// it measure the peak rate.
 func Peak(t *testing.T, isa asm.ISA, emit func(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error)) {
 	t.Helper()
 	s, _, err := emit("bench", asm.Find("peak_fma", isa))

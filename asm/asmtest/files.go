@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Write writes a file, in a folder that it makes if need be. What fails ends the test, as in all functions of this file.
+// Write writes a file, and makes its folder if needed. Like all functions of this file, it ends the test on an error.
 func Write[T string | []byte](t testing.TB, path string, data T) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -22,7 +22,7 @@ func Write[T string | []byte](t testing.TB, path string, data T) {
 	}
 }
 
-// Read returns the bytes of a file.
+// Read returns the contents of a file.
 func Read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -32,7 +32,7 @@ func Read(t testing.TB, path string) []byte {
 	return data
 }
 
-// Tree returns what the files below a folder hold, by their paths in it, with slashes.
+// Tree returns the contents of the files below a folder, by their slash-separated paths in it.
 func Tree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -50,13 +50,13 @@ func Tree(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-// Buffer is a file in memory.
+// Buffer is an [io.WriteSeeker] in memory.
 type Buffer struct {
 	Data []byte
 	at   int
 }
 
-// Write writes where Seek says, from there on or behind what it wrote before.
+// Write writes at the offset that Seek set, or after the last Write.
 func (b *Buffer) Write(p []byte) (int, error) {
 	if n := b.at + len(p) - len(b.Data); n > 0 {
 		b.Data = append(b.Data, make([]byte, n)...)
@@ -65,7 +65,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Seek goes to an offset from the start, or from where it is.
+// Seek sets the offset of the next Write, from the start or from the current offset.
 func (b *Buffer) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekStart:
@@ -78,7 +78,7 @@ func (b *Buffer) Seek(offset int64, whence int) (int64, error) {
 	return int64(b.at), nil
 }
 
-// Run returns all that a command prints. It has to end with status 0.
+// Run runs a command and returns all of its output. The command must exit with status 0.
 func Run(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.CombinedOutput()
@@ -88,7 +88,7 @@ func Run(t testing.TB, cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// ErrorSays holds that an error says all parts.
+// ErrorSays checks that the text of an error contains all parts.
 func ErrorSays(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
