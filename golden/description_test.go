@@ -12,7 +12,7 @@ func TestDescribeErrors(t *testing.T) {
 	good := `{"family": "beit3", "task": "encode", "dim": 64, "heads": 4, "ffn_dim": 256, "layers": 3, "image_size": 32, "patch_size": 8, "vocab_size": 300, "max_source_positions": 48, "normalize_output": true, "layernorm_eps": 1e-05, "head_dim": 16}`
 	for _, c := range []struct{ name, old, new, want string }{
 		{"norm of another family", `"beit3"`, `"vlmo"`, "config: tasks[0].encode.norm is given, but the models of this family always have the norm; remove it"},
-		{"unknown family", `"beit3"`, `"beit"`, `config: family: unknown family "beit"; did you mean beit3?`},
+		{"unknown family", `"beit3"`, `"beit33"`, `config: family: unknown family "beit33"; did you mean beit3 or beit?`},
 		{"unknown task", `"encode"`, `"encod"`, `config: tasks[1]: unknown task "encod"; did you mean encode?`},
 		{"sizes", `"heads": 4`, `"heads": 5`, "config: sizes.heads is 5, want a divisor of sizes.dim, which is 64; the nearest are 4 and 8"},
 		{"head_dim", `"head_dim": 16`, `"head_dim": 8`, "config: head_dim is 8, want dim/heads, which is 16"},

@@ -481,7 +481,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Load(filepath.Join(dir, "folder"))
-	asmtest.ErrorSays(t, err, filepath.Join("folder", "case.json")+": is a folder")
+	asmtest.ErrorSays(t, err, filepath.Join("folder", "case.json")+": it is a folder")
 	c := &Case{Dir: dir}
 	_, err = c.Path("../x")
 	asmtest.ErrorSays(t, err, dir, "no plain file name")

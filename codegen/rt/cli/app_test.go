@@ -391,7 +391,7 @@ func TestCommandLine(t *testing.T) {
 		{"answer with labels", pairs, "", []string{"answer", "--labels", names, "--top", "1", apple, "red?"}, 0, []string{"%  rot"}, nil},
 		{"answer with labels as the original code writes them", pairs, "", []string{"answer", "--json", "--labels", lines, "--top", "1", apple, "red?"}, 0, []string{`"question":"red?","answers":[{"index":0,"label":"rouge"`}, nil},
 		{"answer with labels of another model", pairs, "", []string{"answer", "--labels", list[:len(list)-4] + "2.txt", apple, "red?"}, 1, nil, []string{"list2.txt: 2 labels, but pair_vqa has 3 classes"}},
-		{"answer with labels of none", pairs, "", []string{"answer", "--labels", apple, apple, "red?"}, 1, nil, []string{"apple.png: a zero byte"}},
+		{"answer with labels of none", pairs, "", []string{"answer", "--labels", apple, apple, "red?"}, 1, nil, []string{"apple.png: found a zero byte"}},
 		{"answer without labels", pairs, "", []string{"answer", "--labels", filepath.Join(dir, "no.txt"), apple, "red?"}, 1, nil, []string{"no.txt"}},
 		{"answer questions of a list", pairs, "red?\ngreen?\n", []string{"answer", "-k", "1", apple, "-"}, 0, []string{"red?\n", "green?\n"}, nil},
 		{"answer an empty list", pairs, "", []string{"answer", apple, "-"}, 1, nil, []string{"standard input is empty"}},
@@ -450,7 +450,7 @@ func TestCommandLine(t *testing.T) {
 		{"embed a folder of a list", all, dir + "\n", []string{"embed"}, 0, []string{"leaf.png", `"kind":"image"`}, []string{"broken.png", "1 of 4"}},
 		{"embed lists of Windows", all, "\xff\xfer\x00e\x00d\x00\r\x00\n\x00", []string{"embed"}, 0, []string{`"input":"red","kind":"text","embedding":[1,0,0]`}, nil},
 		{"embed a list with a mark", all, "\ufeff" + apple + "\r\n", []string{"embed"}, 0, []string{`"kind":"image"`}, nil},
-		{"embed a list of zeros", all, "r\x00e\x00d\x00\n\x00", []string{"embed"}, 1, nil, []string{"standard input: line 1: a zero byte"}},
+		{"embed a list of zeros", all, "r\x00e\x00d\x00\n\x00", []string{"embed"}, 1, nil, []string{"standard input: line 1: found a zero byte"}},
 		{"embed a text that is cut", all, "", []string{"embed", "red", strings.Repeat("long ", 9)}, 0, []string{`"kind":"text"`}, []string{"1 of 2 texts are longer than the 8 tokens that this model takes, and were truncated"}},
 		{"refuse a text that is cut", all, "", []string{"embed", "--strict", "red", strings.Repeat("long ", 9)}, 1, []string{`"red"`}, []string{"longer than the 8 tokens", "1 of 2"}},
 		{"embed both", all, "", []string{"embed", "--text", "--image", "x"}, 2, nil, []string{"exclude each other"}},
@@ -698,7 +698,7 @@ func TestResume(t *testing.T) {
 				return at
 			})
 			if at > 0 {
-				if got := embed(list); got.status != exitFailure || !strings.Contains(got.errs, "x"+filepath.Ext(out)+".part: is the unfinished file of an earlier run: --resume goes on with it") {
+				if got := embed(list); got.status != exitFailure || !strings.Contains(got.errs, "x"+filepath.Ext(out)+".part is the unfinished file of an earlier run: --resume goes on with it") {
 					t.Errorf("%s: beginning anew beside a part: status %d, %s", out, got.status, got.errs)
 				}
 			}
