@@ -84,9 +84,11 @@
 // The terms of this package, and of the packages above it:
 //
 //	arena        the memory of a function's values, planned when it is compiled
+//	blocking     how a matrix product is split, so that its operands stay in the caches
 //	bundle       a prefix of weight names, such as @l0.vision, whose fields an op reads
 //	candidate    a format that a group of modules could be stored in
 //	class        a kind of weights, such as ffn, that a description gives a format
+//	compensation an int32 by which the sums of an int8 product are corrected
 //	description  the YAML file that says what a model is and where its weights are
 //	entry        the modalities of a function's input: vision, language or pair
 //	error        1 - cosine of an output row with the model in float64; caused by rounding
@@ -102,16 +104,18 @@
 //	level        a set of CPU features that kernels are written for, such as avx2
 //	linear       a matrix product with a weight, and a bias if it has one
 //	lower        to turn a description into a program
+//	midpoint     (max+min)/2 of a row, subtracted before it is quantised to int8
 //	module       the weights of one linear in one expert, such as l3.ffn.vision.fc1
 //	narrow       to store weights in a format smaller than f32
 //	norm         a layer normalisation
 //	override     a module that is stored in another format than its class
 //	pack         to reorder a matrix into the panels that its kernel reads
-//	panel        a block of columns of a packed matrix, as wide as a tile
+//	panel        a block of 16 columns of a packed matrix; a tile computes one or more
 //	pass         a rewrite of a program
 //	pool         the experts of one layer that do the same for different segments
 //	position     the index of a token or patch in its sequence
 //	program      weights and functions: a model in this package
+//	residual     what rounding to int8 took from a number, stored as a second int8
 //	route        to give each segment its expert, so that no pool is left
 //	row          one vector of a matrix, such as the vector of a token or patch
 //	section      rows of a value that are adjacent in a batch: the same part of each sequence

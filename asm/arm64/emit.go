@@ -425,7 +425,7 @@ func (w *writer) words(name string, d R, words ...uint32) R {
 		fmt.Fprintf(&b, "DATA %s<>+%d(SB)/4, $0x%08x\n", name, 4*i, v)
 	}
 	fmt.Fprintf(&b, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", name, 4*len(words))
-	// Tables stand before the kernel that is being written.
+	// Insert the table before the current kernel.
 	at := bytes.LastIndex(w.text.Bytes(), []byte("\n// func "))
 	rest := bytes.Clone(w.text.Bytes()[at:])
 	w.text.Truncate(at)

@@ -58,7 +58,7 @@ func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 // Threads returns the number of threads.
 func (e *Exec) Threads() int { return e.workers }
 
-// Close stops the threads. No call may be under way, and none may follow.
+// Close stops the threads. It must not be called during a pass, and no pass may follow.
 func (e *Exec) Close() { e.pool.close() }
 
 // order lists the layers of a function in the order of their products, as recorded in the last

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A level includes its base, and no other level that stands before it.
+// A level includes its base and no other level.
 func TestLevelIncludesItsBases(t *testing.T) {
 	levels := []level{{"generic", "", true}, {"left", "generic", true}, {"none", "generic", false}, {"on none", "none", true}, {"right", "generic", true}}
 	t.Setenv(EnvLevel, "")

@@ -25,7 +25,7 @@ func TestResolve(t *testing.T) {
 		}
 	}
 
-	// Plain Go tiles for 16-bit weights give way to vector tiles after widening.
+	// A level without tiles for 16-bit weights converts them for its float32 tiles.
 	kerneltest.BF16s(low, 4, 16)
 	if k, info, err = kernel.Resolve([]*kernel.Table{low, high}); err != nil || k.Widens("bf16").Gemm != nil || k.Widens("bf16").Convert == nil || info[len(info)-2] != (kernel.Info{Op: "gemm_f32xbf16", Kernel: "gemm_f32_8x48_avx512"}) {
 		t.Errorf("bf16: %v %v %v", k.Widens("bf16").Gemm, info, err)
@@ -34,7 +34,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("bf16 at generic: %d tiles, %v", len(k.Widens("bf16").Gemm), err)
 	}
 
-	// Wide tiles keep the narrow ones of the level below for the last panels.
+	// Wide tiles use the 16-wide tiles of the level below for the last panels.
 	mid := &kernel.Table{Level: "avx2"}
 	kerneltest.BF16s(mid, 6, 16)
 	kerneltest.BF16s(high, 8, 48)
