@@ -22,7 +22,7 @@ func computes(p *ir.Program, o *Options) [32]byte {
 		}
 	}
 	if o.Tokenizer != nil {
-		fmt.Fprintf(&b, "tokenizer %x\n", sha256.Sum256(o.Tokenizer))
+		fmt.Fprintf(&b, "tokenizer %x%s\n", sha256.Sum256(o.Tokenizer), o.Form)
 	}
 	for _, t := range o.Tasks {
 		if t.MaxNew > 0 {

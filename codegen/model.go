@@ -166,7 +166,7 @@ func (g *generator) input(f *jen.File) {
 	}
 	if g.opt.Tokenizer != nil {
 		d[jen.Id("LoadTokens")] = jen.Func().Params().Params(jen.Qual(tokenPath, "Tokenizer"), jen.Error()).Block(
-			jen.Return(jen.Qual(tokenPath, token.Loader(g.opt.Tokenizer)).Call(jen.Id("vocab"))),
+			jen.Return(jen.Qual(tokenPath, token.Loader(g.opt.Tokenizer, g.opt.Form)).Call(jen.Id("vocab"))),
 		)
 	}
 	f.Line().Comment("input describes how pictures and texts become inputs of the model.")

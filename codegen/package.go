@@ -20,6 +20,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	tokens "github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/file"
 )
@@ -47,9 +48,10 @@ type Options struct {
 	Text      int       // longest text in tokens
 	Precision string    // the description's precision, for people; "" = f32
 	Pixels    *pixel.Preprocess
-	MaxPixels int    // largest picture to decode, in pixels; 0 = the decoder's default
-	Tokenizer []byte // content of a file that token.Open reads; nil: no tokenizer
-	Vectors   []byte // golden vectors in the format of rt/task; nil: none
+	MaxPixels int         // largest picture to decode, in pixels; 0 = the decoder's default
+	Tokenizer []byte      // content of a file that token.Open reads; nil: no tokenizer
+	Form      tokens.Form // of the tokenizer, where its file has several; "" = the usual one
+	Vectors   []byte      // golden vectors in the format of rt/task; nil: none
 	Tasks     []Task
 	Functions []Function // the tasks of functions; functions that are not listed get no typed API
 	Decoders  []string   // further packages of image formats to link, below codegen/rt/imagefile

@@ -20,7 +20,7 @@ var captioning = taskAPI{
 		}
 	},
 	example: func(g *generator, t Task) *shown {
-		tok, err := token.Open(g.opt.Tokenizer)
+		tok, err := token.Open(g.opt.Tokenizer, g.opt.Form)
 		if _, spells := tok.(interface{ Decode([]int32) string }); err != nil || !spells || !g.captions(t) {
 			return nil
 		}

@@ -169,7 +169,7 @@ func FuzzTokenizer(f *testing.F) {
 				return err
 			}
 			defer m.Close()
-			tok, err := token.Open(m.Tokenizer)
+			tok, err := token.Open(m.Tokenizer, token.Form(m.Desc.Form))
 			if err != nil {
 				return err
 			}

@@ -151,7 +151,7 @@ func tokenizerBeside(path string, g *model.Guess) string {
 	if err != nil {
 		return ""
 	}
-	if tok, err := token.Open(data); err != nil || tok.Vocab() > g.Sizes.Vocab {
+	if tok, err := token.Open(data, ""); err != nil || tok.Vocab() > g.Sizes.Vocab {
 		return ""
 	}
 	return found[0]

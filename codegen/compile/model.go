@@ -71,7 +71,7 @@ func (m *Model) samples() (*inputs.Samples, error) {
 func (m *Model) Reader() (inputs.Reader, error) {
 	opt, err := m.CodeOptions()
 	s := m.Desc.Structure()
-	return inputs.Reader{Pixels: opt.Pixels, MaxPixels: opt.MaxPixels, Tokenizer: m.Tokenizer, Limit: m.Desc.Limits.Text, Vocab: s.Vocab()}, err
+	return inputs.Reader{Pixels: opt.Pixels, MaxPixels: opt.MaxPixels, Tokenizer: m.Tokenizer, Form: token.Form(m.Desc.Form), Limit: m.Desc.Limits.Text, Vocab: s.Vocab()}, err
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -85,22 +85,29 @@ func Open(path string) (*Model, error) {
 	}
 	m := &Model{Desc: d}
 	if d.Tokenizer != "" {
-		if m.Tokenizer, err = file.Read(d.Path(d.Tokenizer), token.MaxFile); err != nil {
+		if m.Tokenizer, err = readTokenizer(d.Path(d.Tokenizer)); err != nil {
 			return nil, fmt.Errorf("%s: tokenizer: %w", file.Quote(path), err)
 		}
-		tok, err := token.Open(m.Tokenizer)
+		tok, err := token.Open(m.Tokenizer, token.Form(d.Form))
 		if err != nil {
 			return nil, fmt.Errorf("%s: tokenizer: %s: %w", file.Quote(path), file.Quote(d.Path(d.Tokenizer)), err)
 		}
 		s := d.Structure()
-		if tok.Vocab() > s.Vocab() {
-			return nil, fmt.Errorf("%s: the tokenizer has token ids up to %d, but the model's token table has %d rows; it belongs to another model",
-				file.Quote(d.Path(d.Tokenizer)), tok.Vocab()-1, s.Vocab())
+		if err := fits(tok, s.Vocab(), d.Checkpoint != ""); err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Quote(d.Path(d.Tokenizer)), err)
 		}
 	}
 	if d.Checkpoint != "" {
 		if m.Source, err = checkpoint.OpenSet(d.Path(d.Checkpoint), d.Key); err != nil {
 			return nil, fmt.Errorf("%s: checkpoint: %w", file.Quote(path), err)
+		}
+		var names []string
+		for _, t := range checkpoint.BareTensors(m.Source) {
+			names = append(names, t.Name)
+		}
+		if err := d.TakeLayout(names); err != nil {
+			m.Source.Close()
+			return nil, fmt.Errorf("%s: %w", m.Source, err)
 		}
 	}
 	return m, nil
@@ -126,10 +133,11 @@ func (m *Model) Inputs() []string {
 			paths = append(paths, d.Path(t.Labels))
 		}
 	}
-	for _, p := range []string{d.Tokenizer, d.Samples} {
-		if p != "" {
-			paths = append(paths, d.Path(p))
-		}
+	if d.Samples != "" {
+		paths = append(paths, d.Path(d.Samples))
+	}
+	if d.Tokenizer != "" {
+		paths = append(paths, tokenizerFiles(d.Path(d.Tokenizer))...)
 	}
 	return paths
 }
@@ -204,7 +212,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 	opt := codegen.Options{
 		Package: name, From: d.Name, Weights: w,
 		Rows: d.Limits.Rows, Text: d.Limits.Text, Precision: d.Precision.String(),
-		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer, Decoders: d.Decoders,
+		MaxPixels: d.Limits.Pixels, Tokenizer: m.Tokenizer, Form: token.Form(d.Form), Decoders: d.Decoders,
 	}
 	if d.File != "" {
 		opt.From = filepath.Base(d.File)

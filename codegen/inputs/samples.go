@@ -58,6 +58,7 @@ type Reader struct {
 	Pixels    *pixel.Preprocess // nil: the model takes no images
 	MaxPixels int               // largest image of a file; 0 = imagefile's default
 	Tokenizer []byte            // nil: none
+	Form      token.Form        // of the tokenizer, "" = as its file has it
 	Limit     int               // most tokens of a text
 	Vocab     int               // token ids are below it
 }
@@ -88,7 +89,7 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 		if r.Tokenizer == nil {
 			return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
 		}
-		tok, err := token.Open(r.Tokenizer)
+		tok, err := token.Open(r.Tokenizer, r.Form)
 		if err != nil {
 			return nil, err
 		}

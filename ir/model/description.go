@@ -31,6 +31,7 @@ type Description struct {
 	Interpolate bool
 	Seed        *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
 	Tokenizer   string  // path as written, or ""
+	Form        string  // of the tokenizer, where its file has several: open_clip or hf; "" = the usual one of such a file
 
 	Tasks      []Task
 	Entries    []string // entries to compile; by default the entries of the tasks

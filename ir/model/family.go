@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -167,6 +168,26 @@ func (d *Description) checkLayout(f *family) *problem {
 	if name != "" && !slices.Contains(f.layouts, name) {
 		return wrong("layout", ": %s", unknown("layout of family "+f.name, name, f.layouts))
 	}
+	return nil
+}
+
+// TakeLayout gives the description the layout of a checkpoint whose tensors have these names, as [LayoutOf] takes them, if it
+// names none and its family has several. It is an error if that layout is of another family. Where no layout is known by the
+// names nothing changes.
+func (d *Description) TakeLayout(names []string) error {
+	f := familyNamed(d.Family)
+	if f == nil || len(f.layouts) < 2 || d.Long.Keys.Layout != "" {
+		return nil
+	}
+	layout, err := LayoutOf(names)
+	if err != nil {
+		return nil
+	}
+	if !slices.Contains(f.layouts, layout) {
+		return fmt.Errorf("its tensors have the layout %s, and those of family %s are %s; `multiway init` tells which family they are of",
+			layout, d.Family, strings.Join(f.layouts, ", "))
+	}
+	d.Long.Keys.Layout = layout
 	return nil
 }
 

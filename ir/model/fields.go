@@ -202,8 +202,8 @@ func (c *decoder) fields(d *Description) []field {
 			}
 			d.Seed = &n.whole
 		}}, doc: "in place of a checkpoint: seed of random weights, to try a model and to time it", without: "none", example: "seed: 1"},
-		{name: "tokenizer", value: c.path(&d.Tokenizer),
-			doc:     "file of the tokenizer: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json",
+		{name: "tokenizer", value: c.tokenizer(d),
+			doc:     "file of the tokenizer: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt, vocab.json with merges.txt beside it, or tokenizer.json",
 			without: "none: the package and the binary take token ids", example: "tokenizer: beit3.spm"},
 		{name: "tasks", value: c.tasks(&d.Tasks),
 			doc: "the tasks, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},
@@ -326,19 +326,34 @@ func (c *decoder) preprocess(p *Preprocess) []field {
 
 // checkpoint reads FILE or {file: FILE, key: KEY}.
 func (c *decoder) checkpoint(d *Description) value {
-	fields := []field{
+	return c.fileOr(&d.Checkpoint, []field{
 		{name: "file", value: c.path(&d.Checkpoint), doc: "the file of the checkpoint", without: "must be given", example: "checkpoint: {file: last.pth, key: model_ema}"},
 		{name: "key", value: c.text(&d.Key),
 			doc: "which of several sets of weights in the file", without: "the usual one, which `multiway init` names", example: "checkpoint: {file: last.pth, key: model_ema}"},
-	}
+	})
+}
+
+// tokenizer reads FILE or {file: FILE, form: FORM}.
+func (c *decoder) tokenizer(d *Description) value {
+	const example = "tokenizer: {file: tokenizer.json, form: open_clip}"
+	return c.fileOr(&d.Tokenizer, []field{
+		{name: "file", value: c.path(&d.Tokenizer), doc: "the file of the tokenizer", without: "must be given", example: example},
+		{name: "form", value: word(c, "form of a tokenizer", &d.Form, "open_clip", "hf"),
+			doc:     "of CLIP's and SigLIP's tokenizers: how texts are cleaned before they are split, as OpenAI, big_vision and open_clip do it, or as Hugging Face's transformers",
+			without: "open_clip of bpe_simple_vocab_16e6.txt.gz, hf of the other files", example: example},
+	})
+}
+
+// fileOr reads a file, or a mapping of the fields, of which file, read into dst, must be given.
+func (c *decoder) fileOr(dst *string, fields []field) value {
 	return value{kind: "file, or mapping", fields: fields, read: func(n *node, path string) {
 		if n.kind != mapNode {
-			d.Checkpoint = c.words(n, path)
+			*dst = c.words(n, path)
 			return
 		}
 		c.object(n, path, fields)
-		if d.Checkpoint == "" {
-			c.fail(n, "%s.file is missing; want {file: FILE, key: KEY}, or just the file", path)
+		if *dst == "" {
+			c.fail(n, "%s.file is missing; want {file: FILE, %s: %s}, or just the file", path, fields[1].name, strings.ToUpper(fields[1].name))
 		}
 	}}
 }

@@ -65,7 +65,7 @@ func TestHostileTokenizers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			if got, most := asmtest.Allocated(func() { _, err = Open(c.data) }), 40*len(c.data)+1<<20; got > most {
+			if got, most := asmtest.Allocated(func() { _, err = Open(c.data, "") }), 40*len(c.data)+1<<20; got > most {
 				t.Errorf("%d bytes take %d in all, want at most %d", len(c.data), got, most)
 			}
 			switch {

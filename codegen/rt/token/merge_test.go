@@ -165,13 +165,9 @@ func TestHostileMarks(t *testing.T) {
 // TestFamilyAllocations: with buffers of the right size splitting allocates nothing.
 func TestFamilyAllocations(t *testing.T) {
 	text := "A photo of two dogs, it's ½ Ｆｕｌｌ ﬁ caf\u0065\u0301 \xff " + strings.Repeat("and more ", 30)
-	for name, load := range map[string]func([]byte) (Tokenizer, error){
-		"tokenizer_clip_tiny": Open,
-		"tokenizer_gemma":     Open,
-		"tokenizer_siglip":    Open,
-	} {
+	for _, name := range []string{"tokenizer_clip_tiny", "tokenizer_gemma", "tokenizer_siglip"} {
 		_, data := readCase(t, name)
-		tok, err := load(data)
+		tok, err := Open(data, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +227,7 @@ func TestHostileMerges(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var err error
-			if got, most := asmtest.Allocated(func() { _, err = Open(c.data) }), 60*len(c.data)+100<<20; got > most {
+			if got, most := asmtest.Allocated(func() { _, err = Open(c.data, "") }), 60*len(c.data)+100<<20; got > most {
 				t.Errorf("%d bytes take %d in all, want at most %d", len(c.data), got, most)
 			}
 			if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), c.want) {

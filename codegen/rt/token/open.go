@@ -1,15 +1,32 @@
 package token
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
-// Open reads a tokenizer file of any kind, which it tells by the content:
-// see [Loader].
-func Open(data []byte) (Tokenizer, error) {
-	switch Loader(data) {
+// Form says whose way a tokenizer cleans texts in, where a file does not tell: that of CLIP's and SigLIP's files.
+type Form string
+
+const (
+	OpenCLIP Form = "open_clip" // OpenAI's, big_vision's and open_clip's
+	HF       Form = "hf"        // that of Hugging Face's transformers
+)
+
+// Open reads a tokenizer file of any kind, which it tells by the content: see [Loader]. It is an error if a form is given for a
+// tokenizer that has only one.
+func Open(data []byte, form Form) (Tokenizer, error) {
+	loader := Loader(data, form)
+	if form != "" && (loader == "LoadWordPiece" || loader == "Load") {
+		return nil, fmt.Errorf("the form is %s, but the file is no tokenizer of CLIP or SigLIP, which have forms", form)
+	}
+	switch loader {
 	case "LoadCLIP":
 		return keep(LoadCLIP(data))
 	case "LoadCLIPHF":
 		return keep(LoadCLIPHF(data))
+	case "LoadSigLIP":
+		return keep(LoadSigLIP(data))
 	case "LoadSigLIPHF":
 		return keep(LoadSigLIPHF(data))
 	case "LoadWordPiece":
@@ -33,24 +50,28 @@ func keep[T Tokenizer](t T, err error) (Tokenizer, error) {
 // Loader returns the name of the function of this package that reads a tokenizer file:
 //
 //   - LoadCLIP for bpe_simple_vocab_16e6.txt, packed by gzip or not, as OpenAI and open_clip have it;
-//   - LoadCLIPHF for merges.txt and tokenizer.json, as Hugging Face has them;
+//   - LoadCLIPHF for merges.txt, vocab.json and tokenizer.json, as Hugging Face has them;
 //   - LoadSigLIPHF for a SentencePiece model of kind BPE, or one whose first piece is the padding;
 //   - LoadWordPiece for other text;
 //   - Load for all else.
-func Loader(data []byte) string {
+//
+// A form, if it is not "", decides between LoadCLIP and LoadCLIPHF, and between LoadSigLIP and LoadSigLIPHF.
+func Loader(data []byte, form Form) string {
+	name, usual := "Load", Form("")
 	switch {
-	case isGzip(data):
-		return "LoadCLIP"
-	case isMerges(data) && data[0] == '"':
-		return "LoadCLIP"
+	case isGzip(data), isMerges(data) && data[0] == '"':
+		name, usual = "LoadCLIP", OpenCLIP
 	case isMerges(data), isJSON(data):
-		return "LoadCLIPHF"
+		name, usual = "LoadCLIP", HF
 	case isWordPiece(data):
 		return "LoadWordPiece"
 	case ofSigLIP(data):
-		return "LoadSigLIPHF"
+		name, usual = "LoadSigLIP", HF
 	}
-	return "Load"
+	if usual != "" && cmp.Or(form, usual) == HF {
+		name += "HF"
+	}
+	return name
 }
 
 // ofSigLIP reports whether data is a SentencePiece model with SigLIP's numbering: its

@@ -111,6 +111,31 @@ func TestLoadWordPieceErrors(t *testing.T) {
 	}
 }
 
+// A form decides where a file does not, and is refused where there is only one.
+func TestForm(t *testing.T) {
+	for _, c := range []struct {
+		data []byte
+		form Form
+		want string
+	}{
+		{[]byte{0x1f, 0x8b, 8}, "", "LoadCLIP"},
+		{[]byte{0x1f, 0x8b, 8}, HF, "LoadCLIPHF"},
+		{[]byte("#version: 0.2\na b"), "", "LoadCLIPHF"},
+		{[]byte("#version: 0.2\na b"), OpenCLIP, "LoadCLIP"},
+		{[]byte("\"bpe_simple_vocab\na b"), "", "LoadCLIP"},
+		{[]byte(`{"a": 1}`), OpenCLIP, "LoadCLIP"},
+		{asmtest.Read(t, "testdata/tokenizer_siglip/spiece.model"), "", "LoadSigLIPHF"},
+		{asmtest.Read(t, "testdata/tokenizer_gemma/tokenizer.model"), OpenCLIP, "LoadSigLIP"},
+		{asmtest.Read(t, "testdata/wordpiece.txt"), HF, "LoadWordPiece"},
+	} {
+		if got := Loader(c.data, c.form); got != c.want {
+			t.Errorf("%.20q in form %q: %s, want %s", c.data, c.form, got, c.want)
+		}
+	}
+	_, err := Open(asmtest.Read(t, "testdata/wordpiece.txt"), HF)
+	asmtest.ErrorSays(t, err, "the form is hf, but the file is no tokenizer of CLIP or SigLIP")
+}
+
 // TestOpen tells the two kinds of files apart.
 func TestOpen(t *testing.T) {
 	for name, want := range map[string]bool{"WordPiece": true, "SentencePiece": false} {
@@ -121,7 +146,7 @@ func TestOpen(t *testing.T) {
 		if got := isWordPiece(data); got != want {
 			t.Errorf("%s: isWordPiece is %v", name, got)
 		}
-		tok, err := Open(data)
+		tok, err := Open(data, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,154 @@
+package compile_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/compile"
+	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
+)
+
+// tokens are the tokenizers that tests have, by how they are called where models are published.
+const tokens = "../rt/token/testdata/"
+
+// A tokenizer belongs to a model with a row for each of its ids, and hardly more. A model that was not trained takes one with
+// fewer ids.
+func TestOpenTokenizer(t *testing.T) {
+	dir := t.TempDir()
+	writeCheckpoint(t, filepath.Join(dir, "m.pth"), "retrieval", torchsave.Options{})
+	for _, c := range []struct {
+		vocab       int
+		weights     string
+		tokenizer   string
+		want, error string
+	}{
+		{150, "seed: 1", "tokenizer_siglip/spiece.model", "", "token ids up to 175, but the model's token table has 150 rows; it belongs to another model"},
+		{176, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", ""},
+		{240, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", ""},
+		{241, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", "token ids up to 175, but the model's token table has 241 rows, of which it never takes the last 65; it belongs to another model"},
+		{241, "seed: 1", "tokenizer_siglip/spiece.model", "", ""},
+	} {
+		text := fmt.Sprintf("model: 1\nfamily: beit3\nsizes: {dim: 64, heads: 4, ffn: 96, layers: 2, image: 16, patch: 8, vocab: %d, positions: 12}\n%s\ntokenizer: %s\n",
+			c.vocab, c.weights, filepath.Base(c.tokenizer))
+		asmtest.Write(t, filepath.Join(dir, "model.yaml"), text)
+		asmtest.Write(t, filepath.Join(dir, filepath.Base(c.tokenizer)), string(asmtest.Read(t, tokens+c.tokenizer)))
+		m, err := compile.Open(filepath.Join(dir, "model.yaml"))
+		if err == nil {
+			m.Close()
+		}
+		if c.error == "" && err != nil || c.error != "" && (err == nil || !strings.Contains(err.Error(), c.error)) {
+			t.Errorf("%d rows, %s: %v, want %q", c.vocab, c.weights, err, c.error)
+		}
+	}
+}
+
+// A vocab.json is read with the merges.txt beside it, in the form that the description says.
+func TestOpenVocabulary(t *testing.T) {
+	dir := t.TempDir()
+	vocab, merges := faceVocabulary(t)
+	asmtest.Write(t, filepath.Join(dir, "vocab.json"), vocab)
+	text := "model: 1\nfamily: beit3\nsizes: {dim: 64, heads: 4, ffn: 96, layers: 2, image: 16, patch: 8, vocab: 764, positions: 12}\nseed: 1\ntokenizer: {file: vocab.json, form: open_clip}\n"
+	path := filepath.Join(dir, "model.yaml")
+	asmtest.Write(t, path, text)
+	if _, err := compile.Open(path); err == nil || !strings.Contains(err.Error(), "give merges.txt, which stands beside it") {
+		t.Errorf("without merges: %v", err)
+	}
+	asmtest.Write(t, filepath.Join(dir, "merges.txt"), merges)
+	m, err := compile.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := fmt.Sprint(m.Inputs()); !strings.Contains(in, "vocab.json") || !strings.Contains(in, "merges.txt") {
+		t.Errorf("inputs %s", in)
+	}
+	r, err := m.Reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.Read(nil, []string{"it&amp;s"}, nil) // open_clip reads entities
+	if err != nil {
+		t.Fatal(err)
+	}
+	entity := s.Texts[0].IDs
+	asmtest.Write(t, path, strings.Replace(text, "open_clip", "hf", 1))
+	if m, err = compile.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = m.Reader(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = r.Read(nil, []string{"it&amp;s"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Texts[0].IDs) <= len(entity) {
+		t.Errorf("transformers gives %v, open_clip %v", s.Texts[0].IDs, entity)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(text, "{file: vocab.json, form: open_clip}", "{form: hf}", 1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compile.Open(path); err == nil || !strings.Contains(err.Error(), "tokenizer.file is missing; want {file: FILE, form: FORM}, or just the file") {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
+// faceVocabulary returns the small vocabulary of CLIP as Hugging Face has it: vocab.json and merges.txt.
+func faceVocabulary(t testing.TB) (vocab, merges string) {
+	t.Helper()
+	lines := strings.Split(unpacked(t, tokens+"tokenizer_clip_tiny/bpe.txt.gz"), "\n")[1:]
+	var symbols []string
+	other := rune(0x100)
+	for b := range 256 {
+		if 33 <= b && b <= 126 || 161 <= b && b <= 172 || b >= 174 {
+			symbols = append(symbols, string(rune(b)))
+		}
+	}
+	for len(symbols) < 256 {
+		symbols = append(symbols, string(other))
+		other++
+	}
+	for _, s := range symbols[:256] {
+		symbols = append(symbols, s+"</w>")
+	}
+	merges = "#version: 0.2\n"
+	for _, l := range lines[:250] {
+		symbols = append(symbols, strings.Replace(l, " ", "", 1))
+		merges += l + "\n"
+	}
+	symbols = append(symbols, "<|startoftext|>", "<|endoftext|>")
+	all := map[string]int{}
+	for i, s := range symbols {
+		all[s] = i
+	}
+	return asJSON(t, all), merges
+}
+
+func asJSON(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// unpacked reads a gzip file.
+func unpacked(t testing.TB, path string) string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(asmtest.Read(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
