@@ -89,6 +89,19 @@
 // reference implementation would give them, with an expert's own name
 // (encoder.layers.0.ffn.audio.fc1.weight) or its name in keys.
 //
+// A model whose modalities have layers of their own and meet as embeddings has towers, each with
+// its sizes, layers and pooling. CLIP, CLIPA, SigLIP, Chinese-CLIP and the CLIP with XLM-RoBERTa
+// are families of two towers, with the sizes of the texts' tower apart:
+//
+//	family: clip
+//	sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 32, vocab: 49408, positions: 77, embed: 512, act: quick_gelu, text: {dim: 512, heads: 8, layers: 12}}
+//	layout: clip_open_clip
+//	tasks: [retrieval]
+//
+// A layout is a table of the tensors of one kind of checkpoint: their names, their shapes and the
+// weights that they or parts of them become. The state dict is written from it, and [Infer] reads
+// sizes by it.
+//
 // The lowering reads only the structure; a task is a row that says which entries it
 // takes, which tensors its head adds and which functions it has. A new one is a row here
 // and the file of what is its own; a package then has its functions of tensors. Typed methods
