@@ -10,10 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm"
-	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/onnx"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/irtest"
 	"github.com/multiway-go/multiway/passes"
 )
 
@@ -26,7 +26,7 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 	}
 	values, programs = map[*ir.Op]*ir.Value{}, map[*ir.Op]*ir.Program{}
 	for _, file := range files {
-		p, err := passes.Run(readCase(t, file), passes.Options{})
+		p, err := passes.Run(irtest.Read(t, file), passes.Options{})
 		if err != nil {
 			continue // a case of a late pass begins in the middle
 		}
@@ -37,18 +37,6 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 		}
 	}
 	return values, programs
-}
-
-// readCase returns the program of a case of package passes, as it is before the pass.
-func readCase(t *testing.T, file string) *ir.Program {
-	t.Helper()
-	text := asmtest.Read(t, file)
-	before, _, _ := strings.Cut(string(text), "-- after --\n")
-	p, err := ir.Parse(file, []byte(before))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // TestTablesOfOpsAgree holds the tables that have ops together: ir's rows, the catalogue of kernels, what the runtime has steps for, and
@@ -148,7 +136,7 @@ func TestRowsOfFusedOps(t *testing.T) {
 			continue
 		}
 		for _, file := range files {
-			p := readCase(t, file)
+			p := irtest.Read(t, file)
 			if err := pass.Run(p, passes.Options{}); err != nil {
 				t.Fatal(err)
 			}

@@ -3,7 +3,6 @@ package codegen_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"go/format"
 	"os"
 	"path/filepath"
@@ -19,10 +18,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/irtest"
 	"github.com/multiway-go/multiway/passes"
 )
-
-var update = flag.Bool("update", false, "rewrite testdata")
 
 // planned reads a program of testdata and takes it to the end of the passes.
 func planned(t *testing.T) *ir.Program {
@@ -84,7 +82,7 @@ func TestEntryText(t *testing.T) {
 		}
 		files[name] = files[name][:cut]
 		golden := filepath.Join("testdata", name+".golden")
-		if *update {
+		if *irtest.Update {
 			asmtest.Write(t, golden, files[name])
 		}
 		want := asmtest.Read(t, golden)

@@ -86,7 +86,7 @@ func TestAllPassesOnModels(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			p := readProgram(t, file)
+			p := irtest.Read(t, file)
 			irtest.RandomWeights(p)
 			tol := 0.0
 			after := map[string]*ir.Program{}
@@ -185,7 +185,7 @@ func TestFusionsDoNotTakeFromEachOther(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			p := readProgram(t, file)
+			p := irtest.Read(t, file)
 			irtest.RandomWeights(p)
 			with, ops := fused(t, p, nil)
 			for _, pass := range fusions() {
@@ -250,18 +250,6 @@ func TestFolders(t *testing.T) {
 			t.Errorf("testdata/%s: %v; All in passes.go lists the passes", f.Name(), err)
 		}
 	}
-}
-
-// readProgram parses a file, of a case the part before.
-func readProgram(t *testing.T, file string) *ir.Program {
-	t.Helper()
-	text := asmtest.Read(t, file)
-	before, _, _ := strings.Cut(string(text), "-- after --\n")
-	p, err := ir.Parse(file, []byte(before))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // TestBlobSize holds the blob of real shapes to the parameters that are kept.
@@ -348,7 +336,7 @@ func TestErrors(t *testing.T) {
 
 // TestRunStops checks Upto and After, and that an error of After is the run's.
 func TestRunStops(t *testing.T) {
-	p := readProgram(t, "testdata/route/layer.ir")
+	p := irtest.Read(t, "testdata/route/layer.ir")
 	var seen []*Pass
 	_, err := Run(p, Options{Upto: Fold.Name, After: func(pass *Pass, _ *ir.Program) error {
 		seen = append(seen, pass)
@@ -399,7 +387,7 @@ func TestRunCatchesBrokenProperties(t *testing.T) {
 		}, "ld is 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := readProgram(t, "testdata/plan/layer.ir")
+			p := irtest.Read(t, "testdata/plan/layer.ir")
 			var set []*Property
 			for _, pass := range All {
 				if err := apply(pass, p, Options{Rows: rows}, &set); err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
@@ -24,11 +23,7 @@ import (
 // parse reads a program of testdata and gives it random weights.
 func parse(t testing.TB, path string) *ir.Program {
 	t.Helper()
-	text := asmtest.Read(t, path)
-	p, err := ir.Parse(path, text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := irtest.Read(t, path)
 	irtest.RandomWeights(p)
 	return p
 }

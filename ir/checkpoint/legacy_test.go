@@ -52,16 +52,24 @@ func sampleLegacy() []byte {
 	return legacyStream(p, start().op(']', '(').str("7").str("0").op('e'), counted(2, []byte{0x00, 0x3c, 0x00, 0xc0}), counted(6, sixBytes))
 }
 
+// held is what the tensors of a source hold, by their names and types.
+func held(t *testing.T, src Source) map[string][]float32 {
+	t.Helper()
+	all := map[string][]float32{}
+	for _, x := range src.Tensors() {
+		f, err := Load(src, x.Name)
+		if err != nil {
+			t.Error(err)
+		}
+		all[x.Name+" "+x.String()] = f
+	}
+	return all
+}
+
 func TestLegacy(t *testing.T) {
 	src, err := openPth(sampleLegacy())
 	if err != nil {
 		t.Fatal(err)
-	}
-	got := map[string][]float32{}
-	for _, x := range src.Tensors() {
-		if got[x.Name+" "+x.String()], err = Load(src, x.Name); err != nil {
-			t.Error(err)
-		}
 	}
 	want := map[string][]float32{
 		"all f32[2,3]": {0, 1, 2, 3, 4, 5},
@@ -70,7 +78,7 @@ func TestLegacy(t *testing.T) {
 		"half f16[2]":  {1, -2},
 		"dot f32[]":    {5},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, held(t, src)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-var update = flag.Bool("update", false, "rewrite the after sections of text cases")
+// Update is the flag -update of tests that compare with files: write the files.
+var Update = flag.Bool("update", false, "write the files that tests compare with, such as the after sections of text cases")
 
 const marker = "-- after --\n"
 
@@ -31,6 +32,21 @@ func Cases(t *testing.T, dir string, run func(*testing.T, *ir.Program) error, to
 		name := strings.TrimSuffix(filepath.Base(file), ".ir")
 		t.Run(name, func(t *testing.T) { runCase(t, file, run, tol) })
 	}
+}
+
+// Read returns the program of a file, of a case the one before the rewrite.
+func Read(t testing.TB, file string) *ir.Program {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), marker)
+	p, err := ir.Parse(file, []byte(before))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func runCase(t *testing.T, file string, run func(*testing.T, *ir.Program) error, tol float64) {
@@ -57,7 +73,7 @@ func runCase(t *testing.T, file string, run func(*testing.T, *ir.Program) error,
 	}
 
 	got := Changes(before, after)
-	if *update {
+	if *Update {
 		if !bytes.HasSuffix(input, []byte("\n")) {
 			input = append(input, '\n')
 		}
