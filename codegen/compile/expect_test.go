@@ -308,7 +308,7 @@ func TestReadExpectedErrors(t *testing.T) {
 			t.Errorf("bound %v: %v", bound, err)
 		}
 	}
-	if _, err := held(t, m, "testdata/three.yaml", 0); err == nil || !strings.Contains(err.Error(), "is no checkpoint") {
+	if _, err := held(t, m, "testdata/three.yaml", 0); err == nil || !strings.Contains(err.Error(), "not a checkpoint") {
 		t.Errorf("another file: %v", err)
 	}
 }

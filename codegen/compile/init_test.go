@@ -128,7 +128,7 @@ func TestInitHeads(t *testing.T) {
 	}
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(t.TempDir(), "no.pth"), "no such file"},
-		{"init_test.go", "is no checkpoint"},
+		{"init_test.go", "not a checkpoint"},
 	} {
 		if _, err := compile.Init(c.path, compile.InitOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.path, err, c.want)

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// alteration is a training technique that leaves tensors in a checkpoint from which weights have to be computed.
+// alteration is a training technique whose checkpoints have extra tensors, from which weights must be computed.
 type alteration struct {
 	what string
-	// words stand between underscores in a part of the tensor's name; no model has such a tensor.
+	// words are found between underscores in a part of such a tensor's name; no supported model has them.
 	words []string
-	// ends stand after the name of a weight, and tell the technique from others: spectral norm has a weight_v too.
+	// ends are suffixes of a weight's name. All must exist, to tell the technique from others: spectral norm has a weight_v too.
 	ends []string
 	cure string
 }
@@ -38,14 +38,14 @@ var alterations = []alteration{
 		"take them off and save again: `torch.nn.utils.parametrize.remove_parametrizations(module, \"weight\")` for each module that has them"},
 }
 
-// addition is a tensor inside a module whose weight the model takes: whatever it does there, the model would leave it out.
+// addition is a further tensor inside a module whose weight the model uses. The model would ignore it, whatever it does.
 var addition = alteration{what: "an addition to a module",
 	cure: "merge it into the weight of its module and save that, or leave it out of the file if it changes nothing"}
 
-// counters are tensors in modules that only count: of thop.
+// counters are tensors of the profiler thop, which change nothing.
 var counters = []string{"total_ops", "total_params"}
 
-// adds reports whether a tensor is inside a module whose weight is taken, and neither that nor its bias.
+// adds reports whether a tensor is inside a module whose weight the model uses, and is neither that weight nor its bias.
 func adds(name string, taken func(name string) bool) bool {
 	name = Bare(name)
 	for i := range name {
@@ -59,8 +59,8 @@ func adds(name string, taken func(name string) bool) bool {
 	return false
 }
 
-// weight returns the name of the weight that a tensor changes if it is of the alteration, "" if it is not; any says that it
-// changes some.
+// weight returns the name of the weight that a tensor of the alteration changes, or "". any is true if it changes a weight
+// whose name is not known.
 func (a *alteration) weight(name string) (weight string, any bool) {
 	for part := range strings.SplitSeq(name, ".") {
 		part = "_" + strings.ToLower(part) + "_"
@@ -80,9 +80,9 @@ func (a *alteration) weight(name string) (weight string, any bool) {
 	return "", false
 }
 
-// Altered returns an error for a source with tensors that change the value of its weights and that an import would leave
-// out: adapters, parts from which a module computes a weight, and other tensors inside a module. wanted says which weights
-// matter; nil is all, of a model that is not known.
+// Altered returns an error if a source has tensors that change the value of weights and that an import would ignore:
+// adapters, parts from which a module computes a weight, and other tensors inside a module. wanted reports whether a model
+// uses a weight; nil stands for all weights of an unknown model.
 func Altered(src Source, wanted func(name string) bool) error {
 	refuse := func(a *alteration, is func(name string) bool) error {
 		var first string
@@ -101,7 +101,7 @@ func Altered(src Source, wanted func(name string) bool) error {
 		if n > 1 {
 			more = fmt.Sprintf(" and %d more", n-1)
 		}
-		return fmt.Errorf("%s: has %s, in %s%s; without them its weights would be another model's: %s", src, a.what, quote(first), more, a.cure)
+		return fmt.Errorf("%s: has %s, in %s%s; without them the weights would be wrong: %s", src, a.what, quote(first), more, a.cure)
 	}
 	for _, a := range alterations {
 		err := refuse(&a, func(name string) bool {

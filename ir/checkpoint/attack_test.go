@@ -87,8 +87,8 @@ func hostilePickles() []hostile {
 		{"view doubled", start().op('(').str("storage").global("torch", "FloatStorage").str("0").str("cpu").int(4).
 			op('(').str("1").doubled(30).doubled(30).op('t').op('t', 'Q', '.').Bytes(), "a view of a tuple elements from a tuple"},
 		{"callable doubled", start().doubled(30).op(')', 'R', '.').Bytes(), "holds object of class"},
-		{"arguments doubled", start().global("a", "b").op('}').doubled(30).op('0', 'R', '.').Bytes(), "are no tuple"},
-		{"persistent doubled", start().doubled(30).op('Q', '.').Bytes(), "is no storage"},
+		{"arguments doubled", start().global("a", "b").op('}').doubled(30).op('0', 'R', '.').Bytes(), "are not a tuple"},
+		{"persistent doubled", start().doubled(30).op('Q', '.').Bytes(), "is not a storage"},
 		{"class doubled", start().doubled(30).op('2', 0x93, '.').Bytes(), "not named by two short strings"},
 		{"top doubled", start().doubled(40).op('.').Bytes(), "holds tuple"},
 		{"keys of no tensors", start().op('}').str("a\x1b]0;x\a").doubled(30).op('s').str(long).op('N', 's', '.').Bytes(), `found {"a\x1b]0;x\a": tuple`},
@@ -242,7 +242,7 @@ func hostileHeaders() []hostile {
 		{"long names", []byte(`{"` + strings.Repeat(`\u202e`, maxName/3) + `":{"dtype":"F32"}}`), "shape is missing"},
 		{"name for a name", []byte(`{"` + strings.Repeat("x", big) + `":{}}`), "at most 4096 are supported"},
 		{"brackets", []byte(`{"a":` + strings.Repeat("[", big)), "want {dtype, shape, data_offsets}"},
-		{"objects", []byte(strings.Repeat(`{"a":`, big/5)), "more than 1000 brackets inside each other"},
+		{"objects", []byte(strings.Repeat(`{"a":`, big/5)), "the value has more than 1000 nested brackets"},
 		{"metadata of brackets", []byte(`{"__metadata__":` + strings.Repeat("[", big)), "want {key: text}"},
 		{"metadata of a number", []byte(`{"__metadata__":{"a":` + strings.Repeat("9", big) + `}}`), "want text"},
 		{"offsets that overflow", []byte(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[9223372036854775803,9223372036854775807]}}`), "its tensors need 9223372036854775905 bytes"},
@@ -286,13 +286,13 @@ func openST(data []byte) (Source, error) {
 
 func TestHostileIndexes(t *testing.T) {
 	for _, h := range []hostile{
-		{"brackets", []byte(`{"x":` + strings.Repeat("[", 1<<20)), "brackets inside each other"},
-		{"objects", []byte(strings.Repeat(`{"x":`, 1<<18)), "brackets inside each other"},
+		{"brackets", []byte(`{"x":` + strings.Repeat("[", 1<<20)), "nested brackets"},
+		{"objects", []byte(strings.Repeat(`{"x":`, 1<<18)), "nested brackets"},
 		{"number for a file", []byte(`{"weight_map":{"a":` + strings.Repeat("9", 1<<20) + `}}`), "found a number of many digits"},
 		{"file with control characters", []byte(`{"weight_map":{"a":"\u001b[2J"}}`), "is missing"},
-		{"tensor with control characters", []byte(`{"weight_map":{"\u001b[2J":"../a"}}`), "no plain file name"},
-		{"out", []byte(`{"weight_map":{"a":"../../../etc/passwd"}}`), "no plain file name"},
-		{"itself", []byte(`{"weight_map":{"a":"m.index.json"}}`), "is an index"},
+		{"tensor with control characters", []byte(`{"weight_map":{"\u001b[2J":"../a"}}`), "want the name of a file in this folder"},
+		{"out", []byte(`{"weight_map":{"a":"../../../etc/passwd"}}`), "want the name of a file in this folder"},
+		{"itself", []byte(`{"weight_map":{"a":"m.index.json"}}`), "found an index"},
 		{"folder", []byte(`{"weight_map":{"a":"folder"}}`), "is a folder"},
 	} {
 		t.Run(h.name, func(t *testing.T) {

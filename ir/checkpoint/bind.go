@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Report says what [Bind] did with the tensors of a source.
+// Report describes how [Bind] used the tensors of a source.
 type Report struct {
 	Source       string
 	Used         int   // tensors that weights come from
@@ -18,13 +18,13 @@ type Report struct {
 	Surplus      []Group
 	SurplusCount int
 	SurplusBytes int64
-	Resized      []string // tables of positions that are resized: "KEY: 14x14 to 24x24"
-	Dropped      []Drop   // parts that names of used tensors lost
-	Sets         []Set    // of weights, if the file has several; Taken is the key of the one that was taken
+	Resized      []string // position tables that are resized: "KEY: 14x14 to 24x24"
+	Dropped      []Drop   // parts that were dropped from names of used tensors
+	Sets         []Set    // sets of weights, if the file has several; Taken is the key of the one in use
 	Taken        string
 }
 
-// String is a summary of one line and a line for each surplus group.
+// String returns a summary of one line, and a line for each surplus group.
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d tensors used (%s)", r.Source, r.Used, byteString(r.UsedBytes))
@@ -53,8 +53,8 @@ func (r *Report) String() string {
 	return file.List(b.String(), len(lines), func(i int) string { return lines[i] })
 }
 
-// Notes says in lines what the reader of the file decided: which parts of names it dropped, and which of several sets of
-// weights it took.
+// Notes returns lines about the reader's decisions: the parts of names that it dropped, and the set of weights that it took
+// from several.
 func (r *Report) Notes() []string {
 	var lines []string
 	for i, d := range r.Dropped {
@@ -66,7 +66,7 @@ func (r *Report) Notes() []string {
 	}
 	if len(r.Sets) > 0 {
 		line := fmt.Sprintf("sets of weights in the file: %s; this is %s", setList(r.Sets), Set{Key: r.Taken}.name())
-		if i := slices.IndexFunc(r.Sets, func(s Set) bool { return s.Key != r.Taken && s.Key != "" }); i >= 0 { // no key is the outermost's
+		if i := slices.IndexFunc(r.Sets, func(s Set) bool { return s.Key != r.Taken && s.Key != "" }); i >= 0 { // the outermost set has no key
 			line += "; " + r.Sets[i].take()
 		}
 		lines = append(lines, line)
@@ -89,20 +89,19 @@ func byteString(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// maxNear bounds how many mismatches are looked into: a name costs a walk over thousands of others.
+// maxNear bounds the mismatches for which similar names are searched, since each search compares thousands of names.
 const maxNear = 64
 
-// Mismatch is a tensor that a program wants and a source does not have as
-// wanted.
+// Mismatch is a tensor of a program that a source does not have, or has in another shape or type.
 type Mismatch struct {
 	Key    string
 	Want   []int  // shape in the file
-	Weight string // a weight that is made of it
+	Weight string // a weight that is read from it
 	Found  *Info  // nil: no tensor of that name
-	Why    string // of a tensor that is found: "shape", "type" or why it cannot be read
-	Near   []Info // surplus tensors that may be meant; looked for in the first maxNear mismatches only
-	Side   int    // of a table of positions that is found in another size: N of its NxN patches
-	Sides  int    // and the wanted one
+	Why    string // for a tensor that was found: "shape", "type" or the reason why it cannot be read
+	Near   []Info // surplus tensors with similar names; only for the first maxNear mismatches
+	Side   int    // for a position table of another size: N of its NxN patches
+	Sides  int    // and N of the model's
 }
 
 // BindError holds all tensors that are missing, have another shape or type,
@@ -112,7 +111,7 @@ type BindError struct {
 	Tensors  int // in the source
 	Wanted   int // by the model
 	Mismatch []Mismatch
-	Hint     string // a fault that all names share, or ""
+	Hint     string // a common reason of all mismatches, or ""
 }
 
 func (e *BindError) Error() string {
@@ -152,8 +151,8 @@ func (e *BindError) Error() string {
 	})
 }
 
-// Wanted lists the tensors that a program's weights come from, sorted by name,
-// with the shapes they have in a checkpoint. The type is f32.
+// Wanted lists the tensors that a program's weights are read from, sorted by name, with their
+// shapes in a checkpoint. Their type is f32.
 func Wanted(p *ir.Program) []Info {
 	var list []Info
 	for _, w := range p.Weights {
@@ -165,7 +164,7 @@ func Wanted(p *ir.Program) []Info {
 	return slices.CompactFunc(list, func(a, b Info) bool { return a.Name == b.Name })
 }
 
-// SeededFor is the source of [Seeded] with every tensor that a program wants.
+// SeededFor returns the source of [Seeded] with all tensors of a program.
 func SeededFor(p *ir.Program, seed uint64) (Source, error) {
 	var list []SeededTensor
 	for _, t := range Wanted(p) {
@@ -278,8 +277,8 @@ func Bind(p *ir.Program, src Source) (*Report, error) {
 	return r, nil
 }
 
-// loader returns a function that reads a weight's rows from its tensor, whose shape
-// is the origin's.
+// loader returns a function that reads a weight from its tensor, which has the shape of the
+// weight's origin.
 func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	o := *w.Origin
 	have, want := Info{Shape: o.Shape}.Len(), 1
@@ -336,7 +335,7 @@ func loader(w *ir.Weight, src Source) (func() ([]float32, error), error) {
 	}, nil
 }
 
-// sameShape compares shapes; a number may be stored as a list of one.
+// sameShape compares shapes; a scalar may be stored as a list of one.
 func sameShape(a, b []int) bool {
 	number := func(s []int) bool { return len(s) == 0 || len(s) == 1 && s[0] == 1 }
 	return slices.Equal(a, b) || number(a) && number(b)
@@ -354,8 +353,8 @@ func transpose(f []float32, rows int) []float32 {
 	return out
 }
 
-// prefixHint finds a prefix that the names of the source lack, so that one line
-// explains a hundred missing tensors.
+// prefixHint finds a prefix that all names of the source lack, so that one line explains
+// a hundred missing tensors.
 func prefixHint(list []Mismatch, surplus []Info) string {
 	names := map[string]bool{}
 	for _, t := range surplus {

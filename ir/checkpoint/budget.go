@@ -8,13 +8,13 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// budget bounds the memory and the steps of a reader. Held data counts its bytes, about; a step that holds nothing counts as
-// one. Every reader makes one in proportion to its input.
+// budget bounds the memory and the steps of a reader, in proportion to its input. Data counts by its approximate size in
+// bytes, a step without data as one.
 type budget struct{ left int }
 
 var errBudget = errors.New("it would take far more memory or work than a file of its size needs")
 
-// spend takes n, of at least 0, from the budget.
+// spend takes n >= 0 from the budget.
 func (b *budget) spend(n int) error {
 	if n > b.left {
 		b.left = 0
@@ -24,14 +24,14 @@ func (b *budget) spend(n int) error {
 	return nil
 }
 
-// inflatedBudget is how many bytes the compressed entries of an archive of the given size may hold. Trained weights hardly
-// shrink; a deflated entry of nothing can be a thousand times its size.
+// inflatedBudget returns the bound of the uncompressed bytes in an archive of the given size. Trained weights hardly shrink,
+// while a compressed entry of zeros can expand a thousandfold.
 func inflatedBudget(size int64) *budget { return &budget{int(min(16<<20+10*size, math.MaxInt))} }
 
-// quote gives a text of a file to an error: bounded, in quotes, nothing in it that a terminal acts on.
+// quote returns a text of a file for an error: shortened, in quotes, without characters that control a terminal.
 func quote[T ~string | ~[]byte](s T) string { return file.Literal(string(s)) }
 
-// found names a token of JSON in an error about an unexpected one.
+// found describes an unexpected token of JSON for an error.
 func found(token any) string {
 	switch t := token.(type) {
 	case nil:

@@ -2,9 +2,9 @@
 // PyTorch checkpoints, and the seeded generator that golden cases use instead of
 // a file.
 //
-// A [Source] is a set of named tensors. Opening one reads and checks the index
-// only; a tensor's elements are read when [Load] asks for them, so a model of
-// any size needs the memory of its largest tensor.
+// A [Source] is a set of named tensors. Opening a source reads and checks only the
+// index; a tensor's elements are read by [Load], so a model of any size needs only the
+// memory of its largest tensor.
 //
 //	src, err := checkpoint.OpenFile("beit3_base_patch16_224_itc.pth")
 //	if err != nil { ... }
@@ -14,33 +14,30 @@
 //	}
 //	w, err := checkpoint.Load(src, "beit3.text_embed.weight") // []float32
 //
-// [Bind] joins a source and a program: it gives every weight that has an
-// origin a function that reads it. All tensors that are missing or have
-// another shape are in one error, each with the names that may be meant;
-// surplus tensors are summarised in the [Report].
+// [Bind] connects a program with a source: it gives every weight with an origin a
+// function that reads it. One error lists all tensors that are missing or have another
+// shape, with similar names; the [Report] summarises surplus tensors.
 //
-// Names differ by how a model was wrapped when it was saved (module., _orig_mod., model.), and a file may hold several sets
-// of weights (model, model_ema). Bind drops such parts where the rest is a wanted name, and OpenSet takes another set; the
-// report says both. Tensors that change the value of weights, such as adapters and weight norm, are refused.
+// Wrapper modules add parts to the names of tensors (module., _orig_mod., model.), and a file may have several sets of
+// weights (model, model_ema). Bind drops such parts if the rest is the name of a needed tensor, and OpenSet opens another
+// set; the report lists both. Tensors that change the value of weights, such as adapters and weight norm, are refused.
 //
-// Files come from anywhere, so their sizes are checked before anything is
-// allocated, the index is bounded (a safetensors header or PyTorch pickle of
-// 16 or 32 MiB, 131072 tensors, 32 axes), and a file beyond them is an error
-// that names the file and the tensor. What a pickle makes the reader hold and do
-// is bounded by 16 MiB and ten times the file, and so is what an archive that was packed with compression holds, which is
-// kept in memory. An error never prints a value of a
-// file, and a name only shortened and in quotes, so that it has a page at most.
-// A pickle is data here: classes are never
-// loaded and nothing is called. Where a format has checksums (PyTorch's zip
-// archive), they are checked. An index names plain files beside it, nothing else.
+// Files are not trusted. Their sizes are checked before anything is allocated, and the
+// index is bounded (a safetensors header or PyTorch pickle of 16 or 32 MiB, 131072
+// tensors, 32 axes); a larger one is an error that names the file and the tensor. The
+// memory and work for a pickle are bounded by 16 MiB and ten times the file, and so is the
+// uncompressed size of a compressed archive, which is held in memory. Errors contain no
+// values of a file, and names only shortened and in quotes, so that an error has at most a
+// page. Pickles are only parsed: no class is loaded and no function called. Checksums
+// (of PyTorch's zip archives) are checked. An index can only name files in its own folder.
 //
-// Read are f64, which is rounded to f32, f32, f16, bf16, i64, i32, u8 and bool. Tensors of other types are
-// listed, and reading them is an error. PyTorch files may be of any version: the
-// zip archive, or the stream of pickles from before 1.6.
+// The element types f64 (rounded to f32), f32, f16, bf16, i64, i32, u8 and bool can be read. Tensors of other types
+// are listed, and reading them is an error. PyTorch files may be of any version: the zip
+// archive, or the stream of pickles from before 1.6.
 //
-// An image's position table may be of another grid than the model's; where a
-// weight's origin allows it, Bind resizes it ([ResizePositions]).
+// A position table of an image may have another grid than the model's. Bind resizes it if
+// the weight's origin allows that ([ResizePositions]).
 //
-// The package stands right of ir and imports nothing else of ours. It does not
-// know models: which tensors a model has is ir/model's business.
+// The package imports ir, and ir/file and ir/spelling for errors. It does not know models:
+// ir/model defines which tensors a model has.
 package checkpoint

@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// legacyMagic starts a checkpoint of PyTorch before 1.6: the pickle of one large
+// legacyMagic is the start of a checkpoint of PyTorch before 1.6: the pickle of one large
 // number.
 const legacyMagic = "\x80\x02" + legacyNumber
 
@@ -24,8 +24,7 @@ func legacyStart(head []byte) int {
 	return 0
 }
 
-// legacyProtocol is the only version of the stream that there has been since
-// PyTorch 0.1.
+// legacyProtocol is the only version of the stream since PyTorch 0.1.
 const legacyProtocol = 1001
 
 // openLegacy reads the stream of PyTorch before 1.6: pickles of the magic number,
@@ -33,7 +32,7 @@ const legacyProtocol = 1001
 // then each storage in the order of the keys, as its number of elements in 8 bytes
 // and the elements.
 func (p *pytorch) openLegacy(size int64) error {
-	// Nothing says how long the pickles are, so look at more and more of the file.
+	// The length of the pickles is not known, so read more and more of the file.
 	limit := min(size, maxPickle)
 	for n := min(limit, 1<<20); ; n = min(limit, 4*n) {
 		data := make([]byte, n)
@@ -47,7 +46,7 @@ func (p *pytorch) openLegacy(size int64) error {
 		case errors.Is(err, errTruncated) && n < limit:
 			continue
 		case errors.Is(err, errTruncated) && limit < size:
-			return fmt.Errorf("its pickles take more than %d bytes, which is the most that is supported", maxPickle)
+			return fmt.Errorf("its pickles take more than %d bytes, want at most these", maxPickle)
 		case err != nil:
 			return err
 		}
@@ -68,8 +67,8 @@ func (p *pytorch) openLegacy(size int64) error {
 	}
 }
 
-// legacy reads the pickles at the start of data and returns the object, the keys of
-// the storages and where the storages start.
+// legacy reads the pickles at the start of data and returns the object, the keys of the
+// storages and the offset of the first storage.
 func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err error) {
 	u := l.unpickler(data)
 	u.pos = legacyStart(data)
@@ -100,7 +99,7 @@ func (l *torchLoader) legacy(data []byte) (top any, keys *pyList, end int, err e
 	return top, keys, u.pos, nil
 }
 
-// keyOr is a storage's key for errors, or the kind of a value that is not a key.
+// keyOr returns a storage's key for errors, or the kind of a value that is not a key.
 func keyOr(v any) string {
 	if s, ok := v.(string); ok {
 		return quote(s)
@@ -108,7 +107,7 @@ func keyOr(v any) string {
 	return numberOr(v)
 }
 
-// placeLegacy finds the storages, which start at byte at of the file.
+// placeLegacy finds the storages, the first of which is at byte at of the file.
 func (l *torchLoader) placeLegacy(r io.ReaderAt, size int64, keys *pyList, at int64) error {
 	whole := func() (io.ReaderAt, error) { return r, nil }
 	for _, k := range keys.items {

@@ -36,8 +36,8 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// put writes elements [at, at+len(dst)/size) as stored, rounding floats to
-// the tensor's type.
+// put writes elements at to at+len(dst)/size-1 in the form of a file, with floats rounded
+// to the tensor's type.
 func (t Tensor) put(dst []byte, at int) error {
 	le, size := binary.LittleEndian, t.DType.Size()
 	for i := range len(dst) / size {
@@ -82,8 +82,8 @@ func (t Tensor) put(dst []byte, at int) error {
 
 type memory struct{ index[Tensor] }
 
-// Memory is a source over tensors in memory, as a file of those types would
-// hold them. name is used in errors. The tensors must not be modified.
+// Memory returns a source of tensors in memory, with the values that a file of their types
+// would hold. name is used in errors. The tensors must not be modified.
 func Memory(name string, tensors []Tensor) (Source, error) {
 	m := &memory{}
 	m.name = name
@@ -118,8 +118,8 @@ type rounded struct {
 	infos []Info
 }
 
-// Rounded is src with its f32 tensors rounded to f16 or bf16, ties to even,
-// as a file of that type would hold them. Closing it closes src.
+// Rounded returns src with its f32 tensors rounded to f16 or bf16, ties to even, as a file of
+// that type would hold them. Closing it closes src.
 func Rounded(src Source, to DType) (Source, error) {
 	if to == F32 {
 		return src, nil

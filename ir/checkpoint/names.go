@@ -9,11 +9,11 @@ import (
 	"github.com/multiway-go/multiway/ir/spelling"
 )
 
-// nearWindow bounds how many names are looked at for one that is missing: the
-// neighbours in sorted order.
+// nearWindow bounds the names that are compared with a missing one: its neighbours in sorted
+// order.
 const nearWindow = 4096
 
-// maxAlike is how long names are that are compared, in bytes.
+// maxAlike bounds the length of names that are compared, in bytes.
 const maxAlike = 256
 
 // nearest returns up to k tensors, from a sorted list, whose names resemble
@@ -52,8 +52,8 @@ func nearest(name string, list []Info, k int) []Info {
 	return out
 }
 
-// commonParts counts the dotted parts that a and b share at the start and,
-// counted twice, at the end.
+// commonParts counts the dotted parts that a and b share at the start, and at the end, where
+// each counts twice.
 func commonParts(a, b string) int {
 	pa, pb := strings.Split(a, "."), strings.Split(b, ".")
 	n := min(len(pa), len(pb))
@@ -82,16 +82,16 @@ type Group struct {
 	Bytes  int64
 }
 
-// groups summarises the surplus tensors of a list by the shortest prefixes
-// under which all tensors are surplus, largest first. Each is in one group.
+// groups summarises the surplus tensors of a list, the largest groups first: each tensor is in
+// the group of the shortest prefix under which all tensors are surplus.
 //
-// A prefix with numbers replaced by "*" stands for all layers. These are tried first, from one part to the whole name,
-// and then the prefixes with the numbers, for the name of a layer that only the file has. It is done by levels, so that
-// at most two prefixes per tensor are held.
+// A prefix with numbers replaced by "*" stands for all layers. These prefixes are tried first, from one part to the whole
+// name, and then prefixes with numbers, for a layer that only the file has. At any time at most two prefixes per tensor
+// are held.
 func groups(all []Info, surplus func(name string) bool) []Group {
 	type group struct {
 		Group
-		first int // of its tensors
+		first int // index of its first tensor
 	}
 	var out []group
 	placed := make([]bool, len(all))
@@ -142,7 +142,7 @@ func groups(all []Info, surplus func(name string) bool) []Group {
 	return list
 }
 
-// maxParts bounds the parts of a name that has prefixes; others count as a whole.
+// maxParts bounds the parts of a name; a name of more parts has no prefixes.
 const maxParts = 16
 
 // partsOf counts the dotted parts of a name.

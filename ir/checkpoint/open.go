@@ -13,14 +13,14 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// OpenFile opens a checkpoint, whose first bytes tell the format: safetensors, the
-// index of safetensors in several files, or PyTorch's format. The caller closes the
-// source after the last read.
+// OpenFile opens a checkpoint. Its format is known by its first bytes: safetensors, the index
+// of safetensors in several files, or PyTorch's format. The caller closes the source after
+// the last read.
 func OpenFile(path string) (Source, error) { return OpenSet(path, "") }
 
-// OpenSet is OpenFile for one of several sets of weights in a file: the tensors of the dict under the key in a pickle, such as
-// model_ema, or ema.module for a dict in a dict; in any file those whose names begin with the key and a dot, which
-// they lose. Key "" is the usual one.
+// OpenSet is like OpenFile, for one of several sets of weights in a file. In a pickle the key is the name of a dict of tensors,
+// such as model_ema, or ema.module for a dict in a dict. In any file it may be a prefix: the set has the tensors whose names
+// begin with the key and a dot, without that prefix. Key "" is the usual set.
 func OpenSet(path, key string) (Source, error) {
 	src, rest, err := open(path, key, true)
 	if err != nil || rest == "" {
@@ -33,8 +33,8 @@ func OpenSet(path, key string) (Source, error) {
 	return set, err
 }
 
-// open opens a checkpoint; index says whether it may be one of several files, so that
-// an index cannot name an index. It returns the rest of the key, which is a prefix of the wanted tensors' names.
+// open opens a checkpoint; index says whether it may be the index of several files, so that an
+// index cannot name an index. It returns the rest of the key, which is a prefix of the tensors' names.
 func open(path, key string, index bool) (Source, string, error) {
 	f, err := file.Open(path)
 	if errors.Is(err, file.ErrNotRegular) {
@@ -56,7 +56,7 @@ func open(path, key string, index bool) (Source, string, error) {
 	return src, rest, nil
 }
 
-// inFolder names a checkpoint that a folder holds, as published models do.
+// inFolder returns the advice to open a checkpoint in the folder, if it has one.
 func inFolder(dir string) string {
 	for _, name := range []string{"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
@@ -86,7 +86,7 @@ func openFile(f *os.File, path, key string, size int64, index bool) (Source, str
 		return src, src.key, nil
 	case indexFile:
 		if !index {
-			return nil, "", fmt.Errorf("%s: is an index or other JSON, want a file with tensors", file.Quote(path))
+			return nil, "", fmt.Errorf("%s: found an index or other JSON, want a file with tensors", file.Quote(path))
 		}
 		defer f.Close()
 		src, err := openShards(f, path)
@@ -108,7 +108,7 @@ const (
 	indexFile                // of safetensors in several files
 )
 
-// wrongFormats are files that people take for a checkpoint.
+// wrongFormats lists formats that people mistake for checkpoints.
 var wrongFormats = []struct{ start, what string }{
 	{"\x80", "a bare Python pickle; save the weights with torch.save"},
 	{"version https://git-lfs", "a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
@@ -126,7 +126,7 @@ var wrongFormats = []struct{ start, what string }{
 
 func sniff(head []byte) (fileKind, error) {
 	if len(head) == 0 {
-		return 0, errors.New("is empty")
+		return 0, errors.New("the file is empty")
 	}
 	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || legacyStart(head) > 0 {
 		return pytorchFile, nil
@@ -142,11 +142,11 @@ func sniff(head []byte) (fileKind, error) {
 	}
 	for _, f := range wrongFormats {
 		if strings.HasPrefix(string(head), f.start) || f.start == "<" && strings.HasPrefix(text, f.start) {
-			return 0, errors.New("is " + f.what)
+			return 0, errors.New("it is " + f.what)
 		}
 	}
 	if len(head) >= 262 && string(head[257:262]) == "ustar" {
-		return 0, errors.New("is a tar archive; unpack it first")
+		return 0, errors.New("it is a tar archive; unpack it first")
 	}
-	return 0, fmt.Errorf("is no checkpoint: it starts with %q, want safetensors or a zip archive of torch.save", head[:min(len(head), 16)])
+	return 0, fmt.Errorf("not a checkpoint: it starts with %q, want safetensors or a zip archive of torch.save", head[:min(len(head), 16)])
 }

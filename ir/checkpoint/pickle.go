@@ -18,28 +18,28 @@ const (
 	maxGlobal = 512
 )
 
-// pickleBudget bounds the memory and steps of a pickle of n bytes, in a file of the given size. What torch.save writes of a
-// tensor, some 140 bytes, takes about 12 times as much, and the tensor itself makes the file far larger.
+// pickleBudget bounds the memory and steps of a pickle of n bytes, in a file of the given size. A tensor takes some 140 bytes
+// of torch.save's pickle and about 12 times as much memory, and its elements make the file far larger.
 func pickleBudget(n int, size int64) *budget { return &budget{16<<20 + int(min(20*int64(n), 10*size))} }
 
-// The cost of values beside their contents, in bytes: about the memory that Go takes for them.
+// The cost of values besides their contents, in bytes: approximately their memory in Go.
 const (
-	costSlot  = 16  // of a tuple
-	costRoom  = 32  // of the stack, the memo or a list, which have room to grow
+	costSlot  = 16  // a slot of a tuple
+	costRoom  = 32  // a slot of the stack, the memo or a list, which have room to grow
 	costValue = 32  // a value of its own
 	costTable = 320 // a dict with its first key
 	costKey   = 96  // a further key
 )
 
-// The values of the pickle machine are nil, bool, int64, float64, string,
-// []byte, pyTuple, *pyList, *pyDict, pyGlobal, *pyObject, *pyModule, *torchStorage and
-// *torchTensor. Nothing in a pickle is executed: a call of a function that
-// reduce does not know makes a *pyObject, which nobody looks into.
+// The values of the pickle machine are nil, bool, int64, float64, string, []byte, pyTuple,
+// *pyList, *pyDict, pyGlobal, *pyObject, *pyModule, *torchStorage and *torchTensor.
+// Nothing in a pickle is executed: a call of a function that reduce does not know makes a
+// *pyObject, whose content is ignored.
 type (
 	pyTuple []any
 	pyList  struct{ items []any }
 
-	// pyDict keeps the string keys only; the state of an optimizer has others.
+	// pyDict has only the items with string keys; the state of an optimizer has other keys.
 	pyDict struct {
 		keys []string
 		vals map[string]any
@@ -61,7 +61,7 @@ func (d *pyDict) set(b *budget, key, val any) error {
 	if !ok {
 		return b.spend(1)
 	}
-	if err := b.spend(len(k)); err != nil { // it is hashed
+	if err := b.spend(len(k)); err != nil { // hashing costs as many steps
 		return err
 	}
 	if d.vals == nil {
@@ -87,21 +87,21 @@ type unpickler struct {
 	pos    int
 	budget *budget
 	stack  []any
-	marks  []int // stack heights
-	memo   []any // by number
-	stored int   // values in the memo; other numbers below its end are notStored
-	high   int   // the most values and marks that there were at a time
+	marks  []int // heights of the stack at marks
+	memo   []any // values by number
+	stored int   // number of values in the memo; other numbers below its end are notStored
+	high   int   // the largest number of values and marks so far
 
 	persistent func(id any) (any, error)
 	reduce     func(f pyGlobal, args pyTuple) (any, error)
 }
 
-// errTruncated says that the data ends before the pickle does.
+// errTruncated is the error of data that ends within a pickle.
 var errTruncated = errors.New("pickle: truncated")
 
 var errStack = errors.New("the stack has too few values")
 
-// notStored stands in the memo where nothing was put.
+// notStored fills unused numbers of the memo.
 type notStored struct{}
 
 // run returns the value of the pickle.
@@ -284,7 +284,7 @@ func (u *unpickler) step(op byte) error {
 			return err
 		}
 		if k >= uint64(len(u.memo)) || u.memo[k] == any(notStored{}) {
-			return fmt.Errorf("nothing was stored as %d", k)
+			return fmt.Errorf("the memo has no value %d", k)
 		}
 		return u.push(u.memo[k], 0)
 
@@ -357,12 +357,12 @@ func (u *unpickler) step(op byte) error {
 func (u *unpickler) call(f, args any) error {
 	g, ok := f.(pyGlobal)
 	if !ok {
-		// The result of a call is called: an object that is not looked into.
+		// The result of a call is called: an object whose content is ignored.
 		return u.push(&pyObject{pyGlobal{"", "unknown"}}, costValue)
 	}
 	t, ok := args.(pyTuple)
 	if !ok {
-		return fmt.Errorf("the arguments of %v are no tuple", g)
+		return fmt.Errorf("the arguments of %v are not a tuple", g)
 	}
 	v, err := u.reduce(g, t)
 	if err != nil {
@@ -408,7 +408,7 @@ func (u *unpickler) setItems(items []any) error {
 	return fmt.Errorf("cannot set items of a %s", kindOf(v))
 }
 
-// numberOr is a value for errors: the number, or the kind of another value.
+// numberOr returns a value for errors: a number, or the kind of another value.
 func numberOr(v any) string {
 	switch v.(type) {
 	case int64, float64:
@@ -417,7 +417,7 @@ func numberOr(v any) string {
 	return "a " + kindOf(v)
 }
 
-// kindOf names a value for errors, which never print a value itself: a few bytes of a pickle can name a tuple of any size.
+// kindOf returns the kind of a value for errors. They never print the value: a few bytes of a pickle can make a huge tuple.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -477,8 +477,8 @@ func (u *unpickler) number(n int) error {
 	return u.push(int64(v), 8)
 }
 
-// long reads a two's complement integer whose length takes n bytes. Longer
-// ones than 64 bits are nothing a tensor needs.
+// long reads a two's complement integer whose length takes n bytes. Tensors need no integers
+// of more than 64 bits.
 func (u *unpickler) long(n int) error {
 	b, err := u.sized(n)
 	if err != nil {
@@ -495,14 +495,14 @@ func (u *unpickler) long(n int) error {
 	return u.push(int64(binary.LittleEndian.Uint64(buf[:])), 8)
 }
 
-// sized reads a length of n bytes and then as many bytes.
+// sized reads a length, which takes n bytes, and then that many bytes.
 func (u *unpickler) sized(n int) ([]byte, error) {
 	v, err := u.uint(n)
 	if err != nil {
 		return nil, err
 	}
 	if v > maxPickle {
-		v = maxPickle + 1 // more than is left, whatever int is
+		v = maxPickle + 1 // larger than the rest of the data, and within the range of int
 	}
 	return u.bytes(int(v))
 }
@@ -536,7 +536,7 @@ func (u *unpickler) line() (string, error) {
 	return string(rest[:i]), nil
 }
 
-// roomy is a list with room for one more at least. It doubles lists, of which append makes many copies when they are large.
+// roomy returns a list with room for another element. It doubles the capacity, since append alone copies large lists often.
 func roomy[T any](list []T) []T {
 	if len(list) == cap(list) {
 		return slices.Grow(list, max(8, len(list)))
@@ -544,13 +544,13 @@ func roomy[T any](list []T) []T {
 	return list
 }
 
-// push puts a value on the stack that takes n bytes.
+// push puts a value on the stack, whose cost is n.
 func (u *unpickler) push(v any, n int) error {
 	u.stack = append(roomy(u.stack), v)
 	return u.budget.spend(n)
 }
 
-// floor is the height of the stack below which values belong to an open mark.
+// floor returns the height of the stack below which values belong to an open mark.
 func (u *unpickler) floor() int {
 	if len(u.marks) == 0 {
 		return 0
@@ -573,7 +573,7 @@ func (u *unpickler) pop() (any, error) {
 	return v, err
 }
 
-// popN returns the top n values, which the stack no longer shares.
+// popN removes and returns a copy of the top n values.
 func (u *unpickler) popN(n int) ([]any, error) {
 	if len(u.stack)-u.floor() < n {
 		return nil, errStack
@@ -587,10 +587,10 @@ func (u *unpickler) popN(n int) ([]any, error) {
 	return items, nil
 }
 
-// toMark returns the values above the last mark and takes the mark away.
+// toMark removes and returns the values above the last mark, and removes the mark.
 func (u *unpickler) toMark() ([]any, error) {
 	if len(u.marks) == 0 {
-		return nil, errors.New("no mark")
+		return nil, errors.New("the stack has no mark")
 	}
 	items, err := u.popN(len(u.stack) - u.floor())
 	u.marks = u.marks[:len(u.marks)-1]

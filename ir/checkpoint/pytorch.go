@@ -15,28 +15,25 @@ import (
 	"sync"
 )
 
-// maxDirectory bounds the zip directory; entries of torch.save take about 90
-// bytes of it each.
+// maxDirectory bounds the zip directory, in which an entry of torch.save takes about 90 bytes.
 const maxDirectory = 8 << 20
 
-// torchStorage is a run of elements in one entry of the archive. Tensors share
-// storages.
+// torchStorage is the elements in one entry of the archive. Tensors can share storages.
 type torchStorage struct {
 	dtype DType
-	size  int // of an element
+	size  int // bytes of an element
 	key   string
 	n     int           // elements
-	root  *torchStorage // of which this is a view from element at; nil: of none
+	root  *torchStorage // the storage that this is a view of, from element at; nil: it is not a view
 	at    int
 
-	// data returns where the elements are, from byte offset on, once it has compared them
-	// with the archive's checksum; nil before the storage is found in the file.
+	// data checks the elements against the archive's checksum and returns a reader that has
+	// them from byte offset on. It is nil before the storage is found in the file.
 	data   func() (io.ReaderAt, error)
 	offset int64
 }
 
-// torchTensor is a strided view of a storage, or a tensor of a kind that is
-// not supported.
+// torchTensor is a strided view of a storage, or a tensor of an unsupported kind.
 type torchTensor struct {
 	storage *torchStorage
 	offset  int // elements
@@ -49,21 +46,20 @@ type pytorch struct {
 	index[*torchTensor]
 	r     io.ReaderAt
 	close func() error
-	sets  []Set  // of the file
-	taken string // key of the one that this is
-	key   string // of the wanted set; after opening, the prefix of the wanted names in the dict
+	sets  []Set  // sets of weights in the file
+	taken string // key of the set that was opened
+	key   string // key of the wanted set; after opening, the prefix of its names in the dict
 }
 
-// PyTorch reads the index of a checkpoint that torch.save wrote: the zip format of
-// PyTorch 1.6 and later, also packed again with compression, or the stream of pickles and storages of the versions
-// before, which has no checksums; or a TorchScript archive that torch.jit.save wrote, whose tensors are named by the paths
-// of their attributes. The tensors stay in r until they are asked
-// for; Close does not close r. name is used in errors.
+// PyTorch reads the index of a checkpoint of torch.save: the zip format of PyTorch 1.6 and
+// later, even if it was packed again with compression, or the stream of pickles and storages of
+// earlier versions, which has no checksums. It also reads a TorchScript archive of
+// torch.jit.save, whose tensors are named by the paths of their attributes. Tensors are read
+// from r on demand; Close does not close r. name is used in errors.
 //
-// The tensors come from the dict under the key model, module or state_dict,
-// whichever is found first, or else of the outermost dict, under a few other usual keys, or
-// of the only dict that has tensors. Classes that the file names are never
-// loaded, and nothing in it is executed.
+// The tensors are those of the dict under the first of the keys model, module and state_dict
+// that exists, else of the outermost dict, of the dict under another usual key, or of the only
+// dict with tensors. Classes in the file are never loaded, and nothing in it is executed.
 func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 	p, err := openPyTorch(r, size, name, "")
 	if err != nil {
@@ -72,7 +68,7 @@ func PyTorch(r io.ReaderAt, size int64, name string) (Source, error) {
 	return p, nil
 }
 
-// openPyTorch is PyTorch for the set of weights under a key, "" = the usual one.
+// openPyTorch is like PyTorch, for the set of weights under a key; "" = the usual one.
 func openPyTorch(r io.ReaderAt, size int64, name, key string) (*pytorch, error) {
 	p := &pytorch{r: r, close: func() error { return nil }, key: key}
 	p.name = name
@@ -92,8 +88,7 @@ func openPyTorch(r io.ReaderAt, size int64, name, key string) (*pytorch, error) 
 
 func (p *pytorch) Close() error { return p.close() }
 
-// limitedReader fails after n bytes, so that a zip directory cannot be larger
-// than we allow.
+// limitedReader fails after n bytes, which bounds the size of a zip directory.
 type limitedReader struct {
 	r io.ReaderAt
 	n int64
@@ -108,14 +103,14 @@ func (l *limitedReader) ReadAt(b []byte, off int64) (int, error) {
 	return l.r.ReadAt(b, off)
 }
 
-// torchZip is the archive's directory: entries by name without the folder that
-// torch.save puts around them.
+// torchZip is the archive's directory: the entries by name, without the folder that
+// torch.save puts them in.
 type torchZip struct {
 	entries map[string]*zip.File
 	size    int64
-	placed  int64   // bytes in the file of the storages that were placed
+	placed  int64   // bytes in the file of the storages found so far
 	text    int64   // bytes of the directory
-	inflate *budget // for the compressed entries that are used
+	inflate *budget // budget of the compressed entries that are read
 }
 
 func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
@@ -155,8 +150,8 @@ func openTorchZip(r io.ReaderAt, size int64) (*torchZip, error) {
 	return z, nil
 }
 
-// locate returns an entry and where its bytes are in the file. What a compressed one
-// holds is taken from the budget.
+// locate returns an entry and the offset of its bytes in the file. It takes the uncompressed
+// size of a compressed entry from the budget.
 func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
 	f = z.entries[name]
 	switch {
@@ -167,7 +162,7 @@ func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
 	case f.Method != zip.Store && f.Method != zip.Deflate:
 		return nil, 0, fmt.Errorf("zip archive: entry %s is compressed by method %d; save it again with torch.save, which does not compress", quote(name), f.Method)
 	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
-		return nil, 0, fmt.Errorf("zip archive: stored entry %s has two sizes, %d and %d", quote(name), f.CompressedSize64, f.UncompressedSize64)
+		return nil, 0, fmt.Errorf("zip archive: uncompressed entry %s has two different sizes, %d and %d", quote(name), f.CompressedSize64, f.UncompressedSize64)
 	}
 	if offset, err = f.DataOffset(); err != nil {
 		return nil, 0, fmt.Errorf("zip archive: entry %s: %w", quote(name), err)
@@ -186,7 +181,7 @@ func (z *torchZip) locate(name string) (f *zip.File, offset int64, err error) {
 	return f, offset, nil
 }
 
-// inflated reads a compressed entry that was located. The archive's reader checks size and checksum.
+// inflated reads a compressed entry that locate returned. The archive's reader checks size and checksum.
 func inflated(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
@@ -195,7 +190,7 @@ func inflated(f *zip.File) ([]byte, error) {
 	defer r.Close()
 	b := make([]byte, f.UncompressedSize64)
 	if _, err = io.ReadFull(r, b); err == nil {
-		if _, err = io.ReadFull(r, make([]byte, 1)); err == io.EOF { // where the checksum is compared
+		if _, err = io.ReadFull(r, make([]byte, 1)); err == io.EOF { // reading to the end compares the checksum
 			return b, nil
 		}
 	}
@@ -259,11 +254,11 @@ func (p *pytorch) open(size int64) error {
 	return p.list(top, loader.budget, func(s *torchStorage) error { return p.place(z, s) })
 }
 
-// costListed is the cost of a tensor in a source's list, without its name, and of finding its storage once more.
+// costListed is the cost of a tensor in a source's list, without its name, and of looking up its storage.
 const costListed = 200
 
-// list adds the tensors of the state dict in the value of the pickle. place says
-// where a storage is in the file.
+// list adds the tensors of the state dict in the value of the pickle. place finds a storage
+// in the file.
 func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) error {
 	dict, rest, err := p.stateDict(top, p.key, b)
 	if err != nil {
@@ -322,7 +317,7 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 	if uint64(s.n) > f.UncompressedSize64/uint64(s.size) {
 		return fmt.Errorf("storage %s of %d %s needs %d bytes, its entry has %d", quote(s.key), s.n, s.dtype, s.n*s.size, f.UncompressedSize64)
 	}
-	// Reading a tensor sums up its storage, so storages that share bytes would cost their sum.
+	// Reading a tensor checks the sum of its storage, so overlapping storages would multiply the work.
 	if z.placed += int64(f.CompressedSize64); z.placed > z.size {
 		return fmt.Errorf("zip archive: its storages have more bytes than the file of %d; they overlap", z.size)
 	}
@@ -347,11 +342,11 @@ func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 	return nil
 }
 
-// usualKeys are the keys under which files have their state dict, the official code's first; "" is the outermost dict.
+// usualKeys are the usual keys of state dicts, those of the reference implementations first; "" is the outermost dict.
 var usualKeys = []string{"model", "module", "state_dict", "", "model_state_dict", "model_state", "net", "network", "weights", "params"}
 
-// stateDict finds the dict of tensors in the value of the pickle: under the key, or else under a usual key. rest, the end of
-// the key behind the dict's own, is a prefix of names in the dict.
+// stateDict finds the dict of tensors in the value of the pickle: under the key, or, if that is "", under a usual key. If the
+// dict has only the beginning of the key, rest is the remaining part, a prefix of names in the dict.
 func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest string, err error) {
 	outer, ok := top.(*pyDict)
 	if !ok {
@@ -377,7 +372,7 @@ func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest str
 		}
 		return nil, "", fmt.Errorf("no dict of tensors, neither under a key such as model, module or state_dict nor at the top; found {%s}%s", strings.Join(list, ", "), advice)
 	}
-	for k := key; k != ""; { // the longest beginning of the key that is a dict's
+	for k := key; k != ""; { // find the longest beginning of the key that names a dict
 		if d := found[k]; d != nil {
 			p.taken = k
 			return d, strings.TrimPrefix(key[len(k):], "."), nil
@@ -400,9 +395,9 @@ func (p *pytorch) stateDict(top any, key string, b *budget) (d *pyDict, rest str
 	return nil, "", fmt.Errorf("several sets of weights and none under a usual key: %s; %s", setList(p.sets), p.sets[0].take())
 }
 
-// sets finds the dicts with tensors in d, which the path leads to. A dict may be in others many times, and in itself.
+// sets finds the dicts with tensors in d, whose path is given. A dict may be in others many times, and in itself.
 func (d *pyDict) sets(path string, depth int, found map[string]*pyDict, b *budget) error {
-	const most = 4 // dicts in each other
+	const most = 4 // depth of nested dicts
 	if len(path) > maxName || depth > most {
 		return nil
 	}
@@ -425,7 +420,7 @@ func (d *pyDict) sets(path string, depth int, found map[string]*pyDict, b *budge
 	return nil
 }
 
-// arrays reports whether d has values that NumPy made.
+// arrays reports whether d has NumPy arrays.
 func (d *pyDict) arrays() bool {
 	for _, v := range d.vals {
 		if o, ok := v.(*pyObject); ok && o.numpy() {
@@ -445,8 +440,7 @@ func (d *pyDict) tensors() int {
 	return n
 }
 
-// torchLoader gives meaning to the few classes of a checkpoint that carry
-// tensors.
+// torchLoader interprets the few classes of a checkpoint that hold tensors.
 type torchLoader struct {
 	budget   *budget
 	storages map[string]*torchStorage
@@ -457,13 +451,13 @@ func newLoader(n int, size int64) *torchLoader {
 	return &torchLoader{pickleBudget(n, size), map[string]*torchStorage{}}
 }
 
-// unpickler is the machine that makes the values of a pickle with the loader.
+// unpickler returns a machine that unpickles data with the loader.
 func (l *torchLoader) unpickler(data []byte) *unpickler {
 	return &unpickler{data: data, budget: l.budget, persistent: l.storage, reduce: l.reduce}
 }
 
-// torchTypes maps storage classes to element types. Those of size 0 in
-// [DType.Size] are checked but not read.
+// torchTypes maps storage classes to element types. Types whose [DType.Size] is 0 are checked
+// but cannot be read.
 var torchTypes = map[string]struct {
 	dtype DType
 	size  int
@@ -484,7 +478,7 @@ func (l *torchLoader) storage(id any) (any, error) {
 		return t[1], nil
 	}
 	if !ok || len(t) < 5 || t[0] != any("storage") {
-		return nil, errors.New("an external reference is no storage")
+		return nil, errors.New("an external reference is not a storage")
 	}
 	class, ok1 := t[1].(pyGlobal)
 	key, ok2 := t[2].(string)
@@ -515,7 +509,7 @@ func (l *torchLoader) storage(id any) (any, error) {
 	return s, nil
 }
 
-// view reads (key, offset, elements): a storage inside another, in legacy files.
+// view reads (key, offset, elements): in legacy files, a storage that is a part of another.
 func (s *torchStorage) view(meta any, b *budget) (any, error) {
 	t, ok := meta.(pyTuple)
 	if !ok || len(t) != 3 {
@@ -534,7 +528,7 @@ func (s *torchStorage) view(meta any, b *budget) (any, error) {
 	return &v, nil
 }
 
-// reduce is the allow-list: any other class becomes a placeholder.
+// reduce interprets calls of an allow-list of functions; any other result is a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	if f.isModule() {
 		return &pyModule{}, l.budget.spend(costValue)
@@ -575,7 +569,7 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 		if len(args) > 2 {
 			g, ok1 := args[0].(pyGlobal)
 			in, ok2 := args[2].(pyTuple)
-			// Not one inside another, however the path is split: that would recurse as deep as the file says.
+			// A nested call is refused, since the file could nest calls to any depth.
 			if ok1 && ok2 && g.path() != f.path() {
 				return l.reduce(g, in)
 			}
@@ -590,8 +584,8 @@ func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	return &pyObject{f}, nil
 }
 
-// rebuildTensor reads (storage, offset, shape, strides, gradient, hooks, marks): marks are of a view that is still to be
-// negated or conjugated.
+// rebuildTensor reads (storage, offset, shape, strides, gradient, hooks, marks). Marks are for views with a pending negation
+// or conjugation.
 func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	if len(args) < 4 {
 		return nil, fmt.Errorf("has %d arguments, want at least 4", len(args))
@@ -620,7 +614,7 @@ func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 		return nil, err
 	}
 	if n > 0 {
-		// The last element, one axis at a time so that nothing overflows.
+		// Check the offset of the last element, one axis at a time to avoid overflow.
 		left := s.n - 1 - t.offset
 		for i, d := range t.shape {
 			if left < 0 || d > 1 && t.strides[i] > left/(d-1) {
@@ -644,7 +638,7 @@ func (l *torchLoader) rebuildTensor(args pyTuple) (any, error) {
 	return t, l.budget.spend(costTensor + 16*len(t.shape) + len(t.problem))
 }
 
-// costTensor is the cost of a tensor beside its shape and strides.
+// costTensor is the cost of a tensor besides its shape and strides.
 const costTensor = 128
 
 func intTuple(v any) ([]int, error) {
@@ -689,8 +683,8 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	if t.contiguous() {
 		return readFull(r, dst, s.offset+int64(t.offset+at)*int64(s.size), p.String(), name)
 	}
-	// Row-major order jumps through the storage: take all of the tensor's span, which is no more than the file has, and
-	// pick; but not if it is far larger than the tensor, since there may be many such tensors in one storage.
+	// The elements are not contiguous: read the whole span of the tensor, which is at most the file, and pick them. But
+	// do not if the span is far larger than the tensor, since one storage may have many such tensors.
 	base := s.offset + int64(t.offset)*int64(s.size)
 	last := 0
 	for i, d := range t.shape {
@@ -711,10 +705,10 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	})
 }
 
-// maxSpread bounds the bytes of a storage that are read at once, as a multiple of the bytes wanted of a tensor.
+// maxSpread bounds the bytes of a storage that are read at once, as a multiple of the needed bytes.
 const maxSpread = 256
 
-// gather fills dst with elements in row-major order, starting at element at; read fills it with the one at a place of the
+// gather fills dst with elements in row-major order, starting at element at. read reads the element at a position of the
 // tensor's span.
 func gather(dst []byte, t *torchTensor, at int, read func(dst []byte, pos int) error) error {
 	size, rank := t.storage.size, len(t.shape)

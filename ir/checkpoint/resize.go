@@ -6,14 +6,14 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// ResizePositions resizes a table of positions to another image size, as the
-// official code does: extra rows, which stay as they are, and then from*from rows of
-// patches, row by row of the image, which become to*to. A row has dim numbers.
+// ResizePositions resizes a position table to another image size, as reference implementations
+// do. The table has extra rows, which stay as they are, and then from*from rows of patches in
+// row-major order, which become to*to. A row has dim numbers.
 //
 // It is PyTorch's bicubic interpolation with align_corners false, in float64 and separable: output i has its centre at
-// (i+0.5)*from/to - 0.5. Without antialias, as BEiT-3's code and Hugging Face's transformers have it, a is -0.75 and four taps
-// are clamped to the image. With antialias, as open_clip and timm have it, a is -0.5, the kernel is wider where the table
-// shrinks, and taps outside are left out. The result is the caller's; a table of the wanted size is returned as it is.
+// (i+0.5)*from/to - 0.5. Without antialias, as in BEiT-3's code and Hugging Face's transformers, a is -0.75 and four taps
+// are clamped to the image. With antialias, as in open_clip and timm, a is -0.5, the kernel is wider if the table shrinks,
+// and taps outside of the image are left out. The caller owns the result; a table of the right size is returned unchanged.
 func ResizePositions(table []float32, extra, from, to, dim int, antialias bool) []float32 {
 	if from == to {
 		return table
@@ -25,7 +25,7 @@ func ResizePositions(table []float32, extra, from, to, dim int, antialias bool) 
 	out := make([]float32, (extra+to*to)*dim)
 	copy(out, table[:extra*dim])
 	grid, dst := table[extra*dim:], out[extra*dim:]
-	// One row of the result at a time: first down the columns, then along the row.
+	// Compute one row of the result at a time, first vertically, then horizontally.
 	line := make([]float64, from*dim)
 	sum := make([]float64, dim)
 	for y, ty := range taps {
@@ -106,8 +106,8 @@ func cubic(a float64) (near, far func(x float64) float64) {
 	return near, far
 }
 
-// otherSide reports whether a tensor of the given shape is the origin's table of
-// positions for another image size, and for how many patches a side.
+// otherSide returns the patches along a side for which a tensor of the given shape is the
+// origin's position table; ok is false if it is not such a table of another image size.
 func otherSide(o *ir.Origin, shape []int) (side int, ok bool) {
 	n := len(shape)
 	if o.Grid == nil || n < 2 || n != len(o.Shape) {

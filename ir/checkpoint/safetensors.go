@@ -14,16 +14,16 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// maxHeader bounds the JSON header of a safetensors file. The largest published
-// models stay far below it.
+// maxHeader bounds the JSON header of a safetensors file. Those of the largest published
+// models are far smaller.
 const maxHeader = 16 << 20
 
-// safetensorsTypes maps the format's names to ours. Other names are kept.
+// safetensorsTypes maps the format's names of types to those of DType. Other names are kept.
 var safetensorsTypes = map[string]DType{
 	"F64": F64, "F32": F32, "F16": F16, "BF16": BF16, "I64": I64, "I32": I32, "U8": U8, "BOOL": Bool,
 }
 
-// sizeOnly holds the element sizes of types that are checked but not read.
+// sizeOnly has the element sizes of types that are checked but cannot be read.
 var sizeOnly = map[string]int{
 	"U64": 8, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8,
 }
@@ -34,13 +34,12 @@ type safetensors struct {
 	close        func() error
 }
 
-// Safetensors reads the index of a safetensors file of the given size. The
-// tensors stay in r until they are asked for; Close does not close r. name is
-// used in errors.
+// Safetensors reads the index of a safetensors file of the given size. Tensors are read from r
+// on demand; Close does not close r. name is used in errors.
 //
-// The format: 8 bytes little-endian header length, a JSON header, the data.
-// The header must be exact: every tensor inside the file, of the size its
-// shape and type need, no overlap, no gap, nothing left over, no name twice.
+// The format is 8 bytes of little-endian header length, a JSON header, and the data. The
+// header must be exact: every tensor is inside the file and has the size of its shape and
+// type, tensors do not overlap, leave no gap and no rest, and no name occurs twice.
 func Safetensors(r io.ReaderAt, size int64, name string) (Source, error) {
 	s := &safetensors{r: r, close: func() error { return nil }}
 	s.name = name
@@ -60,8 +59,7 @@ func (s *safetensors) Read(name string, at int, dst []byte) error {
 	return readFull(s.r, dst, off+int64(at)*int64(t.DType.Size()), s.String(), name)
 }
 
-// readFull reads dst at an offset and names the tensor when the file no longer
-// holds it.
+// readFull reads dst at an offset. Its error, if the file has become shorter, names the tensor.
 func readFull(r io.ReaderAt, dst []byte, off int64, source, tensor string) error {
 	n, err := r.ReadAt(dst, off)
 	if n == len(dst) {
@@ -119,7 +117,7 @@ func (s *safetensors) open(size int64) error {
 			return fmt.Errorf("safetensors header: tensors %s and %s overlap", quote(list[i-1].info.Name), quote(t.info.Name))
 		}
 		if t.begin > at {
-			return fmt.Errorf("safetensors header: %d bytes before tensor %s belong to none", t.begin-at, quote(t.info.Name))
+			return fmt.Errorf("safetensors header: %d bytes before tensor %s belong to no tensor", t.begin-at, quote(t.info.Name))
 		}
 		at = t.end
 		if err := s.add(t.info, base+t.begin); err != nil {
@@ -138,8 +136,8 @@ type headerEntry struct {
 // jsonSpace lists the bytes allowed between the tokens of JSON.
 const jsonSpace = " \t\r\n"
 
-// parseHeader reads the JSON header token by token: encoding/json would let a
-// name that is there twice pass.
+// parseHeader reads the JSON header token by token, because encoding/json would accept a
+// name that occurs twice.
 func parseHeader(text []byte) ([]headerEntry, error) {
 	if blank := bytes.TrimLeft(text, jsonSpace); len(blank) == 0 || blank[0] != '{' {
 		return nil, errors.New("does not start with {")
@@ -180,7 +178,7 @@ func parseHeader(text []byte) ([]headerEntry, error) {
 		return nil, fmt.Errorf("not closed: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the closing }")
+		return nil, errors.New("there is text after the closing }")
 	}
 	return list, nil
 }
@@ -226,7 +224,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 			shape, err = sizes(d, maxRank)
 		case "data_offsets":
 			offsets, err = sizes(d, 2)
-		default: // the format's own library ignores unknown keys
+		default: // the reference library ignores unknown keys too
 			err = skip(d)
 		}
 		if err != nil {
@@ -271,7 +269,7 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 	return e, nil
 }
 
-// begin reads the opening bracket of a wanted object or list.
+// begin reads the opening bracket of an object or list, which want describes.
 func begin(d *json.Decoder, bracket json.Delim, want string) error {
 	tok, err := d.Token()
 	if err == nil && tok != any(bracket) {
@@ -293,7 +291,7 @@ func dtypeName(d *json.Decoder) (string, error) {
 	return name, nil
 }
 
-// skipMetadata reads {"KEY": "VALUE", ...} or null and keeps nothing.
+// skipMetadata reads {"KEY": "VALUE", ...} or null and drops it.
 func skipMetadata(d *json.Decoder) error {
 	switch tok, err := d.Token(); {
 	case err != nil:
@@ -304,7 +302,7 @@ func skipMetadata(d *json.Decoder) error {
 		return fmt.Errorf("found %s, want {key: text}", found(tok))
 	}
 	for d.More() {
-		key, err := d.Token() // a key is a string, or the decoder says no
+		key, err := d.Token() // the decoder returns an error unless a key is a string
 		if err != nil {
 			return err
 		}
@@ -320,7 +318,7 @@ func skipMetadata(d *json.Decoder) error {
 	return err
 }
 
-// skip reads a value of any kind and keeps nothing.
+// skip reads a value of any kind and drops it.
 func skip(d *json.Decoder) error {
 	for depth := 0; ; {
 		tok, err := d.Token()
@@ -330,7 +328,7 @@ func skip(d *json.Decoder) error {
 		switch tok {
 		case json.Delim('{'), json.Delim('['):
 			if depth++; depth > maxSkipped {
-				return fmt.Errorf("more than %d brackets inside each other", maxSkipped)
+				return fmt.Errorf("the value has more than %d nested brackets", maxSkipped)
 			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
@@ -344,7 +342,7 @@ func skip(d *json.Decoder) error {
 // maxSkipped bounds the nesting of a value that skip reads.
 const maxSkipped = 1000
 
-// sizes reads a list of at most limit integers, none negative.
+// sizes reads a list of at most limit integers of at least 0.
 func sizes(d *json.Decoder, limit int) ([]int64, error) {
 	if err := begin(d, '[', "a list of integers"); err != nil {
 		return nil, err
@@ -369,9 +367,9 @@ func sizes(d *json.Decoder, limit int) ([]int64, error) {
 	return list, err
 }
 
-// WriteSafetensors writes tensors, sorted by name, and metadata (may be nil).
-// Floats are rounded to the nearest value of the tensor's type, ties to even;
-// a value that does not fit is an error. The same tensors give the same bytes.
+// WriteSafetensors writes tensors, sorted by name, and metadata, which may be nil. Floats are
+// rounded to the nearest number of the tensor's type, ties to even; a number that overflows it
+// is an error. The same tensors give the same bytes.
 func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	list := append([]Tensor(nil), tensors...)
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
@@ -439,8 +437,8 @@ func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string)
 	return nil
 }
 
-// WriteSafetensorsFile is [WriteSafetensors] to a new or replaced file. On
-// error what was there stays.
+// WriteSafetensorsFile is [WriteSafetensors] to a new or replaced file. On error an old file
+// stays.
 func WriteSafetensorsFile(path string, tensors []Tensor, metadata map[string]string) error {
 	return file.Write(path, 0o666, func(w io.Writer) error {
 		if err := WriteSafetensors(w, tensors, metadata); err != nil {

@@ -12,8 +12,8 @@ import (
 // Generator is the name of the seeded generator in case files.
 const Generator = "splitmix64-v1"
 
-// maxSeeded bounds the elements of a generated tensor, the only kind whose size
-// no file bounds. It is four times the token table of the largest model.
+// maxSeeded bounds the elements of a generated tensor, whose size is not bounded by a file. It
+// is four times the token table of the largest model.
 const maxSeeded = 1 << 28
 
 // fnv1a64 hashes a tensor's name.
@@ -31,7 +31,7 @@ func mix64(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// stream is the sequence of 64-bit numbers of one tensor.
+// stream is the sequence of random 64-bit numbers of a tensor.
 type stream uint64
 
 func newStream(seed uint64, name string) stream { return stream(mix64(fnv1a64(name) ^ mix64(seed))) }
@@ -40,14 +40,13 @@ func (s stream) at(i int) uint64 { return mix64(uint64(s) + uint64(i+1)*0x9e3779
 
 func (s stream) float(i int, offset, scale float32) float32 {
 	v := (float64(s.at(i)>>40) - (1 << 23)) / (1 << 23)
-	// scale*v has at most 48 significant bits, so it is exact and fusing it
-	// with the addition changes nothing.
+	// scale*v has at most 48 significant bits, so it is exact, and fusing it with the addition
+	// changes nothing.
 	return float32(float64(offset) + float64(float64(scale)*v))
 }
 
-// SeededFloats fills dst with elements at, at+1, ... of the tensor that
-// splitmix64-v1 makes for a seed and name: uniform in
-// [offset-scale, offset+scale).
+// SeededFloats fills dst with elements at, at+1, ... of the tensor that splitmix64-v1 generates
+// for a seed and name: uniform in [offset-scale, offset+scale).
 func SeededFloats(dst []float32, seed uint64, name string, at int, offset, scale float32) {
 	s := newStream(seed, name)
 	for i := range dst {
@@ -63,9 +62,8 @@ func SeededInts(dst []int64, seed uint64, name string, at int, lo, hi int64) {
 	}
 }
 
-// SeededRule is the generator's (offset, scale) of a weight, by its key and
-// rank: gains lie around 1, biases and tables around 0, and matrices have
-// unit gain.
+// SeededRule returns the generator's offset and scale for a weight, by its key and rank: gains
+// are around 1, biases and tables around 0, and matrices keep the variance of their input.
 func SeededRule(name string, shape []int) (offset, scale float32) {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	switch {
@@ -103,8 +101,8 @@ type SeededTensor struct {
 	SHA256 string
 }
 
-// NewSeededTensor is a tensor with the offset and scale of [SeededRule]. Keys
-// that end with position_ids count.
+// NewSeededTensor returns a tensor with the offset and scale of [SeededRule]. Tensors whose key
+// ends in position_ids count 0, 1, 2, ...
 func NewSeededTensor(name string, shape []int) SeededTensor {
 	t := SeededTensor{Name: name, Shape: shape}
 	if t.Count = strings.HasSuffix(name, "position_ids"); !t.Count {
@@ -118,8 +116,8 @@ type seeded struct {
 	seed uint64
 }
 
-// Seeded is a source whose tensors splitmix64-v1 makes when they are read. A
-// tensor has at most 2^28 elements.
+// Seeded returns a source whose tensors splitmix64-v1 generates when they are read. A tensor
+// has at most 2^28 elements.
 func Seeded(seed uint64, tensors []SeededTensor) (Source, error) {
 	s := &seeded{seed: seed}
 	s.name = fmt.Sprintf("%s seed %d", Generator, seed)
@@ -132,7 +130,7 @@ func Seeded(seed uint64, tensors []SeededTensor) (Source, error) {
 			err = fmt.Errorf("offset %v and scale %v must be finite", t.Offset, t.Scale)
 		}
 		if d, e := hex.DecodeString(t.SHA256); err == nil && (e != nil || len(d) != 0 && len(d) != sha256.Size) {
-			err = fmt.Errorf("%s is no SHA-256", quote(t.SHA256))
+			err = fmt.Errorf("%s is not a SHA-256", quote(t.SHA256))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: tensor %s: %w", s, quote(t.Name), err)

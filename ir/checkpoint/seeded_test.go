@@ -159,7 +159,7 @@ func TestSeededErrors(t *testing.T) {
 		{"negative", []SeededTensor{{Name: "w", Shape: []int{-1}}}, "negative"},
 		{"twice", []SeededTensor{{Name: "w"}, {Name: "w"}}, "twice"},
 		{"no inputs", []SeededTensor{NewSeededTensor("w", []int{3, 0})}, "finite"},
-		{"digest", []SeededTensor{{Name: "w", SHA256: "xyz"}}, "no SHA-256"},
+		{"digest", []SeededTensor{{Name: "w", SHA256: "xyz"}}, "not a SHA-256"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Seeded(1, c.t)

@@ -10,23 +10,23 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Set is one of several sets of weights in a file: tensors of a dict in a pickle, or those whose names begin alike.
+// Set is one of several sets of weights in a file: the tensors of a dict in a pickle, or tensors with a common prefix.
 type Set struct {
-	Key     string // path of the dict, joined by dots; or the common prefix of the names, without its dot
+	Key     string // path of the dict, joined by dots, or the common prefix, without its dot
 	Tensors int
 }
 
-// String names the set in lists: `model_ema (213 tensors)`.
+// String returns the set's name in lists: `model_ema (213 tensors)`.
 func (s Set) String() string {
 	return fmt.Sprintf("%s (%d tensors)", s.name(), s.Tensors)
 }
 
-// take says how one set of several is taken.
+// take returns the advice how to choose the set.
 func (s Set) take() string {
 	return fmt.Sprintf("`checkpoint: {file: FILE, key: %s}` takes one, and --key %[1]s of init", file.Quote(s.Key))
 }
 
-// name is the set's without its size.
+// name returns the set's name without its size.
 func (s Set) name() string {
 	if s.Key == "" {
 		return "the outermost"
@@ -34,7 +34,7 @@ func (s Set) name() string {
 	return quote(s.Key)
 }
 
-// maxSets bounds the sets that names tell apart.
+// maxSets bounds the sets that are found by prefixes of names.
 const maxSets = 64
 
 func setList(sets []Set) string {
@@ -49,7 +49,7 @@ func setList(sets []Set) string {
 	return strings.Join(s, ", ")
 }
 
-// largest leaves out sets of less than half as many tensors as the largest has, which are something else.
+// largest drops sets with less than half as many tensors as the largest set: they are not weights of the model.
 func largest(sets []Set) []Set {
 	most := 0
 	for _, s := range sets {
@@ -58,7 +58,7 @@ func largest(sets []Set) []Set {
 	return slices.DeleteFunc(sets, func(s Set) bool { return 2*s.Tensors < most })
 }
 
-// wrappers are the parts that wrapping a module puts into the names of its tensors, wherever it was wrapped.
+// wrappers are the parts that wrapper modules add to the names of tensors, at any position.
 var wrappers = []string{
 	"module",                     // DataParallel, DistributedDataParallel, AveragedModel
 	"_orig_mod",                  // torch.compile
@@ -68,13 +68,13 @@ var wrappers = []string{
 	"_checkpoint_wrapped_module", // activation checkpointing
 }
 
-// Bare is a tensor's name without the parts that wrapped modules put into it: "module", "_orig_mod", "model" and their like.
+// Bare returns a tensor's name without the parts of wrapper modules: "module", "_orig_mod", "model" and so on.
 func Bare(name string) string {
 	bare, _ := unwrapped(name)
 	return bare
 }
 
-// unwrapped is Bare, and returns the dropped parts: "module._orig_mod." from the front, "..._orig_mod." from within.
+// unwrapped returns the name of Bare and the dropped parts: "module._orig_mod." from the front, "..._orig_mod." from within.
 func unwrapped(name string) (bare, dropped string) {
 	parts := strings.Split(name, ".")
 	kept := parts[:0:0]
@@ -91,8 +91,8 @@ func unwrapped(name string) (bare, dropped string) {
 	return strings.Join(kept, "."), dropped
 }
 
-// BareTensors lists the tensors of a source with bare names, each name once and without further sets of weights:
-// the list from which a model is recognised.
+// BareTensors lists the tensors of a source by their bare names, each name once and without further sets of weights. Models
+// are recognised by this list.
 func BareTensors(src Source) []Info {
 	var list []Info
 	shapes := map[string][]int{}
@@ -111,7 +111,7 @@ func BareTensors(src Source) []Info {
 			count[p]++
 		}
 	}
-	// A further set has every matrix of the first; a tower of the same model may have layers that are called alike.
+	// A further set has every matrix of the first one. A tower of the same model may share only some names of layers.
 	for p, n := range count {
 		if 3*n > len(list) && slices.ContainsFunc(list, func(t Info) bool {
 			return len(t.Shape) > 1 && !strings.HasPrefix(t.Name, p+".") && shapes[p+"."+t.Name] == nil
@@ -123,7 +123,7 @@ func BareTensors(src Source) []Info {
 	return slices.DeleteFunc(list, func(t Info) bool { return 3*count[before(t)] > all })
 }
 
-// firstLead is the shortest beginning of a name, up to a dot, after which ok accepts the rest; "" if ok accepts no rest.
+// firstLead returns the shortest prefix of a name, up to a dot, for which ok accepts the rest; "" if it accepts none.
 func firstLead(name string, ok func(rest string) bool) string {
 	at := 0
 	for range maxParts {
@@ -138,16 +138,16 @@ func firstLead(name string, ok func(rest string) bool) string {
 	return ""
 }
 
-// renamed is a source some of whose tensors have other names.
+// renamed is a source in which some tensors have other names.
 type renamed struct {
 	Source
 	infos []Info
-	old   map[string]string // by new name: the name in Source
-	key   string            // of the set that the source was narrowed to, "" = none
+	old   map[string]string // the name in Source of each new name
+	key   string            // key of the set that the source was narrowed to; "" = none
 	drops []Drop
 }
 
-// Drop is parts that were dropped from names: leading parts, such as "module._orig_mod.", or after "..." such from within.
+// Drop describes parts that were dropped from names: leading parts, such as "module._orig_mod.", or, after "...", inner parts.
 type Drop struct {
 	Parts   string
 	Tensors int
@@ -167,7 +167,7 @@ func (r *renamed) sort() *renamed {
 	return r
 }
 
-// narrow is the set of src whose names begin with key and a dot, which is dropped.
+// narrow returns the set of tensors in src whose names begin with key and a dot, without that prefix.
 func narrow(src Source, key string) (Source, error) {
 	r := &renamed{Source: src, old: map[string]string{}, key: key}
 	for _, t := range src.Tensors() {
@@ -199,8 +199,8 @@ func firstParts(list []Info) map[string]int {
 	return n
 }
 
-// Sets lists the sets of weights that a source was taken from, and the key of the one it is. The list is empty if the file does
-// not tell sets apart by itself; [Report] has the sets that the names of a model's tensors tell.
+// Sets lists the sets of weights in the file of a source, and returns the key of the source's own set. The list is empty if the
+// file has no dicts or prefixes of its own for sets; [Report] has the sets that are found by the names of a model's tensors.
 func Sets(src Source) (sets []Set, taken string) {
 	switch s := src.(type) {
 	case *pytorch:
@@ -221,9 +221,9 @@ func joinKey(a, b string) string {
 	return a + "." + b
 }
 
-// named is src with the names of the wanted tensors as the model has them: without the parts that wrapper modules put into
-// them, where the rest is a wanted name. A name that is wanted as it is comes first, then the prefix that most others lose.
-// Names of other tensors lose the same leading parts.
+// named returns src with the model's names for the wanted tensors: parts of wrapper modules are dropped if the rest is a
+// wanted name. A tensor whose name is wanted as it is takes precedence, then tensors with the most frequent dropped prefix.
+// The same leading parts are dropped from the names of other tensors.
 func named(src Source, wanted map[string]bool) *renamed {
 	list := src.Tensors()
 	r := &renamed{Source: src, infos: slices.Clone(list), old: map[string]string{}}
@@ -232,7 +232,7 @@ func named(src Source, wanted map[string]bool) *renamed {
 		taken[t.Name] = true
 	}
 	type match struct {
-		at            int // in list
+		at            int // index in list
 		bare, dropped string
 	}
 	var all []match
@@ -258,7 +258,7 @@ func named(src Source, wanted map[string]bool) *renamed {
 		taken[to] = true
 		return true
 	}
-	places := map[string]int{} // in drops
+	places := map[string]int{} // indices in drops
 	for _, m := range all {
 		if !rename(m.at, m.bare) {
 			continue
@@ -282,11 +282,11 @@ func named(src Source, wanted map[string]bool) *renamed {
 	return r.sort()
 }
 
-// sets lists the sets of weights that a file has, and the key of the set in src; the list is empty if the file has just one
-// set. It has the sets that the file tells apart, and the sets that src has beside r, each told by the prefix of most wanted names.
+// sets lists the sets of weights in a file, and returns the key of the set in src; the list is empty if the file has just one
+// set. It has the sets of [Sets], and sets that src has besides r, which are found by prefixes of most wanted names.
 func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken string) {
 	all, taken = Sets(src)
-	here := taken // the prefix that narrowed sources drop is part of a key
+	here := taken // the dropped prefix of a narrowed source is part of its key
 	used, count := map[string]bool{}, map[string]int{}
 	for _, t := range r.infos {
 		if wanted[t.Name] {
@@ -307,7 +307,7 @@ func sets(src Source, r *renamed, wanted map[string]bool) (all []Set, taken stri
 			all = append(all, Set{joinKey(here, key), n})
 		}
 	}
-	if in, ok := src.(*renamed); ok && in.key != "" { // the set that this one was narrowed from is no other one
+	if in, ok := src.(*renamed); ok && in.key != "" { // the set that this one was narrowed from is the same set
 		_, around := Sets(in.Source)
 		all = slices.DeleteFunc(all, func(s Set) bool { return s.Key == around })
 	}

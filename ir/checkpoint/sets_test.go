@@ -151,7 +151,7 @@ func TestNotesOfSets(t *testing.T) {
 // What would change the weights is refused by name, where it matters.
 func TestAlteredWeightsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
-		{"q.lora_A.default.weight", "has adapters (LoRA and its like), in \"q.lora_A.default.weight\"; without them its weights would be another model's: merge them"},
+		{"q.lora_A.default.weight", "has adapters (LoRA and its like), in \"q.lora_A.default.weight\"; without them the weights would be wrong: merge them"},
 		{"elsewhere.lora_down.weight", "has adapters"},
 		{"q.base_layer.weight", "has adapters"},
 		{"q.weight_g", "has weight norm, in \"q.weight_g\""},
@@ -168,7 +168,7 @@ func TestAlteredWeightsAreRefused(t *testing.T) {
 		{"q.lora_magnitude_vector", "has adapters"},
 		{"explorer_.x", ""},
 		{"flora.x", ""},
-		{"q.shira_weight", "has an addition to a module, in \"q.shira_weight\"; without them its weights would be another model's: merge it"},
+		{"q.shira_weight", "has an addition to a module, in \"q.shira_weight\"; without them the weights would be wrong: merge it"},
 		{"module.q.linear_a.weight", "has an addition to a module"},
 		{"q.0.weight", "has an addition to a module"},
 		{"q.bias", ""},

@@ -26,9 +26,8 @@ type shards struct {
 	files         []Source
 }
 
-// openShards reads an index: {"weight_map": {tensor: file, ...}}, other fields
-// ignored. The files stand beside it; a tensor of theirs that the index does not name
-// is left out.
+// openShards reads an index: {"weight_map": {tensor: file, ...}}; other fields are ignored. The
+// files are in the folder of the index. Tensors that the index does not name are left out.
 func openShards(f *os.File, path string) (Source, error) {
 	s := &shards{}
 	s.name = path
@@ -56,14 +55,14 @@ func (s *shards) open(dir string, where map[string]string) error {
 		byFile[file] = append(byFile[file], name)
 	}
 	if len(byFile) > maxShards {
-		return fmt.Errorf("names %d files, at most %d are supported", len(byFile), maxShards)
+		return fmt.Errorf("it names %d files, want at most %d", len(byFile), maxShards)
 	}
 	var files []string
 	for f := range byFile {
 		files = append(files, f)
 	}
 	sort.Strings(files)
-	listed := 0 // tensors that the index does not name count too: they are held as well
+	listed := 0 // tensors that the index does not name count too, since they are held in memory
 	text := int64(0)
 	for _, name := range files {
 		src, _, err := open(filepath.Join(dir, name), "", false)
@@ -96,8 +95,8 @@ func (s *shards) open(dir string, where map[string]string) error {
 	return nil
 }
 
-// weightMap reads the index. Tokens are read one by one because encoding/json lets
-// a name that is there twice pass.
+// weightMap reads the index token by token, because encoding/json would accept a name that
+// occurs twice.
 func weightMap(text []byte) (map[string]string, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -127,7 +126,7 @@ func weightMap(text []byte) (map[string]string, error) {
 		return nil, fmt.Errorf("not closed: %w", err)
 	}
 	if where == nil {
-		return nil, errors.New("JSON without weight_map: it is no index of a checkpoint in several files, nor a checkpoint")
+		return nil, errors.New("found JSON without weight_map, want an index of a checkpoint in several files, or a checkpoint")
 	}
 	return where, nil
 }
@@ -151,7 +150,7 @@ func shardNames(d *json.Decoder) (map[string]string, error) {
 		case !ok:
 			return nil, fmt.Errorf("tensor %s: found %s, want the name of a file", quote(name), found(tok))
 		case !plainName(file):
-			return nil, fmt.Errorf("tensor %s: %s is no plain file name", quote(name), quote(file))
+			return nil, fmt.Errorf("tensor %s: got %s, want the name of a file in this folder", quote(name), quote(file))
 		case where[name] != "":
 			return nil, fmt.Errorf("tensor %s is there twice", quote(name))
 		case len(where) == maxTensors:
@@ -163,7 +162,7 @@ func shardNames(d *json.Decoder) (map[string]string, error) {
 	return where, err
 }
 
-// plainName refuses names that lead out of their folder.
+// plainName reports whether a name does not lead out of its folder.
 func plainName(s string) bool {
 	return s != "" && len(s) <= 255 && filepath.IsLocal(s) && !strings.ContainsAny(s, "/\\:\x00\n")
 }
@@ -184,7 +183,7 @@ func (s *shards) Close() error {
 	return errors.Join(errs...)
 }
 
-// Files returns the paths of the files that a source reads, none of one that reads no file.
+// Files returns the paths of the files that a source reads.
 func Files(s Source) []string {
 	var paths []string
 	switch s := s.(type) {

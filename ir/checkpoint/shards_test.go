@@ -70,13 +70,13 @@ func TestShardErrors(t *testing.T) {
 		{"list", `{"weight_map": []}`, "weight_map: found [, want {tensor: file}"},
 		{"two maps", `{"weight_map": {}, "weight_map": {}}`, "weight_map is there twice"},
 		{"twice", `{"weight_map": {"f": "a-1.safetensors", "f": "a-2.safetensors"}}`, `tensor "f" is there twice`},
-		{"up", `{"weight_map": {"f": "../a-1.safetensors"}}`, `"../a-1.safetensors" is no plain file name`},
-		{"absolute", `{"weight_map": {"f": "/etc/passwd"}}`, `"/etc/passwd" is no plain file name`},
-		{"folder", `{"weight_map": {"f": "x/a-1.safetensors"}}`, "is no plain file name"},
+		{"up", `{"weight_map": {"f": "../a-1.safetensors"}}`, `got "../a-1.safetensors", want the name of a file in this folder`},
+		{"absolute", `{"weight_map": {"f": "/etc/passwd"}}`, `got "/etc/passwd", want the name of a file in this folder`},
+		{"folder", `{"weight_map": {"f": "x/a-1.safetensors"}}`, "want the name of a file in this folder"},
 		{"no file", `{"weight_map": {"f": "a-3.safetensors"}}`, "the file a-3.safetensors with 1 tensors is missing"},
 		{"other file", `{"weight_map": {"f": "a-2.safetensors"}}`, `tensor "f" is not in a-2.safetensors`},
-		{"itself", `{"weight_map": {"f": "model.safetensors.index.json"}}`, "is an index or other JSON, want a file with tensors"},
-		{"many files", `{"weight_map": {` + manyFiles() + `}}`, "names 257 files, at most 256"},
+		{"itself", `{"weight_map": {"f": "model.safetensors.index.json"}}`, "found an index or other JSON, want a file with tensors"},
+		{"many files", `{"weight_map": {` + manyFiles() + `}}`, "it names 257 files, want at most 256"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeShards(t, c.index)

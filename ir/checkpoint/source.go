@@ -12,9 +12,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// DType is how a tensor's elements are stored, as this package prints it:
-// "f32", "bf16", "i64". A type that the package does not know keeps the name
-// that its file gives it.
+// DType is the name of a tensor's element type: "f32", "bf16", "i64". A type that the package
+// does not know has the name from its file.
 type DType string
 
 // The element types that can be read.
@@ -26,7 +25,7 @@ const (
 	I64  DType = "i64"
 	I32  DType = "i32"
 	U8   DType = "u8"
-	Bool DType = "bool" // one byte an element, 0 or 1
+	Bool DType = "bool" // one byte per element, 0 or 1
 )
 
 // Size is the number of bytes of an element, or 0 for a type that cannot be
@@ -45,7 +44,7 @@ func (d DType) Size() int {
 	return 0
 }
 
-// typeName reports whether a file may call an element type so.
+// typeName reports whether s is acceptable as the name of an element type in a file.
 func typeName(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
@@ -53,7 +52,7 @@ func typeName(s string) bool {
 // Float reports whether elements are floating-point numbers that can be read.
 func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 }
 
-// What can be read, as errors have it.
+// The readable types, for errors.
 const (
 	floatTypes   = "f64, f32, f16 or bf16"
 	readableType = "f64, f32, f16, bf16, i64, i32, u8 or bool"
@@ -65,8 +64,8 @@ type Info struct {
 	DType DType
 	Shape []int // outermost axis first; empty for a 0-dim tensor
 
-	// Problem says why the tensor cannot be read, or is "". Such a tensor is
-	// listed so that an error can name it, but it does not spoil the source.
+	// Problem is the reason why the tensor cannot be read, or "". The tensor is listed, so
+	// that errors can name it, and other tensors can be read.
 	Problem string
 }
 
@@ -93,19 +92,19 @@ func shapeString(shape []int) string {
 	return "[" + strings.Join(s, ",") + "]"
 }
 
-// Source is a set of named tensors that are read when asked for. All methods
-// but Close are safe for concurrent use.
+// Source is a set of named tensors that are read on demand. All methods but Close are safe
+// for concurrent use.
 type Source interface {
 	// String names the source in errors: a path, or "splitmix64-v1 seed 7".
 	String() string
 
-	// Tensors lists the tensors sorted by name, no name twice. The slice is
-	// the source's own: do not modify it.
+	// Tensors lists the tensors sorted by name, each name once. The slice belongs to the
+	// source: do not modify it.
 	Tensors() []Info
 
-	// Read fills dst with elements of a tensor as stored, little-endian and in
-	// row-major order, starting at element at. len(dst) is a multiple of the
-	// element size, and the elements exist. Most callers want [Load].
+	// Read fills dst with elements of a tensor as stored, little-endian and in row-major
+	// order, starting at element at. len(dst) must be a multiple of the element size, and
+	// the elements must exist. Most callers use [Load].
 	Read(name string, at int, dst []byte) error
 
 	// Close releases the file. Nothing can be read afterwards.
@@ -122,15 +121,15 @@ func Find(src Source, name string) (Info, bool) {
 	return Info{}, false
 }
 
-// Load reads a whole tensor as float32 in row-major order. f16 and bf16 are
-// widened exactly, f64 is rounded to the nearest, ties to even, integers must be
-// exact in float32, and NaN or an infinity is an error. The result is the caller's. Load needs 4 bytes an element, and
-// unless the tensor is stored as f32 its stored size again while it runs.
+// Load reads a whole tensor as float32 in row-major order. f16 and bf16 are converted exactly,
+// f64 is rounded to the nearest, ties to even, integers must be exact in float32, and NaN or an
+// infinity is an error. The caller owns the result. Load needs 4 bytes per element and, unless
+// the tensor is stored as f32, its stored size meanwhile.
 func Load(src Source, name string) ([]float32, error) {
 	return loadName(src, name, 0, -1, true)
 }
 
-// LoadRows is [Load] for rows [row, row+rows) of the first axis.
+// LoadRows is like [Load], for rows row to row+rows-1 of the first axis.
 func LoadRows(src Source, name string, row, rows int) ([]float32, error) {
 	if row < 0 || rows < 0 {
 		return nil, fmt.Errorf("%s: tensor %s: cannot read %d rows from row %d", src, quote(name), rows, row)
@@ -138,12 +137,12 @@ func LoadRows(src Source, name string, row, rows int) ([]float32, error) {
 	return loadName(src, name, row, rows, true)
 }
 
-// LoadAny is [Load] for tensors that may hold NaN and infinities.
+// LoadAny is like [Load], for tensors that may have NaN and infinities.
 func LoadAny(src Source, name string) ([]float32, error) {
 	return loadName(src, name, 0, -1, false)
 }
 
-// LoadInts reads a whole integer or bool tensor. The result is the caller's.
+// LoadInts reads a whole integer or bool tensor. The caller owns the result.
 func LoadInts(src Source, name string) ([]int64, error) {
 	t, err := readable(src, name)
 	if err != nil {
@@ -220,7 +219,7 @@ func loadName(src Source, name string, row, rows int, finite bool) ([]float32, e
 	return out, nil
 }
 
-// widen converts stored elements to float32; on error it says which.
+// widen converts stored elements to float32; on error it returns the index of the element.
 func widen(out []float32, d DType, raw []byte) (int, error) {
 	switch d {
 	case F64:
@@ -257,7 +256,7 @@ func intAt(d DType, raw []byte, i int) int64 {
 	return int64(raw[i])
 }
 
-// indexString turns a row-major position into "[3,17]".
+// indexString returns a row-major position as "[3,17]".
 func indexString(shape []int, at int) string {
 	idx := make([]int, len(shape))
 	for i := len(shape) - 1; i >= 0; i-- {
@@ -269,7 +268,7 @@ func indexString(shape []int, at int) string {
 	return shapeString(idx)
 }
 
-// floatBytes is f's memory, so that a read needs no second buffer.
+// floatBytes returns the memory of f as bytes, so that a read needs no second buffer.
 func floatBytes(f []float32) []byte {
 	if len(f) == 0 {
 		return nil
@@ -277,8 +276,8 @@ func floatBytes(f []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&f[0])), 4*len(f))
 }
 
-// fromLittleEndian makes numbers of floats whose memory was filled with
-// little-endian bytes.
+// fromLittleEndian converts floats whose memory was filled with little-endian bytes to the
+// machine's byte order.
 func fromLittleEndian(f []float32) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
 		return
@@ -289,19 +288,18 @@ func fromLittleEndian(f []float32) {
 	}
 }
 
-// Bounds on what a file may declare, so that a hostile one cannot make the
-// index large. The tensors themselves are bounded by the size of the file.
+// Bounds of the index of a file. The tensors themselves are bounded by the size of the file.
 const (
 	maxTensors = 1 << 17
 	maxRank    = 32
 	maxName    = 4096
 )
 
-// elements is the product of a shape whose axes and rank are in range and
-// whose elements of the given size can be addressed.
+// elements returns the product of a shape, or an error if its rank or axes are out of range or
+// its elements of the given size cannot be addressed.
 func elements(shape []int, size int) (int, error) {
 	if len(shape) > maxRank {
-		return 0, fmt.Errorf("has %d axes, at most %d are supported", len(shape), maxRank)
+		return 0, fmt.Errorf("it has %d axes, want at most %d", len(shape), maxRank)
 	}
 	zero := false
 	for _, d := range shape {
@@ -323,13 +321,13 @@ func elements(shape []int, size int) (int, error) {
 	return n, nil
 }
 
-// index is the part that sources share: the sorted list and what belongs to
-// each tensor.
+// index is the common part of sources: the sorted list of tensors, with data of the source
+// for each.
 type index[T any] struct {
 	name  string // a path, or another name of the source, not quoted
 	infos []Info
 	data  map[string]T
-	text  int64 // bytes of the file that were read to make the list
+	text  int64 // bytes of the file that were read for the list
 }
 
 func (x *index[T]) textSize() int64 { return x.text }
@@ -337,7 +335,7 @@ func (x *index[T]) textSize() int64 { return x.text }
 func (x *index[T]) String() string  { return file.Quote(x.name) }
 func (x *index[T]) Tensors() []Info { return x.infos }
 
-// add lists a tensor. The caller sorts when all are in.
+// add adds a tensor to the list. The caller sorts the list at the end.
 func (x *index[T]) add(t Info, data T) error {
 	if _, dup := x.data[t.Name]; dup {
 		return fmt.Errorf("tensor %s is there twice", quote(t.Name))

@@ -9,10 +9,10 @@ import (
 // instance of a class of the package __torch__, built from a dict of attributes, which are tensors, other values and modules.
 // OpenAI publishes CLIP in such archives. The code in them is not read.
 
-// scriptPackage is the package of the classes of modules, which are in the archive itself.
+// scriptPackage is the prefix of the classes of modules, which the archive itself defines.
 const scriptPackage = "__torch__."
 
-// maxModules bounds how deep modules of an archive are in each other.
+// maxModules bounds the nesting of modules in an archive.
 const maxModules = 32
 
 // pyModule is a module of a TorchScript archive.
@@ -21,7 +21,7 @@ type pyModule struct{ attributes *pyDict }
 // isModule reports whether the class is one of a TorchScript module.
 func (g pyGlobal) isModule() bool { return strings.HasPrefix(g.module, scriptPackage) }
 
-// build gives the module its attributes.
+// build sets the attributes of the module.
 func (m *pyModule) build(state any) error {
 	d, ok := state.(*pyDict)
 	if !ok {
@@ -31,8 +31,8 @@ func (m *pyModule) build(state any) error {
 	return nil
 }
 
-// stateDict returns the tensors of the module and of the modules in it under the names that a state dict has: the paths of
-// attributes, joined by dots. A module that is an attribute several times is there several times.
+// stateDict returns the tensors of the module and of the modules in it by their names in a state dict: the paths of
+// attributes, joined by dots. A module that is an attribute several times occurs several times.
 func (m *pyModule) stateDict(b *budget) (*pyDict, error) {
 	all := &pyDict{}
 	return all, m.collect("", 0, all, b)
@@ -40,7 +40,7 @@ func (m *pyModule) stateDict(b *budget) (*pyDict, error) {
 
 func (m *pyModule) collect(path string, depth int, all *pyDict, b *budget) error {
 	if depth == maxModules {
-		return errors.New("modules are in each other more than 32 deep, or in themselves")
+		return errors.New("modules are nested more than 32 deep, or contain themselves")
 	}
 	if m.attributes == nil {
 		return nil // a module without attributes

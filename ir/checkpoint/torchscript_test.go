@@ -66,8 +66,8 @@ func TestTorchScriptErrors(t *testing.T) {
 		name, want string
 		pickle     []byte
 	}{
-		{"in itself", "in each other more than 32 deep, or in themselves", self},
-		{"too deep", "in each other more than 32 deep", nested(40, 1)},
+		{"in itself", "nested more than 32 deep, or contain themselves", self},
+		{"too deep", "nested more than 32 deep", nested(40, 1)},
 		{"doubled at each level", "far more memory or work", nested(30, 4)},
 		{"state is no dict", "a module is built from a number, want a dict of its attributes", start().global("__torch__.m", "M").op(')', 0x81).int(1).op('b', '.').Bytes()},
 		{"no tensors", "no dict of tensors", start().global("__torch__.m", "M").op(')', 0x81, '.').Bytes()},

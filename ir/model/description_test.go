@@ -109,7 +109,7 @@ var badDescriptions = []struct {
 	{"directive", "model: 1", "%YAML 1.2\n---\nmodel: 1", "m.yaml:1:1: directives are not allowed; remove the line"},
 	{"complex key", "name: emoji", "? name\n: emoji", "m.yaml:2:1: complex keys are not allowed; write `key: value`"},
 	{"multi-line text", "name: emoji", "name: |\n  emoji", "m.yaml:2:7: multi-line text is not allowed; write the value on one line"},
-	{"brackets", "[vision, language]", strings.Repeat("[", 20000), "m.yaml:10:18: more than 8 brackets inside each other; a description needs three"},
+	{"brackets", "[vision, language]", strings.Repeat("[", 20000), "m.yaml:10:18: more than 8 nested brackets; a description needs three"},
 	{"dashes", "  - retrieval", strings.Repeat("- ", 15000) + "x", "m.yaml:8:17: more than 8 nested values on one line; write one a line"},
 	{"indented far", "  - retrieval", strings.Repeat(" ", 100) + "- retrieval", "m.yaml:8:101: this line begins at column 101; want at most 64: indent by two spaces"},
 

@@ -185,7 +185,7 @@ func checkTokens(path string, tokens token.Tokens) error {
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
 			if depth > maxDepth {
-				return at("more than %d brackets inside each other; a description needs three", maxDepth)
+				return at("more than %d nested brackets; a description needs three", maxDepth)
 			}
 		case token.SequenceEndType, token.MappingEndType:
 			depth--

@@ -1,4 +1,4 @@
-// Package checkpointtest makes checkpoints for tests of their readers. It is not for programs.
+// Package checkpointtest makes checkpoints for tests of their readers.
 //
 // Imports: ir and ir/checkpoint.
 package checkpointtest
@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Changed returns the seeded checkpoint of a program with values changed, by the names of tensors, and by their rows and columns.
+// Changed returns the seeded checkpoint of a program in which change replaces each value of a tensor's row and column.
 func Changed(t testing.TB, p *ir.Program, seed uint64, change func(name string, row, col int, x float32) float32) checkpoint.Source {
 	t.Helper()
 	src, err := checkpoint.SeededFor(p, seed)

@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// pickler writes a pickle of protocol 2. Strings and classes that come again are
-// taken from the memo, as Python does.
+// pickler writes a pickle of protocol 2. Repeated strings and classes are references to the
+// memo, as in Python.
 type pickler struct {
 	bytes.Buffer
 	memo map[string]uint32
@@ -21,7 +21,7 @@ func newPickler() *pickler {
 
 func (p *pickler) op(b ...byte) *pickler { p.Write(b); return p }
 
-// again writes a reference to the memo's entry of a key; without one it calls first, and stores.
+// again writes a reference to the memo's entry of a key. If there is none, it calls first and stores the value.
 func (p *pickler) again(key string, first func()) *pickler {
 	if k, ok := p.memo[key]; ok {
 		p.WriteByte('j')
@@ -80,7 +80,7 @@ func (p *pickler) dict(body func()) *pickler {
 	return p.op('u')
 }
 
-// ordered is dict for collections.OrderedDict, which state dicts are.
+// ordered is like dict, for collections.OrderedDict, the class of state dicts.
 func (p *pickler) ordered(body func()) *pickler {
 	p.class("collections", "OrderedDict").op(')', 'R', '(')
 	body()

@@ -14,7 +14,7 @@ import (
 	place "github.com/multiway-go/multiway/ir/file"
 )
 
-// Style says what else a file holds beside the weights, and under which key the weights are.
+// Style is the content of a file besides the weights, and the key of the weights.
 type Style string
 
 // The styles.
@@ -24,19 +24,19 @@ const (
 	DeepSpeed Style = "deepspeed"  // {"module": half weights, ...}
 	StateDict Style = "state_dict" // {"state_dict": weights, ...}, as VLMo's
 	Bare      Style = "bare"       // the weights
-	Views     Style = "views"      // as Finetune without moments; tensors share storages or are column-major
+	Views     Style = "views"      // like finetune without moments; tensors share storages or are column-major
 )
 
 // Styles lists the styles, for help texts.
 var Styles = []Style{Model, Finetune, DeepSpeed, StateDict, Bare, Views}
 
-// Options say how a checkpoint is written. The zero value is a released file.
+// Options are the form of a checkpoint. The zero value is the form of a released file.
 type Options struct {
 	Style  Style // "" = Model
 	Legacy bool  // the stream of PyTorch before 1.6
 }
 
-// storage is a run of elements and how they are made.
+// storage is a storage of the file, with a function that writes its elements.
 type storage struct {
 	class, key string
 	n, size    int
@@ -115,8 +115,8 @@ func (f *file) storage(d checkpoint.DType, n int, write func(io.Writer) error) *
 	return s
 }
 
-// weights makes a storage for each tensor of src; in style Views, one for the first
-// vectors together, and every other matrix by columns.
+// weights makes a storage for each tensor of src. In style Views, the first vectors share a
+// storage, and every other matrix is column-major.
 func (f *file) weights(src checkpoint.Source) error {
 	var shared *storage
 	var together []checkpoint.Info
@@ -180,7 +180,7 @@ func rowMajor(shape []int) []int {
 	return strides
 }
 
-// block is how many elements are held at a time.
+// block is the number of elements that are held at a time.
 const block = 1 << 18
 
 func copyTensor(w io.Writer, src checkpoint.Source, t checkpoint.Info) error {
@@ -214,7 +214,7 @@ func copyColumns(w io.Writer, src checkpoint.Source, t checkpoint.Info) error {
 	return err
 }
 
-// moment writes numbers of the optimizer, of no meaning.
+// moment writes arbitrary numbers as a moment of the optimizer.
 func moment(w io.Writer, name string, t checkpoint.Info) error {
 	s, err := checkpoint.Seeded(1, []checkpoint.SeededTensor{{Name: name, Shape: t.Shape, Scale: 1e-3}})
 	if err != nil {
@@ -278,8 +278,8 @@ func (f *file) object() []byte {
 	return p.op('.').Bytes()
 }
 
-// args is the argparse.Namespace of the training script, with the kinds of values
-// that it has.
+// args pickles the argparse.Namespace of the training script, with all kinds of values that
+// occur in it.
 func (f *file) args(p *pickler) {
 	p.object("argparse", "Namespace", func() {
 		p.text("model").text("beit3_base_patch16_384_retrieval").text("task").text("coco_retrieval").text("input_size").int(384)
@@ -290,7 +290,7 @@ func (f *file) args(p *pickler) {
 	})
 }
 
-// optimizer is the state of AdamW: numbered parameters, two moments each.
+// optimizer pickles the state of AdamW: numbered parameters with two moments each.
 func (f *file) optimizer(p *pickler) {
 	p.text("state").dict(func() {
 		for i := range f.moments[0] {
@@ -327,7 +327,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// align is where the bytes of an entry start, padded by an extra field.
+// align is the alignment of the bytes of an entry, which an extra field pads.
 const align = 64
 
 // archive writes the zip archive of PyTorch 1.6 and later: stored entries under one
