@@ -17,7 +17,7 @@ import (
 // captioner captions a picture.
 type captioner func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error)
 
-// interpretedCaptions captions in float64.
+// interpretedCaptions returns a captioner in float64.
 func interpretedCaptions(p *ir.Program) captioner {
 	return func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error) {
 		m, err := inputs.NewInterpreted(p, q.Mask, pixels)
@@ -28,12 +28,12 @@ func interpretedCaptions(p *ir.Program) captioner {
 	}
 }
 
-// scoreBound is how far a caption's score may be from the case's, which was computed
-// from float32 logits.
+// scoreBound bounds the difference of a caption's score from the case's, which was computed from
+// float32 logits.
 const scoreBound = 1e-3
 
-// decoded judges the captions of a run: greedy, each beam search, and that the logits of
-// a caption's steps are those of its tokens given all at once.
+// decoded checks the captions of a run: greedy and each beam search. It also checks that the
+// logits of a caption's steps equal the logits of all its tokens at once.
 func (j *judgement) decoded(x *run) {
 	d := x.r.Decode
 	c := &j.cs.Config
@@ -49,7 +49,7 @@ func (j *judgement) decoded(x *run) {
 	ids := func(o caption.Options, want [][]int, scores []float64) (cases.Result, error) {
 		r := cases.Result{OK: true, Bound: scoreBound}
 		if len(want) != len(images) || len(scores) != len(images) {
-			return r, fmt.Errorf("the case has %d captions and %d scores of %d pictures", len(want), len(scores), len(images))
+			return r, fmt.Errorf("the case has %d captions and %d scores for %d pictures", len(want), len(scores), len(images))
 		}
 		for i, image := range images {
 			got, err := j.caption(image, engineproc.Caption{Options: o, Mask: int32(c.Mask)})
@@ -59,7 +59,7 @@ func (j *judgement) decoded(x *run) {
 			if !slices.EqualFunc(got.IDs, want[i], func(a int32, b int) bool { return int(a) == b }) {
 				return r, fmt.Errorf("picture %d: ids %v, want %v", i, got.IDs, want[i])
 			}
-			// A NaN makes the difference NaN, which is no better than any bound.
+			// The condition also fails for NaN.
 			if e := math.Abs(got.Score - scores[i]); !(e <= r.MaxAbs) {
 				r.MaxAbs = e
 			}

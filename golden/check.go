@@ -27,19 +27,20 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Options say how cases are run.
+// Options are the options of Check.
 type Options struct {
 	Engine string // interp, binary or all; "" = all
 	Level  string // a CPU level of the binary engine, or all; "" = all
-	JSON   bool   // print lines as JSON objects
-	Model  string // description of the model that recorded cases are of, "" = none
+	JSON   bool   // print each line as a JSON object
+	Model  string // description of the model of recorded cases; "" = none
 
-	// Precision is how programs store weights; "" = f32. At one that a checkpoint can have the
-	// weights of that type are judged, by the bounds of the case, and no others. At one that has
-	// a cosine those of f32 are, by that of each row, and the interpreter is left out.
+	// Precision is the format of weights in programs; "" = f32. If checkpoints can have the
+	// format, only runs with weights of that type are checked, by the bounds of the case. If
+	// the format has a cosine, only runs with f32 weights are checked, by the cosine of each
+	// row, and the interpreter is left out.
 	Precision string
 
-	// Log, if not nil, is told what takes long.
+	// Log, if not nil, gets a line before long work.
 	Log func(format string, args ...any)
 }
 
@@ -59,10 +60,10 @@ type Line struct {
 	Verdict string  `json:"verdict"` // ok, FAIL, skipped, absent, chosen
 	Note    string  `json:"note,omitempty"`
 
-	judged bool // MaxAbs and Bound are of a comparison
+	judged bool // MaxAbs and Bound are set
 }
 
-// String prints the line in columns.
+// String returns the line in columns.
 func (l Line) String() string {
 	dash := func(s string) string {
 		if s == "" {
@@ -87,16 +88,16 @@ type Summary struct {
 	Failed  int `json:"failed"`
 	Skipped int `json:"skipped"`
 
-	NotRun []NotRun `json:"not_run,omitempty"` // in order of first appearance
+	NotRun []NotRun `json:"not_run,omitempty"` // in the order in which they occurred
 }
 
-// NotRun lists runs left out for one reason: sets of weights, which are counted as skipped, and levels.
+// NotRun lists runs that were left out for the same reason: sets of weights, which count as skipped, and levels.
 type NotRun struct {
 	Why  string   `json:"why"`
 	What []string `json:"what"`
 }
 
-// leave notes that something was left out.
+// leave records that something was left out.
 func (s *Summary) leave(why, what string) {
 	i := slices.IndexFunc(s.NotRun, func(n NotRun) bool { return n.Why == why })
 	if i < 0 {
@@ -106,7 +107,7 @@ func (s *Summary) leave(why, what string) {
 	s.NotRun[i].What = append(s.NotRun[i].What, what)
 }
 
-// String is the last line of a check.
+// String returns the last line of a check.
 func (s Summary) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", s.Passed, s.Failed, s.Skipped)
 }
@@ -115,22 +116,22 @@ const (
 	ok      = "ok"
 	fail    = "FAIL"
 	skipped = "skipped"
-	absent  = "absent" // of a level that this CPU lacks; not counted
-	chosen  = "chosen" // what the precision computes and what finer formats do; not counted
+	absent  = "absent" // a level that this CPU lacks; not counted
+	chosen  = "chosen" // the formats that tuning chose; not counted
 )
 
 type checker struct {
 	opt Options
 	w   io.Writer
 	sum Summary
-	err error // of writing
+	err error // the first error of writing
 
 	engines engine.Engines
 }
 
-// Check runs the cases in dirs, each a case's folder or a folder of them, prints a
-// line an output and the summary to w, and returns the summary. A case that cannot be
-// run is a failed line that says why; an error is one of the caller or of w.
+// Check runs the cases in dirs, each the folder of a case or a folder of such folders. It
+// prints a line for each output and the summary to w, and returns the summary. If a case
+// cannot be run, a failed line has the reason; an error is for invalid arguments or for w.
 func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	if opt.Engine == "" {
 		opt.Engine = "all"
@@ -144,7 +145,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	opt.Precision = cmp.Or(opt.Precision, "f32")
 	if leastCosine(opt.Precision) > 0 {
 		if opt.Engine == "interp" {
-			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so there is nothing to judge at precision %s; want binary", opt.Precision)
+			return Summary{}, fmt.Errorf("engine interp: it computes in float64, so it cannot be compared at precision %s; want binary", opt.Precision)
 		}
 		opt.Engine = "binary"
 	}
@@ -179,7 +180,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	return c.sum, c.err
 }
 
-// expand returns the case folders that dir stands for.
+// expand returns the folders of cases in dir, or dir itself.
 func expand(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "case.json")); err == nil {
 		return []string{dir}, nil
@@ -189,7 +190,7 @@ func expand(dir string) ([]string, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s: no case.json here or in a folder below; a case is a folder with a case.json", dir)
+		return nil, fmt.Errorf("%s: found no case.json here or in a folder below, want the folder of a case, or a folder of cases", dir)
 	}
 	for i, f := range found {
 		found[i] = filepath.Dir(f)
@@ -197,10 +198,10 @@ func expand(dir string) ([]string, error) {
 	return found, nil
 }
 
-// notHere says that the CPU lacks a level.
+// notHere is the reason for a level that the CPU lacks.
 const notHere = "not on this CPU"
 
-// levelNames lists the levels that the compiler makes kernels for.
+// levelNames lists the levels with kernels.
 func levelNames() string {
 	var names []string
 	for _, l := range asm.Levels {
@@ -226,7 +227,7 @@ func (c *checker) levels() ([]string, error) {
 				return nil, fmt.Errorf("level %s is for %w", ask, err)
 			}
 		} else if !slices.Contains(have, ask) {
-			return nil, fmt.Errorf("level %s is %s, which has %s; --level all takes what there is", ask, notHere, strings.Join(have, ", "))
+			return nil, fmt.Errorf("level %s is %s, which has %s; --level all takes the levels of this CPU", ask, notHere, strings.Join(have, ", "))
 		}
 		return []string{ask}, nil
 	}
@@ -269,7 +270,7 @@ func (c *checker) print(v any) {
 	}
 }
 
-// maxNote is how long the note of a line is at most, in bytes.
+// maxNote bounds the note of a line, in bytes.
 const maxNote = 1 << 10
 
 func (c *checker) add(l Line) {
@@ -282,7 +283,7 @@ func (c *checker) add(l Line) {
 		c.sum.Skipped++
 		c.sum.leave(l.Note, l.Case+" "+l.Weights)
 	}
-	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) { // JSON has no word for them
+	if math.IsNaN(l.MaxAbs) || math.IsInf(l.MaxAbs, 0) { // JSON has no such numbers
 		l.Note, l.MaxAbs = fmt.Sprintf("the error is %v", l.MaxAbs), math.MaxFloat64
 	}
 	l.Note = file.Shorten(l.Note, maxNote)
@@ -303,7 +304,7 @@ func (c *checker) dir(dir string, levels []string) error {
 		return c.recorded(cs, levels)
 	}
 	if cs.Weights == nil {
-		return fmt.Errorf("task %s is not built yet; it has no model, and the tasks without one that are built are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
+		return fmt.Errorf("task %s is not implemented; it has no model, and tasks without a model are %s", cs.Task, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
 	d, err := describe(cs)
 	if err != nil {
@@ -319,7 +320,7 @@ func (c *checker) dir(dir string, levels []string) error {
 		case v.Missing:
 			l.Note = "the file is not in the folder"
 		case string(v.DType) != judged(c.opt.Precision) && c.opt.Precision != "f32":
-			l.Note = fmt.Sprintf("at precision %s weights of %s are judged", c.opt.Precision, judged(c.opt.Precision))
+			l.Note = fmt.Sprintf("at precision %s only weights of %s are checked", c.opt.Precision, judged(c.opt.Precision))
 			other++
 		case len(cs.RunsOf(v)) == 0:
 			l.Note = fmt.Sprintf("no run of the case is for %s weights", v.DType)
@@ -333,13 +334,13 @@ func (c *checker) dir(dir string, levels []string) error {
 		c.add(l)
 	}
 	if c.sum.Passed == before.Passed && c.sum.Failed == before.Failed && other == 0 {
-		return errors.New("nothing was judged: the case has neither a weight file here nor a seed for its runs")
+		return errors.New("nothing was checked: the folder has no weight file of the case, and the case has no seed for its runs")
 	}
 	return nil
 }
 
-// variant runs the runs that go with one set of weights. Runs that record
-// intermediates use a program of their own that returns them.
+// variant runs the runs for one set of weights. Runs that record intermediates use a program
+// of their own that returns them.
 func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant, levels []string) error {
 	m, err := open(cs, d, v)
 	if err != nil {
@@ -352,7 +353,7 @@ func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant,
 // recorded runs a case of a user's own model.
 func (c *checker) recorded(cs *cases.Case, levels []string) error {
 	if c.opt.Model == "" {
-		return errors.New("the case was recorded of a model of its own; give its description with --model, or go test the package that was built with --golden")
+		return errors.New("the case was recorded with another model; give its description with --model, or go test the package that was built with --golden")
 	}
 	m, err := compile.Open(c.opt.Model)
 	if err != nil {
@@ -362,7 +363,7 @@ func (c *checker) recorded(cs *cases.Case, levels []string) error {
 	return c.model(cs, m, cases.Variant{Name: m.Desc.Name}, levels)
 }
 
-// model runs the runs that go with the weights of a model.
+// model runs the runs for the weights of a model.
 func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, levels []string) error {
 	functions := m.Desc.AllFunctions()
 	for _, taps := range []bool{false, true} {
@@ -425,14 +426,14 @@ func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, level
 	return nil
 }
 
-// leastCosine is the cosine that a row has to reach at a precision, 0 where outputs are
-// judged by the bounds of the case.
+// leastCosine returns the cosine that rows must reach at a precision, 0 if outputs are
+// compared by the bounds of the case.
 func leastCosine(word string) float64 {
 	w, _ := precision.Named(word)
 	return w.Cosine
 }
 
-// judged is the type of the weights that are judged at a precision.
+// judged returns the type of the weights whose runs are checked at a precision.
 func judged(word string) string {
 	if leastCosine(word) > 0 {
 		return precision.F32
@@ -440,7 +441,7 @@ func judged(word string) string {
 	return word
 }
 
-// judgement is one program under one engine.
+// judgement checks a program in one engine.
 type judgement struct {
 	c             *checker
 	cs            *cases.Case
@@ -451,7 +452,7 @@ type judgement struct {
 	caption       captioner
 }
 
-// runner runs a function on a batch: its outputs by name, each sequence's rows.
+// runner runs a function on a batch and returns its outputs by name, a slice of rows for each sequence.
 type runner func(fn string, batch []rt.Seq) (map[string][][]float32, error)
 
 func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error {
@@ -493,7 +494,7 @@ func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error
 	return nil
 }
 
-// interpreter runs functions in float64, one sequence after the other.
+// interpreter returns a runner of the float64 interpreter.
 func interpreter(p *ir.Program) runner {
 	return func(fn string, batch []rt.Seq) (map[string][][]float32, error) {
 		f := p.Func(fn)
@@ -520,7 +521,7 @@ func narrow(x []float64) []float32 {
 	return out
 }
 
-// all judges every output of every run.
+// all checks every output of every run.
 func (j *judgement) all(runs []*run) {
 	for _, r := range runs {
 		got, err := r.outputs(j.cs, j.program, j.run)
@@ -547,7 +548,7 @@ func (j *judgement) all(runs []*run) {
 	}
 }
 
-// judge fills in the verdict: the result of compare, unless the run itself failed.
+// judge sets the verdict: the result of compare, unless the run itself failed.
 func (l *Line) judge(err error, compare func() (cases.Result, error)) {
 	var r cases.Result
 	if err == nil {

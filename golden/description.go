@@ -8,10 +8,10 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// Describe makes the description of a case from the `config` block of its case.json. It
-// has the case's task and encode (of family vlmo, whose cases have all of its tasks,
-// those), every entry of theirs, and the longest text that the position table allows. A
-// family or task that there is not is an error naming it.
+// Describe makes the description of a case from the `config` of its case.json. The
+// description has the case's task and encode, or all tasks of family vlmo, every entry of
+// these tasks, and the longest text that the position table allows. An unknown family or
+// task is an error.
 func Describe(config []byte) (*model.Description, error) {
 	var c struct {
 		Family    string  `json:"family"`
@@ -30,7 +30,7 @@ func Describe(config []byte) (*model.Description, error) {
 		Classes   int     `json:"num_classes"`
 		VLLayers  int     `json:"vl_layers"`
 
-		// Of family vlmo.
+		// For family vlmo.
 		Text    int     `json:"max_text_len"`
 		Reach   int     `json:"max_text_len_of_initckpt"`
 		Start   int     `json:"vlffn_start_layer_index"`
@@ -75,7 +75,7 @@ func Describe(config []byte) (*model.Description, error) {
 	return d, nil
 }
 
-// completeWhole completes a description that takes the longest text it can.
+// completeWhole completes a description with the longest text that the model allows.
 func completeWhole(d *model.Description) error {
 	if err := d.Complete(); err != nil {
 		return fmt.Errorf("config: %w", err)

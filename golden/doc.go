@@ -1,15 +1,16 @@
-// Package golden judges the compiler by golden cases: what the original models
-// compute, recorded in the format that package golden/cases reads.
+// Package golden tests the compiler with golden cases: results of the original models, in
+// the format of package golden/cases.
 //
-// [Check] runs cases through two engines, the float64 interpreter of the IR and the
-// package that the compiler makes, at any CPU level, and prints a line an output.
-// `multiway golden check` is its command; this package's tests run it over testdata.
+// [Check] runs cases in two engines, the float64 interpreter of the IR and the compiled
+// package at any CPU level, and prints a line for each output. The command is `multiway
+// golden check`; this package's tests run it on testdata.
 //
-// [Record] makes a case of a user's own model, from pictures and texts of their own: it
-// guards a generated package against change, where there is no PyTorch to ask.
+// [Record] makes a case from a user's own model, pictures and texts, which protects a
+// generated package against changes without PyTorch.
 //
-// Package suite below it runs all of the repository's tests and lists the tests that this machine cannot run.
+// Command suite in this folder runs all of the repository's tests and lists those that this
+// machine cannot run.
 //
-// Trust flows one way: the cases come from PyTorch (reference/ has the recipe), they
-// judge the interpreter, and the interpreter judges everything else.
+// The cases come from PyTorch (see reference/). They test the interpreter, and everything else
+// is compared with the interpreter.
 package golden

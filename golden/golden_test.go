@@ -346,7 +346,7 @@ func TestCheckFails(t *testing.T) {
 		{"an unknown task", "encode_d128", replace("case.json", `"task": "encode"`, `"task": "detection"`), "",
 			golden.Summary{Failed: 1}, []string{"unknown task \"detection\"", "retrieval"}},
 		{"a task without a model that is not built", "preprocess", replace("case.json", `"task": "preprocess"`, `"task": "detokenizer"`), "",
-			golden.Summary{Failed: 1}, []string{"task detokenizer is not built yet", "preprocess, tokenizer"}},
+			golden.Summary{Failed: 1}, []string{"task detokenizer is not implemented", "preprocess, tokenizer"}},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()

@@ -16,20 +16,20 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// libraries runs the cases that have no model, by task. They run once.
+// libraries has the functions that run cases without a model, by task. Such a case runs once.
 var libraries = map[string]func(c *checker, cs *cases.Case) error{
 	"posinterp":  posinterp,
 	"preprocess": preprocess,
 	"tokenizer":  tokenizer,
 }
 
-// library is the engine of these cases, as lines name it.
+// library is the name of their engine in lines.
 const library = "lib"
 
 func preprocess(c *checker, cs *cases.Case) error { return tensors(c, cs, pixels) }
 func posinterp(c *checker, cs *cases.Case) error  { return tensors(c, cs, positions) }
 
-// tensors compares the outputs of compute for each run with the case, in the case's own shapes.
+// tensors compares the outputs of compute for each run with the case, in the shapes of the case.
 func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (map[string][]float32, error)) error {
 	for i := range cs.Runs {
 		r := &cs.Runs[i]
@@ -38,7 +38,7 @@ func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (
 			l := Line{Case: cs.Name, Run: r.Name, Output: name, Engine: library}
 			l.judge(err, func() (cases.Result, error) {
 				if got[name] == nil {
-					return cases.Result{}, errors.New("nothing computes this output")
+					return cases.Result{}, errors.New("no function computes this output")
 				}
 				ref, err := cs.Reference(r, name)
 				if err != nil {
@@ -52,19 +52,19 @@ func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (
 	return nil
 }
 
-// pixels preprocesses the picture of a run: the bytes after the resize, the tensor.
+// pixels preprocesses the picture of a run. Its results are the bytes after the resize, and the tensor.
 func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	modes := map[string]pixel.Mode{"preprocess_square": pixel.Stretch, "preprocess_stretch": pixel.Stretch, "preprocess_crop": pixel.Crop}
 	mode, ok := modes[r.Kind]
 	if !ok {
-		return nil, fmt.Errorf("kind %s is not built yet", r.Kind)
+		return nil, fmt.Errorf("kind %s is not implemented", r.Kind)
 	}
 	p := &pixel.Preprocess{Size: r.Size, Resize: mode}
 	filter, ok1 := map[string]pixel.Filter{"": pixel.Bicubic, "bicubic": pixel.Bicubic, "bilinear": pixel.Bilinear}[r.Filter]
 	offset, ok2 := map[string]pixel.Offset{"": pixel.Even, "half_even": pixel.Even, "floor": pixel.Floor}[r.CropOffset]
 	order, ok3 := map[string]pixel.Order{"": pixel.ConvertFirst, "first": pixel.ConvertFirst, "last": pixel.ConvertLast}[r.ConvertRGB]
 	if !ok1 || !ok2 || !ok3 {
-		return nil, fmt.Errorf("filter %q, crop_offset %q or convert_rgb %q is not built yet", r.Filter, r.CropOffset, r.ConvertRGB)
+		return nil, fmt.Errorf("filter %q, crop_offset %q or convert_rgb %q is not implemented", r.Filter, r.CropOffset, r.ConvertRGB)
 	}
 	p.Filter, p.Offset, p.Order = filter, offset, order
 	if order == pixel.ConvertLast {
@@ -95,14 +95,14 @@ func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	return map[string][]float32{"resized": resized, "pixels": tensor}, err
 }
 
-// positions resizes a table of picture positions.
+// positions resizes a position table of pictures.
 func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	k := cs.Config
 	t, err := cs.Input(r, "table")
 	if err != nil {
 		return nil, err
 	}
-	const most = 1 << 12 // patches a side
+	const most = 1 << 12 // patches along a side
 	if k.OldGrid < 1 || k.NewGrid < 1 || k.OldGrid > most || k.NewGrid > most {
 		return nil, fmt.Errorf("old_grid is %d and new_grid is %d, want 1 to %d", k.OldGrid, k.NewGrid, most)
 	}
@@ -112,11 +112,11 @@ func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	return map[string][]float32{"table": checkpoint.ResizePositions(t.Floats, k.ExtraRows, k.OldGrid, k.NewGrid, k.Dim, k.Antialias)}, nil
 }
 
-// tokenizer compares ids. The error of a line is the number of texts that differ.
+// tokenizer compares token ids. The error of a line is the number of texts that differ.
 func tokenizer(c *checker, cs *cases.Case) error {
 	k := &cs.Config
 	if k.Dict != "" {
-		return errors.New("config.dict: byte pairs whose ids are rows of a dict.txt are not built yet")
+		return errors.New("config.dict: byte pairs whose token ids are rows of a dict.txt are not implemented")
 	}
 	path, err := cs.Path(cmp.Or(k.SPM, k.BPE))
 	if err != nil {

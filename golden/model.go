@@ -9,8 +9,8 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// Model opens the model of a case with its weights of a type, f32, bf16 or f16: the first
-// file of them that is in its folder, or else the seed.
+// Model opens the model of a case with weights of a type, f32, bf16 or f16: from the first file
+// of such weights in its folder, or else from the seed.
 func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	cs, err := cases.Load(dir)
 	if err != nil {
@@ -33,7 +33,7 @@ func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	return nil, fmt.Errorf("%s: it has no weights of type %s, neither a file nor a seed", dir, dtype)
 }
 
-// describe makes the description of a case that has a model.
+// describe returns the description of a case with a model.
 func describe(cs *cases.Case) (*model.Description, error) {
 	if cs.Config.Vision != nil {
 		return describeTowers(cs.ConfigJSON)
@@ -41,7 +41,7 @@ func describe(cs *cases.Case) (*model.Description, error) {
 	return Describe(cs.ConfigJSON)
 }
 
-// open opens the model that d describes with some of the case's weights.
+// open opens the model of d with the weights of a variant.
 func open(cs *cases.Case, d *model.Description, v cases.Variant) (*compile.Model, error) {
 	src, err := cs.OpenWeights(v)
 	if err != nil {

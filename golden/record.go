@@ -19,26 +19,26 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// RecordOptions say what Record records.
+// RecordOptions are the options of Record.
 type RecordOptions struct {
-	Images  []string // files of pictures
+	Images  []string // paths of pictures
 	Texts   []string
 	IDs     [][]int32 // further texts, as token ids
-	Entries []string  // nil = the description's
+	Entries []string  // entries to record; nil = the description's
 
-	// Expect is a file of tensors that the user's own code computed, whose inputs are recorded too; "" = none. A model that computes
-	// something else is refused. Bound is as in compile.Options.
+	// Expect is a file of tensors that the user's own code computed; "" = none. Its inputs are recorded too, and it is an error if
+	// the model's results differ. Bound is as in compile.Options.
 	Expect string
 	Bound  float64
 
-	// Log, if not nil, is told what is under way and what is left out.
+	// Log, if not nil, gets lines of progress, and about functions that are left out.
 	Log func(format string, args ...any)
 }
 
-// The tolerance of a recorded output: atol is slack times the largest error that the
-// compiled package in plain Go was measured to have, at least least; the same as those
-// of the cases made from PyTorch. It includes what a reduced precision costs. Levels differ
-// in the order of sums and in fused multiply-adds, which slack allows for.
+// The tolerance of a recorded output, as in the cases from PyTorch: atol is slack times the
+// largest measured error of the compiled package in plain Go, which includes the error of a
+// reduced precision, and at least least. The slack is for other levels, which differ in the
+// order of sums and in fused multiply-adds.
 const (
 	slack = 6
 	least = 1e-5
@@ -48,7 +48,7 @@ const (
 // maxRecorded bounds the runs of a case.
 const maxRecorded = 1 << 10
 
-// Recordings opens the cases in folders that Record made, for a test in the package of their model.
+// Recordings opens cases of Record, for a test in the package of their model.
 func Recordings(dirs []string) ([]compile.Recorded, error) {
 	var all []compile.Recorded
 	for _, dir := range dirs {
@@ -58,7 +58,7 @@ func Recordings(dirs []string) ([]compile.Recorded, error) {
 		}
 		c.Close()
 		if c.Task != cases.Recorded {
-			return nil, fmt.Errorf("%s: is a case of task %s, want one of this model: make it with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
+			return nil, fmt.Errorf("%s: it is a case of task %s, want a recorded case of this model: make one with `multiway golden record`", file.Quote(dir), file.Quote(c.Task))
 		}
 		r := compile.Recorded{Dir: dir, Files: cases.Files}
 		for _, run := range c.Runs {
@@ -69,21 +69,21 @@ func Recordings(dirs []string) ([]compile.Recorded, error) {
 	return all, nil
 }
 
-// recorder collects a case.
+// recorder makes a case.
 type recorder struct {
 	m       *compile.Model
 	o       RecordOptions
 	side    int
 	samples *inputs.Samples
 	inputs  []checkpoint.Tensor
-	held    *compile.Expected // nil: none
+	held    *compile.Expected // the tensors of RecordOptions.Expect; nil: none
 }
 
-// Record makes a case of a user's own model in dir: their pictures and texts as inputs
-// of every function, the float64 interpreter's outputs, and tolerances measured on the
-// package compiled to plain Go. Pairs are picture i with text i, starting again with
-// the shorter list. Functions that take something else are left out, and the log says
-// so. The case goes with `multiway build --golden`, and with Check and the description.
+// Record makes a case from a user's own model in dir. It has their pictures and texts as
+// inputs of every function, the float64 interpreter's outputs, and tolerances that are measured
+// with the package compiled to plain Go. A pair has picture i and text i; the shorter list is
+// repeated. Functions with other inputs are left out, with a line in the log. The case is for
+// `multiway build --golden`, and for Check with the description.
 func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -91,7 +91,7 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 && o.Expect == "" {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
-	// Before the work that would be for nothing.
+	// Check this before long work.
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 		n += len(in)
 	}
 	if n == 0 {
-		return errors.New("nothing to record: no function of the model takes what was given")
+		return errors.New("nothing to record: no function of the model takes the given inputs")
 	}
 	if n > maxRecorded {
 		return fmt.Errorf("%d runs (inputs of all functions), want at most %d; give fewer pictures and texts", n, maxRecorded)
@@ -150,7 +150,7 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	return cases.Write(dir, c, r.inputs, truth)
 }
 
-// read turns pictures and texts into inputs.
+// read reads and preprocesses pictures and texts.
 func (r *recorder) read() error {
 	reader, err := r.m.Reader()
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *recorder) read() error {
 			return err
 		}
 		if opt.Pixels == nil {
-			return errors.New("pictures of other than 3 channels cannot be recorded; leave them out")
+			return errors.New("pictures cannot be recorded for a model of other than 3 channels; leave them out")
 		}
 		r.side = opt.Pixels.Size
 	}
@@ -196,7 +196,7 @@ func (r *recorder) read() error {
 func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
 func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
-// source returns the names of the image and the text that an input was made of, and its tensors.
+// source returns the names of an input's image and text, and its tensors.
 func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]string) {
 	tensors = map[string]string{}
 	if x.Image >= 0 {
@@ -210,7 +210,7 @@ func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]s
 	return names, tensors
 }
 
-// run fills in the runs and returns the outputs of the interpreter.
+// run adds the runs to the case and returns the outputs of the interpreter.
 func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]inputs.Sample) ([]checkpoint.Tensor, error) {
 	if err := engine.CanBuild(nil, r.o.Log); err != nil {
 		return nil, err
@@ -223,8 +223,8 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 	if err != nil {
 		return nil, err
 	}
-	// What the package may differ in by rounding alone: in what it multiplies, if that is
-	// coarse, of the model; else of the model with the weights as they are stored.
+	// The interpreter runs the model as described if products round their inputs coarsely, and else
+	// the model with its weights as stored.
 	judge := described
 	allowed, coarse := compile.Allowed(planned)
 	if !coarse {
@@ -258,7 +258,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 	defer proc.Close()
 	var truth []checkpoint.Tensor
 	for _, f := range described.Funcs {
-		worst := map[string]float64{} // error of each output over all inputs
+		worst := map[string]float64{} // largest error of each output over all inputs
 		first := len(c.Runs)
 		for i, in := range plan[f] {
 			r.o.Log("%s %d of %d: running the float64 interpreter", f.Name, i+1, len(plan[f]))
@@ -285,7 +285,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 			for _, o := range got {
 				w := want[o.Name]
 				if w == nil || len(w.F) != len(o.Seqs[0]) {
-					return nil, fmt.Errorf("%s: output %s of the package is not the interpreter's; please report this", f.Name, o.Name)
+					return nil, fmt.Errorf("%s: output %s of the package is missing in the interpreter or has another size; please report this", f.Name, o.Name)
 				}
 				out := cases.Output{Tensor: run.Name + "." + o.Name, Shape: append([]int{1}, w.Shape...)}
 				off := 0.0
@@ -295,9 +295,9 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 					out.F32vsF64 = max(out.F32vsF64, math.Abs(x-y))
 					off = max(off, math.Abs(exact[o.Name].F[j]-y))
 				}
-				// Rounding is all that may be wrong here: more would make a case that lies.
+				// A larger difference than rounding would record wrong results.
 				if bound := allowed * max(1, out.MaxAbs); !(off <= bound) {
-					return nil, fmt.Errorf("%s on %s: output %s of the package is off by %.2g, at most %.2g is rounding; please report this with the description",
+					return nil, fmt.Errorf("%s on %s: output %s of the package differs by %.2g, want at most %.2g, which rounding explains; please report this with the description",
 						f.Name, strings.Join(names, ", "), o.Name, off, bound)
 				}
 				worst[o.Name] = max(worst[o.Name], out.F32vsF64)

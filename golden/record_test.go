@@ -151,7 +151,7 @@ func TestRecordErrors(t *testing.T) {
 		{"no file", golden.RecordOptions{Images: []string{"no.png"}}, "no.png"},
 		{"no picture", golden.RecordOptions{Images: []string{"record_test.go"}}, "record_test.go"},
 		{"one of two", golden.RecordOptions{Images: append([]string{"testdata/preprocess/case.json"}, picture...)}, "case.json"},
-		{"only texts for pictures", golden.RecordOptions{Texts: []string{"a"}, Entries: []string{"vision_retrieval"}}, "no function of the model takes what was given"},
+		{"only texts for pictures", golden.RecordOptions{Texts: []string{"a"}, Entries: []string{"vision_retrieval"}}, "no function of the model takes the given inputs"},
 		{"ids", golden.RecordOptions{IDs: [][]int32{{0, 141}}}, "ids [0 141]: token id 141, want 0 to 140"},
 		{"no ids", golden.RecordOptions{IDs: [][]int32{{}}}, "ids []: got 0 token ids, want 1 to 12"},
 		{"unknown entry", golden.RecordOptions{Images: picture, Entries: []string{"visio"}}, `unknown entry "visio"; did you mean vision`},

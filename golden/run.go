@@ -11,22 +11,22 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// run is a run of a model case: which functions it calls on its batch.
+// run is a run of a model case, with the functions that it calls on its batch.
 type run struct {
 	r     *cases.Run
 	taps  bool
 	calls []call
-	steps []string // functions that decoding needs besides
+	steps []string // further functions that decoding needs
 	batch *cases.Batch
 }
 
-// call is one function on the run's images, texts, or both.
+// call is the call of a function with the run's images, texts, or both.
 type call struct {
 	fn          string
 	image, text bool
 }
 
-// byKind are the names of a task's functions.
+// byKind returns the names of a task's functions, by kind.
 func byKind(functions []model.Function, task string) map[string]string {
 	of := map[string]string{}
 	for _, f := range functions {
@@ -37,8 +37,8 @@ func byKind(functions []model.Function, task string) map[string]string {
 	return of
 }
 
-// byInputs lists the functions that runs of most tasks call: the task's function of a picture and a text if the run has both
-// and there is one, else its functions of the inputs that the run has.
+// byInputs lists the calls of runs of most tasks: the task's function of a picture and a text if it exists and the run has both,
+// else the functions of the inputs that the run has.
 func byInputs(of map[string]string, image, text bool) []call {
 	if image && text && of["pair"] != "" {
 		return []call{{of["pair"], true, true}}
@@ -53,9 +53,9 @@ func byInputs(of map[string]string, image, text bool) []call {
 	return cs
 }
 
-// kinds says what runs of other kinds call, by the functions of the task that the kind is called like, and by their inputs.
+// kinds lists the calls of runs of other kinds, from the functions of the task of the kind's name and the inputs of the run.
 var kinds = map[string]func(of map[string]string, image, text bool) []call{
-	// A run of a recorded case names its function.
+	// A run of a recorded case has the name of its function.
 	cases.Function: func(_ map[string]string, image, text bool) []call {
 		return []call{{"", image, text}}
 	},
@@ -70,14 +70,14 @@ var kinds = map[string]func(of map[string]string, image, text bool) []call{
 	},
 }
 
-// planRun says how to run r by the functions of a model.
+// planRun returns the calls for r, from the functions of a model.
 func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, error) {
 	of, kind := byKind(functions, r.Kind), kinds[r.Kind]
 	if kind == nil && len(of) > 0 {
 		kind = byInputs
 	}
 	if kind == nil {
-		return nil, fmt.Errorf("run %s: kind %s is not built yet", r.Name, r.Kind)
+		return nil, fmt.Errorf("run %s: kind %s is not implemented", r.Name, r.Kind)
 	}
 	b, err := cs.Batch(r)
 	if err != nil {
@@ -85,7 +85,7 @@ func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, er
 	}
 	x := &run{r: r, batch: b, calls: kind(of, b.Images["image"] != nil, b.IDs != nil)}
 	if len(x.calls) == 0 {
-		return nil, fmt.Errorf("run %s: kind %s has no use for these inputs", r.Name, r.Kind)
+		return nil, fmt.Errorf("run %s: kind %s does not take these inputs", r.Name, r.Kind)
 	}
 	if r.Kind == cases.Function {
 		x.calls[0].fn = r.Function
@@ -97,12 +97,12 @@ func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, er
 	return x, nil
 }
 
-// judged lists the outputs of the run that its program returns, sorted.
+// judged lists the outputs of the run that the program returns, sorted.
 func (x *run) judged() []string {
 	return slices.DeleteFunc(x.r.OutputNames(), func(name string) bool { return x.r.Kind == towersKind && traced(name) != x.taps })
 }
 
-// outputs runs the calls and returns the outputs of each sequence by name.
+// outputs runs the calls and returns the outputs by name, a slice for each sequence.
 func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
 	if x.r.Kind == "nlvr2" {
 		return x.reason(do)
@@ -140,8 +140,8 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 	return all, nil
 }
 
-// reason runs the text with either picture, in one batch, and the head on the features
-// of the two side by side.
+// reason runs the text with each of two pictures, in one batch, and the head on the
+// concatenated features of both.
 func (x *run) reason(do runner) (map[string][][]float32, error) {
 	var batch []rt.Seq
 	for i := range x.batch.Size {

@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// describeTowers makes the description of a case of two towers, without the layout of a checkpoint, which differs by its files.
+// describeTowers returns the description of a case of two towers, without the checkpoint's layout, which differs between its files.
 func describeTowers(config []byte) (*model.Description, error) {
 	var c cases.Config
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -40,11 +40,11 @@ func describeTowers(config []byte) (*model.Description, error) {
 		vision.Classless = true
 		see.Pool = model.Pool{Row: model.PoolMap, Norm: model.NormBefore, Direct: true}
 	default:
-		return nil, fmt.Errorf("config: vision.pool %q is not built yet", v.Pool)
+		return nil, fmt.Errorf("config: vision.pool %q is not implemented", v.Pool)
 	}
 	read.Pool = model.Pool{Row: map[string]model.PoolRow{"argmax": model.PoolLast, "eos": model.PoolLast, "last": model.PoolLast, "cls": model.PoolFirst, "mean": model.PoolMean}[l.Pool], Dim: c.EmbedDim}
 	if read.Pool.Row == "" {
-		return nil, fmt.Errorf("config: language.pool %q is not built yet", l.Pool)
+		return nil, fmt.Errorf("config: language.pool %q is not implemented", l.Pool)
 	}
 	if l.Norms == "post" {
 		language.Norm, read.Layers[0].Norms = l.Eps, model.Post
@@ -52,7 +52,7 @@ func describeTowers(config []byte) (*model.Description, error) {
 	if l.Pool == "mean" {
 		read.Pool.Hidden = (l.Dim + c.EmbedDim) / 2
 	}
-	if !l.Causal && !l.Masked { // padding is seen
+	if !l.Causal && !l.Masked { // attention does not ignore padding
 		language.Rows = l.Positions
 	}
 	d := &model.Description{Tasks: []model.Task{{Name: "encode"}, {Name: "retrieval"}}}
@@ -66,7 +66,7 @@ func describeTowers(config []byte) (*model.Description, error) {
 	return d, nil
 }
 
-// towerOutputs says where the outputs of a run of two towers come from, by the functions of the tasks.
+// towerOutputs lists the outputs of a run of two towers, with the functions that compute them.
 var towerOutputs = []output{
 	{"vision_retrieval", "features", "image_features"},
 	{"vision_retrieval", "vision_cls", "image_embeds"},
@@ -79,7 +79,7 @@ var towerOutputs = []output{
 // towersKind is the kind of runs of two towers.
 const towersKind = "clip"
 
-// traced reports whether an output of such a run is of a program that returns intermediates.
+// traced reports whether an output of such a run needs a program that returns intermediates.
 func traced(output string) bool {
 	return strings.HasSuffix(output, "_features") || strings.Contains(output, ".")
 }
@@ -97,7 +97,7 @@ func init() {
 	}
 }
 
-// towers runs the calls and names their results as the case does.
+// towers runs the calls and gives their results the names of the case.
 func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	all := map[string][][]float32{}
 	for _, c := range x.calls {
@@ -157,7 +157,7 @@ func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	return all, nil
 }
 
-// withLayout returns the description with the layout that the tensors of a source have.
+// withLayout returns the description with the layout of a source's tensors.
 func withLayout(d *model.Description, src checkpoint.Source) (*model.Description, error) {
 	var names []string
 	for _, t := range checkpoint.BareTensors(src) {

@@ -8,14 +8,14 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// output is an output of a case: where it comes from.
+// output is an output of a case and the result that it equals.
 type output struct {
 	fn, name string // function and result
 	as       string // name in the case
 }
 
-// vlmoOutputs says where the outputs of VLMo's kinds come from. What follows from
-// several functions is not in it.
+// vlmoOutputs lists the outputs of VLMo's kinds of runs, except those computed from several
+// functions.
 var vlmoOutputs = map[string][]output{
 	"vlmo_vl": {
 		{"pair", "encoder_out", "feats"},
@@ -39,7 +39,7 @@ var vlmoOutputs = map[string][]output{
 	},
 }
 
-// vlmoCalls lists the functions of a kind.
+// vlmoCalls returns a function that lists the calls of a kind.
 func vlmoCalls(kind string) func(of map[string]string, image, text bool) []call {
 	return func(map[string]string, bool, bool) []call {
 		var cs []call
@@ -58,7 +58,7 @@ func init() {
 	}
 }
 
-// vlmo runs the functions of a kind and names their results as the case does.
+// vlmo runs the functions of a kind and gives their results the names of the case.
 func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
 	all := map[string][][]float32{}
 	results := map[string]map[string][][]float32{}
@@ -99,7 +99,7 @@ func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
 	return all, nil
 }
 
-// inputs makes the batch that a function takes; which of two pictures, its result says.
+// inputs returns the batch for a function; as, the name of its result, decides which of two pictures it takes.
 func (x *run) inputs(f *ir.Func, as string) ([]rt.Seq, error) {
 	batch := make([]rt.Seq, x.batch.Size)
 	for _, v := range f.Params {

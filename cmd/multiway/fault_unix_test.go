@@ -446,7 +446,7 @@ func killRecords(t *testing.T, rounds int) {
 		cmd.Process.Kill()
 		cmd.Wait()
 		out, err := check().CombinedOutput()
-		if err != nil && !strings.Contains(string(out), "is not of the recording that case.json beside it is of") {
+		if err != nil && !strings.Contains(string(out), "it does not belong to the case.json in its folder") {
 			t.Errorf("seed %d, kill %d: %v\n%s", seed, i, err, out)
 		}
 	}

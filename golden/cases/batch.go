@@ -8,8 +8,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Tensor is a tensor in row-major order: Floats, or Ints if it is of an
-// integer type.
+// Tensor is a tensor in row-major order: Floats, or Ints if it has an integer type.
 type Tensor struct {
 	Shape  []int
 	Floats []float32
@@ -49,8 +48,8 @@ func load(src checkpoint.Source, key string) (*Tensor, error) {
 // Batch is the input of a model run, checked and split into sequences.
 type Batch struct {
 	Size   int                    // sequences
-	Images map[string][][]float32 // "image", or "image_a" and "image_b": [3,S,S] of each sequence
-	IDs    [][]int32              // text ids of each sequence at its true length; nil without text
+	Images map[string][][]float32 // "image", or "image_a" and "image_b": an image [3,S,S] for each sequence
+	IDs    [][]int32              // token ids of each sequence, without padding; nil without text
 	Text   int                    // padded length of the text; 0 without text
 }
 
@@ -172,7 +171,7 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 	return lens, padded, nil
 }
 
-// length is how many ids of a text count: those up to the pooled one.
+// length returns the number of tokens of a text up to the pooled one; later ones are padding.
 func (t *Tower) length(ids []int64) int {
 	at := len(ids) - 1
 	switch t.Pool {
@@ -186,7 +185,7 @@ func (t *Tower) length(ids []int64) int {
 	return at + 1
 }
 
-// imageSize is the side of the model's pictures.
+// imageSize returns the side of the model's pictures, in pixels.
 func (c *Config) imageSize() int {
 	if c.Vision != nil {
 		return c.Vision.Image
@@ -194,7 +193,7 @@ func (c *Config) imageSize() int {
 	return c.ImageSize
 }
 
-// vocabSize is how many ids there are.
+// vocabSize returns the size of the vocabulary.
 func (c *Config) vocabSize() int {
 	if c.Language != nil {
 		return c.Language.Vocab
@@ -202,12 +201,12 @@ func (c *Config) vocabSize() int {
 	return c.VocabSize
 }
 
-// Lengths returns the true length of each sequence from a mask [batch,text] of
-// 0 and 1, in which the value padded marks padding. Padding must be a suffix
-// that leaves at least one position.
+// Lengths returns the length of each sequence without padding, from a mask [batch,text] of 0
+// and 1 in which the value padded marks padding. Padding must be a suffix that leaves at least
+// one position.
 func Lengths(mask []int64, batch, text int, padded int64) ([]int, error) {
 	if len(mask) != batch*text {
-		return nil, fmt.Errorf("has %d elements, want %d x %d", len(mask), batch, text)
+		return nil, fmt.Errorf("it has %d elements, want %d x %d", len(mask), batch, text)
 	}
 	lens := make([]int, batch)
 	for i := range lens {
@@ -222,15 +221,15 @@ func Lengths(mask []int64, batch, text int, padded int64) ([]int, error) {
 			}
 		}
 		if n == 0 {
-			return nil, fmt.Errorf("sequence %d: every position is padded; position 0 never is", i)
+			return nil, fmt.Errorf("sequence %d: every position is padded, want at least one token", i)
 		}
 		lens[i] = n
 	}
 	return lens, nil
 }
 
-// textRows returns where the text rows of an output begin on axis 1, or -1 if
-// it has none.
+// textRows returns the index of the first text row of an output on axis 1, or -1 if it has
+// none.
 func (c *Case) textRows(r *Run, output string, shape []int, text int) int {
 	if text == 0 || len(shape) < 3 || strings.HasPrefix(output, "image.") {
 		return -1

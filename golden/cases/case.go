@@ -19,15 +19,15 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Bounds on what a case.json may declare.
+// Bounds of a case.json.
 const (
 	maxJSON     = 1 << 20
 	maxRuns     = 1 << 12
-	maxOutputs  = 1 << 12 // of a run
-	maxElements = 1 << 28 // of an output
-	maxWeights  = 1 << 28 // of all tensors of the generator, which no file bounds
-	maxSize     = 1 << 24 // of any size in the config
-	maxWord     = 255     // bytes of a name of anything
+	maxOutputs  = 1 << 12 // outputs of a run
+	maxElements = 1 << 28 // elements of an output
+	maxWeights  = 1 << 28 // elements of all generated tensors, which no file bounds
+	maxSize     = 1 << 24 // any size in the config
+	maxWord     = 255     // bytes of any name
 )
 
 // Case is a golden case. Its methods are safe for concurrent use, except that
@@ -44,22 +44,22 @@ type Case struct {
 	Config  Config   `json:"config"`
 	Weights *Weights `json:"weights"` // nil: the case has no model
 	Runs    []Run    `json:"-"`
-	Texts   []Text   `json:"-"` // of a tokenizer case, which has no Runs
+	Texts   []Text   `json:"-"` // texts of a tokenizer case, which has no Runs
 
 	// ExpectedFiles and TruthFiles name the files of outputs by weights_dtype.
 	ExpectedFiles map[string]string `json:"expected_files"`
 	TruthFiles    map[string]string `json:"truth_files"`
 
-	// Files holds the SHA-256 of files, in hexadecimal: those of a recorded case are of one
-	// recording. A file that it does not name is taken as it is.
+	// Files has the SHA-256 of files, in hexadecimal, so that files of different recordings
+	// are not mixed. A file that it does not name is not checked.
 	Files map[string]string `json:"files"`
 
-	at   map[string]string // where files are that are not in Dir yet
+	at   map[string]string // paths of files that are not in Dir yet
 	mu   sync.Mutex
 	open map[string]checkpoint.Source
 }
 
-// Config holds the sizes of a model. A field that the case does not have is 0.
+// Config has the sizes of a model. A field that the case does not have is 0.
 type Config struct {
 	Family    string `json:"family"`
 	Task      string `json:"task"`
@@ -119,7 +119,7 @@ type Config struct {
 	Antialias bool `json:"antialias"`
 }
 
-// Tower holds the sizes of one of a model's two towers.
+// Tower has the sizes of one of a model's two towers.
 type Tower struct {
 	Dim        int     `json:"dim"`
 	Heads      int     `json:"heads"`
@@ -129,19 +129,19 @@ type Tower struct {
 	Patch      int     `json:"patch_size"`
 	Activation string  `json:"activation"`
 	Eps        float64 `json:"eps"`
-	Pool       string  `json:"pool"` // of pictures: cls, avg, map; of texts: argmax (of the ids), eos, last, cls, mean
+	Pool       string  `json:"pool"` // for pictures: cls, avg, map; for texts: argmax (of the token ids), eos, last, cls, mean
 
-	// Of texts.
+	// For texts.
 	Vocab     int    `json:"vocab_size"`
 	Positions int    `json:"positions"`
 	Causal    bool   `json:"causal"`
 	Norms     string `json:"norms"`          // pre, post
-	Masked    bool   `json:"mask_padding"`   // nothing sees padding
-	EOS       int    `json:"eos_id"`         // where pool is eos
+	Masked    bool   `json:"mask_padding"`   // attention ignores padding
+	EOS       int    `json:"eos_id"`         // with pool eos: id of the pooled token
 	First     int    `json:"first_position"` // row of the position table
 }
 
-// Weights says where the weights of a case come from.
+// Weights describes the weights of a case.
 type Weights struct {
 	Generator  string                `json:"generator"`
 	Seed       uint64                `json:"seed"`
@@ -153,11 +153,11 @@ type Weights struct {
 // WeightFile describes a file of weights.
 type WeightFile struct {
 	Container string           `json:"container"` // safetensors, torch
-	Style     string           `json:"style"`     // of torch: model, module_half, ...
+	Style     string           `json:"style"`     // for torch: model, module_half, ...
 	DType     checkpoint.DType `json:"dtype"`
 }
 
-// WeightTensor describes a tensor of the generator.
+// WeightTensor describes a generated tensor.
 type WeightTensor struct {
 	Name   string  `json:"name"`
 	Shape  []int   `json:"shape"`
@@ -172,26 +172,25 @@ type Run struct {
 	Name         string            `json:"name"`
 	Kind         string            `json:"kind"`
 	WeightsDType checkpoint.DType  `json:"weights_dtype"` // f32 if not given; "" without weights
-	Inputs       map[string]string `json:"inputs"`        // logical name to tensor; "file" to a file
+	Inputs       map[string]string `json:"inputs"`        // names of tensors by logical name; "file" is the name of a file
 	Outputs      map[string]Output `json:"outputs"`
 	Decode       *Decode           `json:"decode,omitempty"`
 
-	// Kind function: which function of a compiled package it calls, and what its inputs
-	// were made of.
+	// For kind function: the function of a compiled package, and the sources of its inputs.
 	Function string   `json:"function,omitempty"`
 	Source   []string `json:"source,omitempty"`
 
-	// Kinds preprocess_square, preprocess_stretch, which is the same, and preprocess_crop.
+	// For kinds preprocess_square and preprocess_stretch, which are the same, and preprocess_crop.
 	Size       int       `json:"size,omitempty"`
-	Filter     string    `json:"filter,omitempty"`      // bicubic, which is usual, or bilinear
-	CropOffset string    `json:"crop_offset,omitempty"` // half_even, which is usual, or floor
-	ConvertRGB string    `json:"convert_rgb,omitempty"` // first, which is usual, or last
+	Filter     string    `json:"filter,omitempty"`      // bicubic, the default, or bilinear
+	CropOffset string    `json:"crop_offset,omitempty"` // half_even, the default, or floor
+	ConvertRGB string    `json:"convert_rgb,omitempty"` // first, the default, or last
 	Mean       []float32 `json:"mean,omitempty"`
 	Std        []float32 `json:"std,omitempty"`
 }
 
-// A recorded case is of this task, and its runs are of this kind: it belongs to one
-// compiled model, whose weights are not in the case.
+// The task of a recorded case and the kind of its runs. Such a case belongs to one compiled
+// model, and does not contain its weights.
 const (
 	Recorded = "recorded"
 	Function = "function"
@@ -215,11 +214,11 @@ type Output struct {
 	Atol      float64 `json:"atol"`
 	Rtol      float64 `json:"rtol"`
 	MaxAbs    float64 `json:"max_abs"`
-	F32vsF64  float64 `json:"f32_vs_f64_max_abs"` // how far the float32 reference is from the truth
+	F32vsF64  float64 `json:"f32_vs_f64_max_abs"` // error of the float32 reference
 	tolerance bool    // atol or rtol was given
 }
 
-// UnmarshalJSON remembers whether a tolerance was given.
+// UnmarshalJSON also records whether a tolerance was given.
 func (o *Output) UnmarshalJSON(text []byte) error {
 	type plain Output
 	var t struct {
@@ -241,7 +240,7 @@ func (o *Output) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Decode holds the captions that decoding gives for the images of a run.
+// Decode has the expected captions of the images of a run.
 type Decode struct {
 	Greedy struct {
 		Tokens  [][]int   `json:"tokens"` // with bos and eos
@@ -266,22 +265,21 @@ type Text struct {
 	IDs       []int    `json:"ids"`
 	InputIDs  []int    `json:"input_ids"`    // truncated, with bos and eos, padded
 	Padding   []int    `json:"padding_mask"` // 1 = padded
-	NumTokens int      `json:"num_tokens"`   // of InputIDs that are not padding
+	NumTokens int      `json:"num_tokens"`   // number of InputIDs that are not padding
 
 	// With Config.Context, whose texts have no Padding. IDs and InputIDs are open_clip's, or with CleanIDs those of transformers.
-	FaceIDs      []int `json:"hf_ids"`          // IDs as transformers give them
-	FaceInputIDs []int `json:"hf_input_ids"`    // InputIDs as transformers give them
-	CleanIDs     []int `json:"clean_input_ids"` // InputIDs as open_clip gives them
-	Plain        *bool `json:"ftfy_plain"`      // false: open_clip repairs an encoding first; nil: not said
+	FaceIDs      []int `json:"hf_ids"`          // the IDs of transformers
+	FaceInputIDs []int `json:"hf_input_ids"`    // the InputIDs of transformers
+	CleanIDs     []int `json:"clean_input_ids"` // the InputIDs of open_clip
+	Plain        *bool `json:"ftfy_plain"`      // false: open_clip first repairs the encoding of the text; nil: not known
 }
 
-// Load reads the case of a folder. Its tensors are read when they are asked
-// for; Close releases the files.
+// Load reads the case of a folder. Its tensors are read on demand; Close releases the files.
 func Load(dir string) (*Case, error) {
 	path := filepath.Join(dir, "case.json")
 	text, err := file.Read(path, maxJSON)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s is no golden case: it has no case.json", file.Quote(dir))
+		return nil, fmt.Errorf("%s is not a golden case: it has no case.json", file.Quote(dir))
 	}
 	if err != nil {
 		return nil, err
@@ -297,7 +295,7 @@ func Load(dir string) (*Case, error) {
 // Parse reads and checks the text of a case.json.
 func Parse(text []byte) (*Case, error) {
 	if len(text) > maxJSON {
-		return nil, fmt.Errorf("has more than %d bytes", maxJSON)
+		return nil, fmt.Errorf("it has more than %d bytes", maxJSON)
 	}
 	var raw struct {
 		Case
@@ -329,7 +327,7 @@ func Parse(text []byte) (*Case, error) {
 		return nil, fmt.Errorf("family is %s and task is %s, want both", file.Literal(c.Family), file.Literal(c.Task))
 	}
 	if len(raw.Runs) == 0 || len(raw.Runs) > maxRuns {
-		return nil, fmt.Errorf("has %d runs, want 1 to %d", len(raw.Runs), maxRuns)
+		return nil, fmt.Errorf("it has %d runs, want 1 to %d", len(raw.Runs), maxRuns)
 	}
 	if err := c.Config.check(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -371,7 +369,7 @@ func Parse(text []byte) (*Case, error) {
 		}
 		key := r.Name + " " + string(r.WeightsDType)
 		if seen[key] {
-			return nil, fmt.Errorf("runs[%d] %s: there are two of weights_dtype %s", i, file.Literal(r.Name), file.Literal(string(r.WeightsDType)))
+			return nil, fmt.Errorf("runs[%d] %s: two runs of this name have weights_dtype %s", i, file.Literal(r.Name), file.Literal(string(r.WeightsDType)))
 		}
 		seen[key] = true
 		c.Runs = append(c.Runs, r)
@@ -379,7 +377,7 @@ func Parse(text []byte) (*Case, error) {
 	return c, nil
 }
 
-// brief bounds an error of encoding/json, which echoes numbers of any length.
+// brief shortens an error of encoding/json, which quotes numbers of any length.
 func brief(err error) error {
 	if err == nil {
 		return nil
@@ -387,7 +385,7 @@ func brief(err error) error {
 	return errors.New(file.Brief(err.Error()))
 }
 
-// checkText refuses words that a line of an error or a table cannot hold as they are.
+// checkText refuses texts that cannot be printed in one line of an error or a table.
 func checkText(what string, words ...string) error {
 	for _, w := range words {
 		if len(w) > maxWord || file.Quote(w) != w {
@@ -416,7 +414,7 @@ func jsonError(text []byte, err error) error {
 // checkName refuses names that lead out of the case's folder.
 func checkName(name string) error {
 	if name == "" || len(name) > maxWord || file.Quote(name) != name || name == "." || !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\:\x00\n") {
-		return fmt.Errorf("%s is no plain file name", file.Literal(name))
+		return fmt.Errorf("got %s, want the name of a file in this folder", file.Literal(name))
 	}
 	return nil
 }
@@ -462,10 +460,10 @@ func (c *Config) check() error {
 	return nil
 }
 
-// dtypes are the types that weights may have, in the order of variants.
+// dtypes lists the types of weights, in the order of variants.
 var dtypes = []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16, mixed}
 
-// mixed is the type of files that hold tensors of several types.
+// mixed is the type of files with tensors of several types.
 const mixed checkpoint.DType = "mixed"
 
 func (w *Weights) check() error {
@@ -490,13 +488,13 @@ func (w *Weights) check() error {
 	left := maxWeights
 	for _, t := range src.Tensors() {
 		if left -= t.Len(); left < 0 {
-			return fmt.Errorf("tensors of more than %d elements in all; their files may be larger", maxWeights)
+			return fmt.Errorf("the generated tensors have more than %d elements in all; larger weights need files", maxWeights)
 		}
 	}
 	return nil
 }
 
-// seeded is the source of the seed.
+// seeded returns the source of seeded weights.
 func (w *Weights) seeded() (checkpoint.Source, error) {
 	tensors := make([]checkpoint.SeededTensor, len(w.Tensors))
 	for i, t := range w.Tensors {
@@ -546,7 +544,7 @@ func (r *Run) check(weights bool) error {
 		}
 	}
 	if len(r.Outputs) == 0 || len(r.Outputs) > maxOutputs {
-		return fmt.Errorf("has %d outputs, want 1 to %d", len(r.Outputs), maxOutputs)
+		return fmt.Errorf("it has %d outputs, want 1 to %d", len(r.Outputs), maxOutputs)
 	}
 	for _, name := range r.OutputNames() {
 		o := r.Outputs[name]
@@ -562,10 +560,10 @@ func (r *Run) check(weights bool) error {
 
 func (o *Output) check() error {
 	if o.Tensor == "" {
-		return errors.New("names no tensor")
+		return errors.New("it names no tensor")
 	}
 	if len(o.Shape) > 8 {
-		return fmt.Errorf("has %d axes, want at most 8", len(o.Shape))
+		return fmt.Errorf("it has %d axes, want at most 8", len(o.Shape))
 	}
 	n := 1
 	for _, d := range o.Shape {
@@ -580,7 +578,7 @@ func (o *Output) check() error {
 		}
 	}
 	if o.Exact == o.tolerance {
-		return errors.New("wants either exact, or atol and rtol")
+		return errors.New("want either exact, or atol and rtol")
 	}
 	return nil
 }
@@ -592,14 +590,14 @@ func (t *Text) check(c *Config) error {
 	if c.Context > 0 {
 		for name, ids := range map[string][]int{"input_ids": t.InputIDs, "hf_input_ids": t.FaceInputIDs, "clean_input_ids": t.CleanIDs} {
 			if ids != nil && len(ids) != c.Context {
-				return fmt.Errorf("has %d %s, want %d", len(ids), name, c.Context)
+				return fmt.Errorf("it has %d %s, want %d", len(ids), name, c.Context)
 			}
 		}
 		return nil
 	}
 	maxLen := c.MaxLen
 	if len(t.InputIDs) != len(t.Padding) || maxLen > 0 && len(t.InputIDs) != maxLen {
-		return fmt.Errorf("has %d input_ids and %d of padding_mask, want %d each", len(t.InputIDs), len(t.Padding), maxLen)
+		return fmt.Errorf("it has %d input_ids and %d of padding_mask, want %d each", len(t.InputIDs), len(t.Padding), maxLen)
 	}
 	if t.NumTokens < 0 || t.NumTokens > len(t.InputIDs) {
 		return fmt.Errorf("num_tokens is %d of %d", t.NumTokens, len(t.InputIDs))
@@ -607,7 +605,7 @@ func (t *Text) check(c *Config) error {
 	return nil
 }
 
-// Path is the path of a file of the case.
+// Path returns the path of a file of the case.
 func (c *Case) Path(name string) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("%s: %w", c.Dir, err)
@@ -615,7 +613,7 @@ func (c *Case) Path(name string) (string, error) {
 	return filepath.Join(c.Dir, name), nil
 }
 
-// source opens a file of the case once.
+// source opens a file of the case, or returns the open one.
 func (c *Case) source(name string) (checkpoint.Source, error) {
 	path, err := c.Path(name)
 	if err != nil {
@@ -633,7 +631,7 @@ func (c *Case) source(name string) (checkpoint.Source, error) {
 		if got, err := sum(path); err != nil {
 			return nil, err
 		} else if got != want {
-			return nil, fmt.Errorf("%s: is not of the recording that case.json beside it is of (SHA-256 %.8s, want %.8q); record the case again", file.Quote(path), got, want)
+			return nil, fmt.Errorf("%s: it does not belong to the case.json in its folder (SHA-256 %.8s, want %.8q); record the case again", file.Quote(path), got, want)
 		}
 	}
 	src, err := checkpoint.OpenFile(path)
@@ -661,8 +659,7 @@ func sum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Close closes the files of inputs and outputs. Weights that were opened are
-// closed by whoever opened them.
+// Close closes the files of inputs and outputs. The caller of OpenWeights closes the weights.
 func (c *Case) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

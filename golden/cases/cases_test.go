@@ -59,7 +59,7 @@ func TestCasesOfTestdata(t *testing.T) {
 				}
 				src, err := k.OpenWeights(v)
 				if v.Missing {
-					asmtest.ErrorSays(t, err, k.Dir, v.File, "the seed stands in")
+					asmtest.ErrorSays(t, err, k.Dir, v.File, "use the seeded weights")
 					continue
 				}
 				if err != nil {
@@ -403,14 +403,14 @@ func TestParse(t *testing.T) {
 		{"type", `"dim": 8`, `"dim": "8"`, "config: json: cannot unmarshal string into Go struct field Config.dim"},
 		{"type of the name", `"name": "x"`, `"name": 5`, "line 2"},
 		{"format", `"format": 1`, `"format": 2`, "format is 2, want 1"},
-		{"name", `"x"`, `"../x"`, `name: "../x" is no plain file name`},
+		{"name", `"x"`, `"../x"`, `name: got "../x", want the name of a file in this folder`},
 		{"family", `"beit3"`, `""`, `family is "" and task is "encode"`},
 		{"no runs", `"runs": [`, `"runs": [], "was": [`, "has 0 runs"},
 		{"negative size", `"dim": 8`, `"dim": -8`, "config: dim is -8"},
 		{"huge size", `"dim": 8`, `"dim": 1000000000`, "config: dim is 1000000000"},
-		{"weight file", `"model.pth"`, `"../model.pth"`, `weights: files: "../model.pth" is no plain file name`},
-		{"absolute file", `"model.pth"`, `"/etc/passwd"`, "no plain file name"},
-		{"backslash", `"model.pth"`, `"..\\model.pth"`, "no plain file name"},
+		{"weight file", `"model.pth"`, `"../model.pth"`, `weights: files: got "../model.pth", want the name of a file in this folder`},
+		{"absolute file", `"model.pth"`, `"/etc/passwd"`, "want the name of a file in this folder"},
+		{"backslash", `"model.pth"`, `"..\\model.pth"`, "want the name of a file in this folder"},
 		{"weight type", `"dtype": "f32"`, `"dtype": "f64"`, `model.pth: dtype is "f64", want f32, bf16, f16 or mixed`},
 		{"generator", `splitmix64-v1`, `mt19937`, `generator is "mt19937", want "splitmix64-v1"`},
 		{"huge tensor", `"shape": [2]`, `"shape": [1000000, 1000000]`, `tensor "w"`},
@@ -418,15 +418,15 @@ func TestParse(t *testing.T) {
 		{"expected file", `"f32": "expected.safetensors"`, `"f32": "a/b"`, "expected_files: f32: "},
 		{"run name", `"name": "r"`, `"name": ""`, `runs[0] "": name is ""`},
 		{"run type", `"weights_dtype": "f32"`, `"weights_dtype": "f8"`, `runs[0] "r": weights_dtype is "f8"`},
-		{"input file", `"a.png"`, `"../a.png"`, `input file: "../a.png" is no plain file name`},
+		{"input file", `"a.png"`, `"../a.png"`, `input file: got "../a.png", want the name of a file in this folder`},
 		{"no outputs", `{"y"`, `{}, "o": {"y"`, "has 0 outputs"},
-		{"no tensor", `"tensor": "t"`, `"tensor": ""`, `output "y": names no tensor`},
+		{"no tensor", `"tensor": "t"`, `"tensor": ""`, `output "y": it names no tensor`},
 		{"shape", `[2, 3]`, `[2, 0]`, `output "y": shape [2 0] is empty`},
 		{"huge shape", `[2, 3]`, `[1000000, 1000000]`, `output "y": shape`},
-		{"no tolerance", `"atol": 1e-5, "rtol": 0`, `"a": 1`, `output "y": wants either exact, or atol and rtol`},
-		{"two tolerances", `"atol": 1e-5`, `"exact": true, "atol": 1e-5`, "wants either exact"},
+		{"no tolerance", `"atol": 1e-5, "rtol": 0`, `"a": 1`, `output "y": want either exact, or atol and rtol`},
+		{"two tolerances", `"atol": 1e-5`, `"exact": true, "atol": 1e-5`, "want either exact"},
 		{"negative tolerance", `"atol": 1e-5`, `"atol": -1`, "atol is -1"},
-		{"two runs", `"runs": [`, `"runs": [{"name": "r", "kind": "encode", "weights_dtype": "f32", "outputs": {"y": {"tensor": "t", "exact": true}}}, `, `runs[1] "r": there are two`},
+		{"two runs", `"runs": [`, `"runs": [{"name": "r", "kind": "encode", "weights_dtype": "f32", "outputs": {"y": {"tensor": "t", "exact": true}}}, `, `runs[1] "r": two runs`},
 		{"mean", `"inputs"`, `"mean": [1, 2], "inputs"`, "mean has 2 numbers and std has 0"},
 		{"tokenizer", `"task": "encode"`, `"task": "tokenizer"`, ""},
 	} {
@@ -448,9 +448,9 @@ func TestParse(t *testing.T) {
 	_, err = Parse(bytes.Repeat([]byte(" "), maxJSON+1))
 	asmtest.ErrorSays(t, err, "has more than 1048576 bytes")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"beit3","task":"tokenizer","config":{"max_len":4},"runs":[{"text":"a","input_ids":[0,2],"padding_mask":[0,0]}]}`))
-	asmtest.ErrorSays(t, err, "runs[0]: has 2 input_ids and 2 of padding_mask, want 4 each")
+	asmtest.ErrorSays(t, err, "runs[0]: it has 2 input_ids and 2 of padding_mask, want 4 each")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"siglip","task":"tokenizer","config":{"context":4},"runs":[{"text":"a","input_ids":[0,2]}]}`))
-	asmtest.ErrorSays(t, err, "runs[0]: has 2 input_ids, want 4")
+	asmtest.ErrorSays(t, err, "runs[0]: it has 2 input_ids, want 4")
 	_, err = Parse([]byte(`{"format":1,"name":"x","family":"siglip","task":"tokenizer","config":{"bpe":"../x"},"runs":[{"text":"a"}]}`))
 	asmtest.ErrorSays(t, err, "config: bpe: ")
 }
@@ -470,7 +470,7 @@ func TestTokenizerCase(t *testing.T) {
 func TestLoadErrors(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(dir)
-	asmtest.ErrorSays(t, err, dir, "no golden case")
+	asmtest.ErrorSays(t, err, dir, "not a golden case")
 	asmtest.Write(t, filepath.Join(dir, "case.json"), "{")
 	_, err = Load(dir)
 	asmtest.ErrorSays(t, err, filepath.Join(dir, "case.json")+": line 1")
@@ -484,7 +484,7 @@ func TestLoadErrors(t *testing.T) {
 	asmtest.ErrorSays(t, err, filepath.Join("folder", "case.json")+": it is a folder")
 	c := &Case{Dir: dir}
 	_, err = c.Path("../x")
-	asmtest.ErrorSays(t, err, dir, "no plain file name")
+	asmtest.ErrorSays(t, err, dir, "want the name of a file in this folder")
 	asmtest.Write(t, filepath.Join(dir, "inputs.safetensors"), "<html>")
 	_, err = c.Input(&Run{Name: "r", Inputs: map[string]string{"image": "x"}}, "image")
 	asmtest.ErrorSays(t, err, "inputs.safetensors", "HTML")

@@ -12,18 +12,18 @@ import (
 
 // Reference is the expected value of an output of a run.
 type Reference struct {
-	Name   string // of the output
+	Name   string // name of the output
 	File   string // the file it was read from
 	Output Output
-	Data   []float32 // row-major, of Output.Shape; anything at padded text rows
+	Data   []float32 // row-major, of Output.Shape; arbitrary at padded text rows
 
-	lens []int // valid text rows of each sequence; nil: all rows count
-	at   int   // where text rows begin on axis 1
-	text int   // text rows with padding
+	lens []int // tokens of each sequence; nil: there is no padding
+	at   int   // index of the first text row on axis 1
+	text int   // text rows, with padding
 }
 
-// Reference reads the expected value of an output of a run: from the truth file of
-// the run's weights_dtype if the folder has it, else from the expected file.
+// Reference reads the expected value of an output of a run: from the truth file of the run's
+// weights_dtype if the folder has it, else from the expected file.
 func (c *Case) Reference(r *Run, output string) (*Reference, error) {
 	o, ok := r.Outputs[output]
 	if !ok {
@@ -82,8 +82,8 @@ func (c *Case) reference(r *Run, output string, o Output) (*Reference, error) {
 	return nil, fmt.Errorf("%s has none of the files %q", c.Dir, files)
 }
 
-// file is the name of the file with the outputs for weights of type d: the one
-// that the case lists, else the usual one.
+// file returns the name of the file with the outputs for weights of type d: the listed name,
+// or else the default name.
 func (c *Case) file(kind string, listed map[string]string, d checkpoint.DType) string {
 	if name := listed[string(d)]; name != "" {
 		return name
@@ -94,7 +94,7 @@ func (c *Case) file(kind string, listed map[string]string, d checkpoint.DType) s
 	return kind + "." + string(d) + ".safetensors"
 }
 
-// width is the number of elements below axis 1.
+// width returns the number of elements below axis 1.
 func (f *Reference) width() int {
 	n := 1
 	for _, d := range f.Output.Shape[min(2, len(f.Output.Shape)):] {
@@ -103,7 +103,7 @@ func (f *Reference) width() int {
 	return n
 }
 
-// counts reports whether element i is compared: it is not in a padded row.
+// counts reports whether element i is compared, which elements of padded rows are not.
 func (f *Reference) counts(i int) bool {
 	if f.lens == nil {
 		return true
@@ -113,7 +113,7 @@ func (f *Reference) counts(i int) bool {
 	return row < f.lens[seq] || row >= f.text
 }
 
-// Sequences is the length of axis 0, the sequences of a model's output.
+// Sequences returns the length of axis 0, the number of sequences in a model's output.
 func (f *Reference) Sequences() int {
 	if len(f.Output.Shape) == 0 {
 		return 1
@@ -121,8 +121,8 @@ func (f *Reference) Sequences() int {
 	return f.Output.Shape[0]
 }
 
-// Sequence returns the elements of one sequence without padded rows: what an
-// engine returns for it. The result may be part of Data.
+// Sequence returns the elements of one sequence without padded rows, which an engine returns.
+// The result may be part of Data.
 func (f *Reference) Sequence(seq int) []float32 {
 	n := len(f.Data) / f.Sequences()
 	all := f.Data[seq*n : (seq+1)*n]
@@ -134,8 +134,7 @@ func (f *Reference) Sequence(seq int) []float32 {
 	return append(slices.Clone(all[:end]), all[(f.at+f.text)*w:]...)
 }
 
-// position turns the index in a sequence without padded rows into the index
-// in Data.
+// position converts an index in a sequence without padded rows to an index in Data.
 func (f *Reference) position(seq, i int) int {
 	if f.lens != nil {
 		if w := f.width(); i >= (f.at+f.lens[seq])*w {
@@ -148,17 +147,17 @@ func (f *Reference) position(seq, i int) int {
 // Result is the verdict on an output.
 type Result struct {
 	OK       bool
-	MaxAbs   float64 // the largest |got - want|; infinite if anything is not a number
-	Compared int     // elements
+	MaxAbs   float64 // the largest |got - want|; infinite if it is NaN
+	Compared int     // number of compared elements
 
 	// The worst element: the one with the largest |got - want| / bound.
-	Index     []int // in the shape of the output
+	Index     []int // index on each axis of the output
 	Got, Want float32
 	Error     float64 // |got - want|
 	Bound     float64 // atol + rtol*|want|
 }
 
-// String shows the verdict in one line.
+// String returns the verdict as one line.
 func (r Result) String() string {
 	verdict := "ok"
 	if !r.OK {
@@ -170,7 +169,7 @@ func (r Result) String() string {
 // judge collects a Result.
 type judge struct {
 	r  Result
-	at int // of the worst element
+	at int // position of the worst element
 }
 
 func (j *judge) add(o *Output, at int, got, want float32) {
@@ -191,7 +190,7 @@ func (j *judge) add(o *Output, at int, got, want float32) {
 	}
 }
 
-// excess is e/bound, also where both are 0.
+// excess returns e/bound, or 0 if both are 0.
 func excess(e, bound float64) float64 {
 	if e == 0 {
 		return 0
@@ -205,8 +204,8 @@ func (j *judge) result(shape []int) Result {
 	return j.r
 }
 
-// Compare judges the output of an engine: a slice a sequence, of its valid
-// rows (see [Reference.Sequence]).
+// Compare compares the output of an engine: a slice for each sequence, without padded rows
+// (see [Reference.Sequence]).
 func (f *Reference) Compare(got [][]float32) (Result, error) {
 	var j judge
 	if len(got) != f.Sequences() {
@@ -224,9 +223,9 @@ func (f *Reference) Compare(got [][]float32) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// Cosine judges the output of an engine by the angle between each of its rows, along the
-// last axis, and the expected one: the cosine must be at least least. The errors of the
-// result are one minus the cosine, got and want the lengths of the worst row.
+// Cosine compares each row, along the last axis, of an engine's output with the expected row:
+// their cosine must be at least least. In the result, errors are 1 - cosine, and got and want
+// are the lengths of the worst row.
 func (f *Reference) Cosine(got [][]float32, least float64) (Result, error) {
 	var j judge
 	if len(got) != f.Sequences() {
@@ -265,8 +264,8 @@ func (f *Reference) Cosine(got [][]float32, least float64) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// CompareAll judges an output in the shape of the case, padded rows included
-// but not looked at.
+// CompareAll compares an output in the shape of the case. Padded rows are included, but
+// ignored.
 func (f *Reference) CompareAll(got []float32) (Result, error) {
 	var j judge
 	if len(got) != len(f.Data) {
@@ -280,7 +279,7 @@ func (f *Reference) CompareAll(got []float32) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// index turns a row-major position into one index an axis.
+// index converts a row-major position to an index on each axis.
 func index(shape []int, at int) []int {
 	idx := make([]int, len(shape))
 	for i := len(shape) - 1; i >= 0; i-- {

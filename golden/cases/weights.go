@@ -10,17 +10,16 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Variant is one way to get the weights of a case.
+// Variant is a source of the weights of a case.
 type Variant struct {
 	Name    string           // the file's name; "seed", "seed.bf16" or "seed.f16"
-	DType   checkpoint.DType // how the weights are rounded: the weights_dtype of its runs
+	DType   checkpoint.DType // type of the weights: the weights_dtype of its runs
 	File    string           // "" if the weights come from the seed
-	Missing bool             // case.json names the file, but the folder does not have it
+	Missing bool             // the folder does not have the file that case.json names
 }
 
-// Variants lists the weight files that the case names, sorted, and after them
-// the seed for every weights_dtype of its runs, if the case has a generator.
-// A case without a model has none.
+// Variants lists the weight files of the case, sorted, and then, if the case has a generator,
+// seeded weights for every weights_dtype of its runs. A case without a model has none.
 func (c *Case) Variants() []Variant {
 	if c.Weights == nil {
 		return nil
@@ -39,7 +38,7 @@ func (c *Case) Variants() []Variant {
 		return list
 	}
 	for _, d := range dtypes {
-		if d == mixed { // only a file says which tensors are of which type
+		if d == mixed { // seeded weights have one type
 			continue
 		}
 		v := Variant{Name: "seed", DType: d}
@@ -53,8 +52,7 @@ func (c *Case) Variants() []Variant {
 	return list
 }
 
-// RunsOf lists the runs that a variant's weights go with, in the order of the
-// case.
+// RunsOf lists the runs for a variant's weights, in the order of the case.
 func (c *Case) RunsOf(v Variant) []*Run {
 	var list []*Run
 	for i := range c.Runs {
@@ -65,9 +63,8 @@ func (c *Case) RunsOf(v Variant) []*Run {
 	return list
 }
 
-// OpenWeights opens the weights of a variant. The caller closes them. Weights
-// from the seed are checked against the SHA-256 of the case when they are
-// loaded.
+// OpenWeights opens the weights of a variant. The caller closes them. Seeded weights are
+// checked against the SHA-256 of the case when they are loaded.
 func (c *Case) OpenWeights(v Variant) (checkpoint.Source, error) {
 	if v.File == "" {
 		if c.Weights == nil {
@@ -85,7 +82,7 @@ func (c *Case) OpenWeights(v Variant) (checkpoint.Source, error) {
 	}
 	src, err := checkpoint.OpenFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: case.json names the weight file %s, but the folder does not have it; the seed stands in for it", c.Dir, v.File)
+		return nil, fmt.Errorf("%s: case.json names the weight file %s, but the folder does not have it; use the seeded weights", c.Dir, v.File)
 	}
 	return src, err
 }

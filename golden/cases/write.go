@@ -14,8 +14,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Replaceable returns an error if dir holds a case of another task, which Write leaves
-// as it is.
+// Replaceable returns an error if dir has a case of another task, which Write does not
+// replace.
 func Replaceable(dir, task string) error {
 	if _, err := os.Stat(filepath.Join(dir, "case.json")); errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -26,20 +26,20 @@ func Replaceable(dir, task string) error {
 	}
 	defer old.Close()
 	if old.Task != task {
-		return fmt.Errorf("%s: is a case of task %s, which is not overwritten; name another folder", dir, old.Task)
+		return fmt.Errorf("%s: it is a case of task %s, which is not overwritten; name another folder", dir, old.Task)
 	}
 	return nil
 }
 
-// Files are the files of a case that Write writes, case.json last.
+// Files lists the files that Write writes, case.json last.
 var Files = []string{inputsFile, "truth.safetensors", "case.json"}
 
-// inputsFile holds the inputs of a case's runs.
+// inputsFile is the name of the file with the inputs of a case's runs.
 const inputsFile = "inputs.safetensors"
 
-// Write writes a case into dir, which it creates if needed: case.json, and the inputs
-// and the truth of its runs. A case of the same task that is there is replaced, once
-// all is written and read again as a check; on error it stays.
+// Write writes a case into dir, which it makes if needed: case.json, and the inputs and the
+// truth of its runs. It replaces an old case of the same task after it has written the new one
+// and read it again as a check. On error the old case stays.
 func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	if err := Replaceable(dir, c.Task); err != nil {
 		return err
@@ -106,7 +106,7 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	return set.Commit()
 }
 
-// verify reads all of a case whose files are not in their places yet.
+// verify reads all of a case whose files are still temporary.
 func verify(dir string, text []byte, at map[string]string) error {
 	c, err := Parse(text)
 	if err != nil {

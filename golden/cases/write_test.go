@@ -69,7 +69,7 @@ func TestWrite(t *testing.T) {
 	}
 	mixed := loadCase(t, dir)
 	_, err = mixed.Reference(&mixed.Runs[0], "y")
-	asmtest.ErrorSays(t, err, "truth.safetensors: is not of the recording that case.json beside it is of (SHA-256 ")
+	asmtest.ErrorSays(t, err, "truth.safetensors: it does not belong to the case.json in its folder (SHA-256 ")
 
 	// Other cases stay.
 	c.Task = "other"

@@ -1,13 +1,13 @@
-// Command suite runs `go test` with the arguments that it is given, and says what happens: what runs now, a line for each
-// package as it ends, the whole output of what fails, and, at the end, every test that did not run and what it takes.
+// Command suite runs `go test` with the given arguments. It prints the running tests, a line for each package that ends, the
+// output of failed tests, and, at the end, every test that did not run and what it needs.
 //
 //	go run ./golden/suite -timeout 30m ./...
 //
-// A test says that it cannot run by asmtest.Missing or asmtest.Asked, or by a skip of its own, whose reason is then printed.
-// What one test skipped and another ran in its stead, as those of golden/emulated do, did run: its name stands behind
-// `--- PASS: ` in what the other printed.
+// A test that cannot run calls asmtest.Missing or asmtest.Asked, or skips itself, in which case the reason is printed. A
+// skipped test counts as run if another test ran it, as the tests of golden/emulated do: its name follows `--- PASS: ` in the
+// other test's output.
 //
-// The last line counts tests that have no subtests. The exit status is that of go test.
+// The last line counts tests without subtests. The exit status is the one of go test.
 package main
 
 import (
@@ -55,7 +55,7 @@ func main() {
 	}
 }
 
-// follow gives the suite what go test prints, and has it say every 20 seconds what runs.
+// follow passes the output of go test to the suite, and prints the running tests every 20 seconds.
 func follow(s *suite, r io.Reader) {
 	events := make(chan event)
 	go func() {
@@ -66,7 +66,7 @@ func follow(s *suite, r io.Reader) {
 			if len(line) > 0 {
 				var e event
 				if json.Unmarshal(line, &e) != nil {
-					e = event{Action: "output", Output: string(line)} // of go itself
+					e = event{Action: "output", Output: string(line)} // output of the go command itself
 				}
 				events <- e
 			}

@@ -19,20 +19,20 @@ import (
 type event struct {
 	Action     string // start, run, pause, cont, pass, fail, skip, output, build-output, ...
 	Package    string
-	ImportPath string // of build-output
+	ImportPath string // package of build-output
 	Test       string
 	Output     string
 	Elapsed    float64 // seconds
 }
 
-// id is a test of a package, or with no test the package itself.
+// id is a test of a package, or, with test "", the package itself.
 type id struct{ pkg, test string }
 
 func (i id) String() string {
 	return strings.TrimSuffix(short(i.pkg)+" "+i.test, " ")
 }
 
-// short is a package's path in this module.
+// short returns a package's path in this module.
 func short(pkg string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(pkg, "github.com/multiway-go/multiway"), "/")
 }
@@ -43,10 +43,10 @@ type suite struct {
 
 	running  map[id]time.Time
 	output   map[id]*strings.Builder
-	verdicts map[id]string // of tests that ended
+	verdicts map[id]string // verdicts of tests that ended
 	parents  map[id]bool   // tests that have subtests
 	ran      map[string]bool
-	why      map[id]string // of skipped tests: their output
+	why      map[id]string // output of skipped tests
 	failures []id
 
 	passed, failed, skipped int
@@ -60,12 +60,12 @@ func newSuite(w io.Writer) *suite {
 	}
 }
 
-// printf prints a line with the time that has passed.
+// printf prints a line with the elapsed time.
 func (s *suite) printf(format string, args ...any) {
 	fmt.Fprintf(s.w, "%7s  %s\n", time.Since(s.started).Round(time.Second), fmt.Sprintf(format, args...))
 }
 
-// elsewhere is a test that passed inside of another.
+// elsewhere matches a test that passed inside of another.
 var elsewhere = regexp.MustCompile(`(?m)--- PASS: (\S+)`)
 
 func (s *suite) take(e event) {
@@ -76,7 +76,7 @@ func (s *suite) take(e event) {
 		if at := strings.LastIndexByte(e.Test, '/'); at > 0 {
 			s.parents[id{e.Package, e.Test[:at]}] = true
 		}
-	case "pause": // until other tests of the package leave it room
+	case "pause": // it waits for other tests of the package
 		delete(s.running, i)
 	case "cont":
 		s.running[i] = time.Now()
@@ -118,7 +118,7 @@ func (s *suite) endTest(i id, verdict string) {
 	}
 }
 
-// fail prints and remembers the output of a failed test or package.
+// fail records a failed test or package and prints its output.
 func (s *suite) fail(i id) {
 	s.printf("FAIL  %v", i)
 	if b := s.output[i]; b != nil {
@@ -128,8 +128,8 @@ func (s *suite) fail(i id) {
 	s.failures = append(s.failures, i)
 }
 
-// endPackage prints a package's line. What failed of it was printed when it did; what stands in a package that broke off is
-// printed now.
+// endPackage prints a package's line. The output of failed tests was printed before; the output of a package that failed
+// outside of tests is printed now.
 func (s *suite) endPackage(i id, e event) {
 	if e.Action == "skip" {
 		return // it has no tests
@@ -148,7 +148,7 @@ func (s *suite) endPackage(i id, e event) {
 				n["fail"]++
 			}
 		}
-		if n["fail"] == 0 || s.broken(i) { // not by a test: TestMain, a build, a time limit
+		if n["fail"] == 0 || s.broken(i) { // it failed outside of tests: TestMain, a build, a time limit
 			s.fail(i)
 			n["fail"] = max(1, n["fail"])
 		}
@@ -173,7 +173,7 @@ func (s *suite) broken(i id) bool {
 	return b != nil && strings.Contains(b.String(), "panic: ")
 }
 
-// progress prints the running tests: of each package the one that has run longest and has no running subtest.
+// progress prints the running tests: for each package the test without running subtests that has run longest.
 func (s *suite) progress() {
 	longest := map[string]id{}
 	for t, since := range s.running {
@@ -201,7 +201,7 @@ func (s *suite) progress() {
 	s.printf("...   %s", strings.Join(lines, ", "))
 }
 
-// within reports whether a subtest of the test runs.
+// within reports whether a subtest of the test is running.
 func (s *suite) within(t id) bool {
 	for other := range s.running {
 		if other.pkg == t.pkg && strings.HasPrefix(other.test, t.test+"/") {
@@ -211,10 +211,10 @@ func (s *suite) within(t id) bool {
 	return false
 }
 
-// logged is a line that a test logs; a testscript logs where it worked after it skipped.
+// logged matches the prefix of a line that a test logs; a testscript also logs its folder after a skip.
 var logged = regexp.MustCompile(`^\s*[\w.]+\.go:\d+: (?:WORK=.*)?`)
 
-// reason is the last line of a skipped test.
+// reason returns the last line of a skipped test's output.
 func reason(text string) string {
 	why := "no reason given"
 	for line := range strings.Lines(text) {
@@ -227,18 +227,18 @@ func reason(text string) string {
 
 var lacks = regexp.MustCompile(`^lacks (\S+): `)
 
-// group is the tests that were not run for one reason.
+// group has the tests that were not run for the same reason.
 type group struct {
 	order   int
 	feature string
 	takes   string
 	kernels []string
-	tests   map[string][]string // by package
+	tests   map[string][]string // the tests of each package
 }
 
 const kernelTest = "TestKernels/"
 
-// notRun groups the tests that were skipped and not run elsewhere, by reason.
+// notRun returns the tests that were skipped and not run elsewhere, grouped by reason.
 func (s *suite) notRun() []*group {
 	all := map[string]*group{}
 	for _, i := range slices.SortedFunc(maps.Keys(s.why), func(a, b id) int {
@@ -273,7 +273,7 @@ func (s *suite) notRun() []*group {
 	})
 }
 
-// end prints which kernels ran inside other tests, what did not run, what failed, and the counts.
+// end prints the kernels that ran inside other tests, the tests that did not run or failed, and the counts.
 func (s *suite) end() {
 	var inside []string
 	for name := range s.ran {

@@ -1,16 +1,16 @@
-// Package casetest judges a generated package by recorded cases: the test that
-// `multiway build --golden` writes beside it calls [Run].
+// Package casetest tests a generated package with recorded cases: the test that
+// `multiway build --golden` writes into the package calls [Run].
 //
 //	func TestGolden(t *testing.T) {
 //		casetest.Run(t, Package().New, "testdata/golden")
 //	}
 //
-// A case is a folder that `multiway golden record` made of a model's own pictures and
-// texts: inputs, what the float64 interpreter made of them, and how far float32 may be
-// off. Every run is called at every CPU level that both the package and the CPU have,
-// alone and in a batch with the other runs of its function.
+// A case is a folder that `multiway golden record` made from a user's pictures and texts: it
+// has inputs, the results of the float64 interpreter, and the accepted errors of float32.
+// Every run is called at every CPU level that both the package and the CPU have, alone and
+// in a batch with the other runs of its function.
 //
-// It links to the runtime and the case format and to nothing of the compiler.
+// It links the runtime and the case format, but nothing of the compiler.
 package casetest
 
 import (
@@ -30,7 +30,7 @@ import (
 // with the path of its weights.
 type Open func(...rt.Option) (*rt.Model, error)
 
-// Run judges the package by the cases in the folders.
+// Run tests the package with the cases in the folders.
 func Run(t *testing.T, open Open, dirs ...string) {
 	if len(dirs) == 0 {
 		t.Fatal("no folder of a recorded case is given")
@@ -80,7 +80,7 @@ func levels(open Open) ([]string, error) {
 	return slices.DeleteFunc(kernel.Levels(), func(l string) bool { return !slices.Contains(have, l) }), nil
 }
 
-// function is the runs of one function.
+// function has the runs of one function.
 type function struct {
 	name string
 	runs []*cases.Run
@@ -90,7 +90,7 @@ type function struct {
 // group reads the inputs of all runs, by function in the order of the case.
 func group(c *cases.Case) ([]*function, error) {
 	if c.Task != cases.Recorded {
-		return nil, fmt.Errorf("%s: is a case of task %s, want a recorded one: make it with `multiway golden record`", c.Dir, c.Task)
+		return nil, fmt.Errorf("%s: it is a case of task %s, want a recorded case: make one with `multiway golden record`", c.Dir, c.Task)
 	}
 	var list []*function
 	for i := range c.Runs {
@@ -105,7 +105,7 @@ func group(c *cases.Case) ([]*function, error) {
 			return nil, err
 		}
 		if b.Size != 1 {
-			return nil, fmt.Errorf("%s: run %s: has %d sequences, want 1", c.Dir, r.Name, b.Size)
+			return nil, fmt.Errorf("%s: run %s: it has %d sequences, want 1", c.Dir, r.Name, b.Size)
 		}
 		var s rt.Seq
 		if images := b.Images["image"]; images != nil {
@@ -120,7 +120,7 @@ func group(c *cases.Case) ([]*function, error) {
 	return list, nil
 }
 
-// judge runs the function on each input and on all of them as one batch.
+// judge checks the function on each input alone and on all inputs as one batch.
 func (f *function) judge(t *testing.T, c *cases.Case, m *rt.Model) {
 	fn := m.Func(f.name)
 	if fn == nil {
@@ -142,7 +142,7 @@ func (f *function) judge(t *testing.T, c *cases.Case, m *rt.Model) {
 	t.Logf("%d inputs; worst element: %v", len(f.runs), worst)
 }
 
-// compare runs inputs from to to-1 as a batch.
+// compare runs inputs from to to-1 as a batch and checks the outputs.
 func (f *function) compare(t *testing.T, c *cases.Case, s *rt.Session, fn *exec.Func, from, to int, worst *cases.Result) {
 	res, err := s.Run(fn, f.seqs[from:to])
 	if err != nil {

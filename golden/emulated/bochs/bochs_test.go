@@ -100,7 +100,7 @@ func TestGuestFails(t *testing.T) {
 		job     Job
 		want    []string
 	}{
-		{"a guest without end", good, short, []string{"was not done after 1 s of CPU time"}},
+		{"a guest without end", good, short, []string{"did not end within 1 s of CPU time"}},
 		{"a CPU that Bochs does not know", good, lost, []string{"abacus", "did not get to the program's end"}},
 		{"a program that is no program", good, job, []string{"did not get to the program's end", "exec format error"}},
 		{"a program that is not there", good, absent, []string{"did not get to the program's end", "no such file"}},

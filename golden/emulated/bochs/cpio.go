@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// cpio writes an archive in the format that Linux unpacks as its first file system. It keeps the first error for close.
+// cpio writes an archive in the format of Linux's initial file system. close returns the first error.
 type cpio struct {
 	w       io.Writer
 	inode   int
@@ -28,7 +28,7 @@ const (
 	fileType   = 0o100000
 )
 
-// entry writes a file's header and contents, of size bytes, and before them the folders that it is in.
+// entry writes a file's header and contents, of size bytes, after the folders that contain it.
 func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
 	if parent := path.Dir(name); !c.folders[parent] {
 		c.folder(parent)
@@ -53,7 +53,7 @@ func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
 	}
 }
 
-// folder writes a folder, unless that was done.
+// folder writes a folder, unless it was written before.
 func (c *cpio) folder(name string) {
 	if !c.folders[name] {
 		c.folders[name] = true
@@ -66,7 +66,7 @@ func (c *cpio) data(name string, contents []byte) {
 	c.entry(name, fileType|0o755, int64(len(contents)), strings.NewReader(string(contents)))
 }
 
-// tree writes a file or a folder of this machine.
+// tree writes a file or folder of this machine.
 func (c *cpio) tree(name, from string) {
 	if c.err != nil {
 		return

@@ -19,24 +19,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnvCache is the environment variable that names the folder to keep the emulator in, instead of one in the user's cache.
+// EnvCache is the environment variable with a folder for the emulator, instead of one in the user's cache.
 const EnvCache = "MULTIWAY_BOCHS"
 
-// suite is the release of Debian that the emulator and its kernel are from, whatever release this machine runs. Older ones
-// have a Bochs that knows neither AVX512_BF16 nor AVX-VNNI.
+// suite is the release of Debian that the emulator and its kernel are from, whatever release this machine has. Bochs of older
+// releases supports neither AVX512_BF16 nor AVX-VNNI.
 const suite = "trixie"
 
-// keyring holds the keys that sign Debian's releases.
+// keyring is the file with the keys that sign Debian's releases.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// configure makes a Bochs without a screen. AMX is left out because kernels panic on Bochs's.
+// configure builds Bochs without a screen. AMX is left out because kernels panic with Bochs's AMX.
 var configure = []string{
 	"--with-nogui", "--without-x11", "--disable-plugins", "--disable-docbook", "--disable-show-ips",
 	"--enable-x86-64", "--enable-cpu-level=6", "--enable-avx", "--enable-evex", "--enable-all-optimizations",
 	"CFLAGS=-O2 -w", "CXXFLAGS=-O2 -w",
 }
 
-// parts are the files taken from packages of suite. The cloud kernel has no drivers for hardware, so that it is small.
+// parts are files from packages of suite. The cloud kernel is small because it has no drivers for hardware.
 var parts = []struct{ pkg, path, name string }{
 	{"bochsbios", "usr/share/bochs/BIOS-bochs-latest", "bios"},
 	{"vgabios", "usr/share/vgabios/vgabios.bin", "vgabios"},
@@ -45,7 +45,7 @@ var parts = []struct{ pkg, path, name string }{
 	{"linux-image-cloud-amd64", "boot/vmlinuz-*", "vmlinuz"},
 }
 
-// tool is a program that this machine has to have.
+// tool is a program that this machine needs.
 type tool struct{ name, pkg string }
 
 var (
@@ -53,13 +53,12 @@ var (
 	buildTools = append(runTools, tool{"g++", "g++"}, tool{"make", "make"}, tool{"tar", "tar"}, tool{"xz", "xz-utils"})
 )
 
-// Machine is an emulator that is ready to run guests. It may be used by several goroutines at the same time.
+// Machine is an emulator that is ready to run guests. Several goroutines may use it at the same time.
 type Machine struct{ dir, init string }
 
-// Open returns the emulator, and makes it if that was not done yet: it takes a Debian system for amd64, minutes of CPU time,
-// 50 MB from the Debian mirror that this machine's apt uses, and root if tools are missing. One is made at a time, however
-// many processes ask. scratch is a folder for files that the machine needs as long as it is used. What happens is told to
-// log.
+// Open returns the emulator, and builds it the first time. This needs a Debian system for amd64, minutes of CPU time, 50 MB from
+// the Debian mirror of this machine's apt, and root if tools are missing. Only one process builds it at a time. scratch is a
+// folder for files that the machine needs while it is used. Progress is written to log.
 func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("bochs: this machine is linux/%s, want linux/amd64", runtime.GOARCH)
@@ -84,9 +83,9 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 	}
 	in := installer{ctx, log}
 	if _, err := os.Stat(dir); err != nil {
-		parts, _ := filepath.Glob(dir + ".part*") // a run that was killed left it
+		parts, _ := filepath.Glob(dir + ".part*") // left by a run that was killed
 		for _, p := range parts {
-			os.RemoveAll(p) // as far as a compiler that outlived the run lets go of it
+			os.RemoveAll(p) // may fail while a compiler of that run still writes there
 		}
 		temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".part")
 		if err != nil {
@@ -108,7 +107,7 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 		"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", m.init, "github.com/multiway-go/multiway/golden/emulated/bochs/init")
 }
 
-// cache is the emulator's folder. What is made otherwise has another name.
+// cache returns the emulator's folder. Its name contains a hash of the recipe.
 func cache() (string, error) {
 	base := os.Getenv(EnvCache)
 	if base == "" {
@@ -126,13 +125,13 @@ func cache() (string, error) {
 	return filepath.Join(base, fmt.Sprintf("bochs-%x", recipe[:6])), nil
 }
 
-// installer makes an emulator.
+// installer builds an emulator.
 type installer struct {
 	ctx context.Context
 	log io.Writer
 }
 
-// make fills an empty folder.
+// make builds the emulator in an empty folder.
 func (in installer) make(dir string) error {
 	if err := in.tools(buildTools); err != nil {
 		return err
@@ -153,8 +152,8 @@ func (in installer) make(dir string) error {
 	return os.RemoveAll(work)
 }
 
-// archive fetches the lists of packages of suite to a folder, so that the machine's own stay as they are, and returns the
-// options that have apt use them. apt checks signatures.
+// archive fetches the package lists of suite to a folder, so that the machine's own lists do not change, and returns the options
+// with which apt uses them. apt checks signatures.
 func (in installer) archive(work string) (options []string, err error) {
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(work, d), 0o777); err != nil {
@@ -174,7 +173,7 @@ func (in installer) archive(work string) (options []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var mirrors []string // one of them has the suite: others are of updates, or of other publishers
+	var mirrors []string // one of them has the suite; the others have updates, or are of other publishers
 	for m := range strings.FieldsSeq(out) {
 		if !slices.Contains(mirrors, m) {
 			mirrors = append(mirrors, m)
@@ -196,20 +195,20 @@ func (in installer) archive(work string) (options []string, err error) {
 		strings.Join(mirrors, ", "), suite, errors.Join(failed...))
 }
 
-// part takes a file from a package, or from the first that it depends on if it is empty.
+// part extracts a file from a package, or from the first package that it depends on if it is empty.
 func (in installer) part(apt []string, work, pkg, path, to string) error {
 	x := filepath.Join(work, pkg)
 	if err := os.Mkdir(x, 0o777); err != nil {
 		return err
 	}
-	if pkg == "linux-image-cloud-amd64" { // names the newest kernel
+	if pkg == "linux-image-cloud-amd64" { // it only depends on the newest kernel
 		out, err := in.output("apt-cache", slices.Concat(apt, []string{"depends", pkg})...)
 		if err != nil {
 			return err
 		}
 		_, after, _ := strings.Cut(out, "Depends: ")
 		if pkg, _, _ = strings.Cut(after, "\n"); pkg == "" {
-			return fmt.Errorf("linux-image-cloud-amd64 names no kernel:\n%s", out)
+			return fmt.Errorf("linux-image-cloud-amd64 depends on no kernel:\n%s", out)
 		}
 	}
 	if err := in.apt(command{dir: x}, apt, "download", pkg); err != nil {
@@ -229,7 +228,7 @@ func (in installer) part(apt []string, work, pkg, path, to string) error {
 	return os.Rename(found[0], to)
 }
 
-// bochs builds the emulator from the source that Debian's package is made of.
+// bochs builds the emulator from the source of Debian's package.
 func (in installer) bochs(apt []string, work, to string) error {
 	src := filepath.Join(work, "src")
 	if err := os.Mkdir(src, 0o777); err != nil {
@@ -273,7 +272,7 @@ func (in installer) tools(all []tool) error {
 	}
 	install := append([]string{"install", "-y", "--no-install-recommends"}, pkgs...)
 	c := command{env: []string{"DEBIAN_FRONTEND=noninteractive"}}
-	if err := in.apt(c, []string{"-q"}, install...); err == nil { // its lists may be missing or old
+	if err := in.apt(c, []string{"-q"}, install...); err == nil { // apt's lists may be missing or old
 		return nil
 	}
 	if err := in.apt(c, []string{"-q"}, "update"); err != nil {
@@ -291,13 +290,13 @@ func (in installer) apt(c command, options []string, args ...string) error {
 	return in.run(c, "apt-get", slices.Concat(options, args)...)
 }
 
-// command says how a program is run: where, and with which variables besides the environment's.
+// command describes how to run a program: its folder, and variables to add to the environment.
 type command struct {
 	dir string
 	env []string
 }
 
-// run runs a program; its error has the program's last line.
+// run runs a program. Its error has the program's last lines.
 func (in installer) run(c command, name string, args ...string) error {
 	cmd := exec.CommandContext(in.ctx, name, args...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
@@ -320,7 +319,7 @@ func (in installer) output(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// tail is the last lines of a text.
+// tail returns the last lines of a text.
 func tail(text []byte) []byte {
 	const most = 2000
 	text = bytes.TrimSpace(text)

@@ -26,26 +26,26 @@ import (
 
 // Job is a program to run in a guest.
 type Job struct {
-	CPU string // a CPU model of Bochs
+	CPU string // name of a CPU model of Bochs
 
-	// Files are copied into the guest: files and folders of this machine, by their slash-separated paths below [Root].
-	// The program is one of them.
+	// Files are files and folders of this machine to copy into the guest, by their slash-separated paths below [Root]. The
+	// program is one of them.
 	Files map[string]string
 
 	Command
 
-	Memory  int // of the guest, in MiB, for the files too; 0 is 1024
-	Seconds int // CPU time that the emulator may take; 0 is 900
+	Memory  int // memory of the guest in MiB, including the files; 0 is 1024
+	Seconds int // limit of the emulator's CPU time; 0 is 900
 }
 
-// Command is the job that the guest's first process gets.
+// Command is the job of the guest's first process.
 type Command struct {
 	Args []string // the program's path below Root, and its arguments
-	Env  []string // its environment but for HOME, TMPDIR and PATH, as A=b
+	Env  []string // its environment besides HOME, TMPDIR and PATH, as A=b
 	Dir  string   // its working directory, below Root; "" is Root
 }
 
-// The guest's paths, and what stands between the output and the exit status on the port that carries both.
+// The guest's paths, and the separator between output and exit status on the port for both.
 const (
 	Root        = "/job"
 	CommandFile = "/command.json"
@@ -53,16 +53,16 @@ const (
 	Trailer     = "\x00exit "
 )
 
-// ExitError says that the program ran and failed.
+// ExitError is the error of a program that ran and failed.
 type ExitError struct{ Status int } // its exit status, or 128 and the signal that ended it
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d in the guest", e.Status) }
 
 // boot is the kernel's command line.
 //
-// The time stamp counter runs at ips of the configuration below, whatever the model's CPUID claims. FSRM (580) breaks some
-// kernels while they patch themselves; programs see it all the same. A panic restarts the machine, and a restart is a triple
-// fault, at which Bochs ends.
+// The time stamp counter runs at the rate ips of the configuration below, whatever the model's CPUID says. FSRM (580) is off
+// because some kernels crash while they patch themselves; programs still see it. A panic restarts the machine by a triple
+// fault, which ends Bochs.
 const boot = "console=ttyS0,115200 quiet panic=-1 reboot=t acpi=off tsc_early_khz=100000 tsc=reliable clearcpuid=580 nokaslr mitigations=off nopti edd=off audit=0 " +
 	"random.trust_cpu=on i8042.noaux i8042.nokbd cryptomgr.notests"
 
@@ -85,8 +85,8 @@ info: action=ignore
 debug: action=ignore
 `
 
-// Run boots a guest, runs the job there, and writes what it prints, stdout and stderr together, to out. A program that fails
-// is an *ExitError. Any other error means that the guest did not get to the program's end; it quotes the guest's console.
+// Run boots a guest, runs the job there, and writes its stdout and stderr, mixed, to out. If the program fails, the error is an
+// *ExitError. Any other error means that the program did not end; it quotes the guest's console.
 func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	temp, err := file.TempDir()
 	if err != nil {
@@ -106,7 +106,7 @@ func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(m.dir, "bochs"), "-q", "-f", conf)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &said
 	cmd.Env = append(os.Environ(), "BXSHARE="+m.dir)
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // it ends with this process
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // Bochs ends with this process
 	var ports sync.WaitGroup
 	for _, w := range []io.Writer{&console, status} {
 		r, port, err := os.Pipe()
@@ -126,7 +126,7 @@ func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	if limit != nil {
 		cmd.Process.Kill()
 	}
-	ended := cmd.Wait() // never well: a guest that turns itself off looks like a fault
+	ended := cmd.Wait() // always an error: Bochs reports a guest that turns itself off as a fault
 	for _, port := range cmd.ExtraFiles {
 		port.Close()
 	}
@@ -144,9 +144,9 @@ func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	why := fmt.Sprintf("the guest (%s) did not get to the program's end: %v", job.CPU, ended)
+	why := fmt.Sprintf("the guest (%s) ended before the program: %v", job.CPU, ended)
 	if cmd.ProcessState.UserTime().Seconds()+cmd.ProcessState.SystemTime().Seconds() > float64(seconds)-1 {
-		why = fmt.Sprintf("the guest (%s) was not done after %d s of CPU time", job.CPU, seconds)
+		why = fmt.Sprintf("the guest (%s) did not end within %d s of CPU time", job.CPU, seconds)
 	}
 	log, _ := os.ReadFile(filepath.Join(dir, "bochs.log"))
 	return fmt.Errorf("%s\n--- console\n%s\n--- emulator\n%s\n%s", why, tail(console.Bytes()), tail(said.Bytes()), tail(log))
@@ -209,11 +209,11 @@ func (m *Machine) initrd(path string, job Job) error {
 	return f.Close()
 }
 
-// trailer passes on the output before the trailer.
+// trailer is a writer that passes on the output before the trailer.
 type trailer struct {
 	w    io.Writer
-	rest []byte // from a byte that may begin the trailer
-	err  error  // of w
+	rest []byte // output from a byte on that may begin the trailer
+	err  error  // error of w
 }
 
 func (t *trailer) Write(p []byte) (int, error) {
@@ -229,7 +229,7 @@ func (t *trailer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// exit returns the status that the trailer holds, and whether there is one. It is called after the last Write.
+// exit returns the exit status in the trailer; ok is false without a trailer. It is called after the last Write.
 func (t *trailer) exit() (code int, ok bool) {
 	if n, _ := fmt.Sscanf(string(t.rest), Trailer+"%d\n", &code); n == 1 && bytes.HasSuffix(t.rest, []byte("\n")) {
 		return code, true

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Command init is the first process of a guest of package bochs: it runs the command that it was given and turns the machine
-// off.
+// Command init is the first process of a guest of package bochs: it runs a command and turns the machine off.
 package main
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/golden/emulated/bochs"
 )
 
-// drain has TCSBRK wait until everything is sent.
+// drain is the argument with which TCSBRK waits until everything is sent.
 const drain = 1
 
 func main() {
