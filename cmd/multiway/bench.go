@@ -26,32 +26,30 @@ func benchCommand(stdout io.Writer) *cobra.Command {
 	var path, tune string
 	c := &cobra.Command{
 		Use:   "bench [flags] (--preset NAME | DESCRIPTION)",
-		Short: "Time a model beside what this machine can do",
-		Long: `bench compiles a model and times its functions in a process of their own.
+		Short: "Time a model and compare it with this machine's limits",
+		Long: `bench compiles a model and times its functions in a separate process.
 
-At a precision that has modules kept in finer formats it first chooses them, as build does.
-That takes minutes for a large model; it says how many after its first run. --tune off leaves it
-out. With a preset's random weights the choice is not the real model's.
+At a coarse precision it first chooses modules to store in finer formats, as build does. That
+takes minutes for a large model; an estimate follows the first run. --tune off leaves it out.
+With a preset's random weights the choice differs from the real model's.
 
 It prints the median and the spread, the share of the machine's peak of multiply-adds, and
 the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint:
-its weights come from a seed. The binary that build makes has the same command.
+its weights are seeded. The binary of a build has the same command.
 
-With several precisions their calls take turns in one process, and their lines stand
-side by side.
+The calls of several precisions alternate in one process, and their lines are side by side.
 
 ` + cli.BenchBusy + `
 
---json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of
-threads, gc_pause_ms, the longest time that a garbage collection beside a call stopped
-it, peaks, the readings of both, busy, the signs of it and the unsure_threads, whose peak
-they concern, and results, a list of objects with entry, tokens, batch, threads, level,
-precision, median_ms, min_ms, max_ms, runs, gflops, percent_of_peak, roofline_ms,
-roofline_ratio, allocs (of a call), spread_percent (between nine of ten runs and one of
-ten, of the median) and busy, which holds for what is marked. FLOPs are those of products
-and attention as the model is described, bytes its weights read once, inputs and outputs.
-The peak is float32's at every precision: int8 and bf16 dot products can
-exceed it.`,
+--json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of threads;
+gc_pause_ms, the longest pause of a garbage collection beside a call; peaks, the readings of
+both; busy, signs of other load, with unsure_threads, whose peaks are affected; and results, a
+list of objects with entry, tokens, batch, threads, level, precision, median_ms, min_ms, max_ms,
+runs, gflops, percent_of_peak, roofline_ms, roofline_ratio, allocs (per call), spread_percent
+(the 90th minus the 10th percentile of runs, as a share of the median) and busy, true for marked
+figures. FLOPs are those of products and attention in the description's model; bytes are its
+weights, inputs and outputs, each read or written once. The peak is of float32 at every
+precision: int8 and bf16 dot products can exceed it.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8 --tune off
@@ -80,7 +78,7 @@ exceed it.`,
 	cli.BenchFlags(c, &o)
 	from.flags(c)
 	c.Flags().StringSliceVar(&words, "precision", nil, "precisions to time side by side: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
-	c.Flags().StringVar(&tune, "tune", "", "whether modules that a precision is too coarse for are stored finer: on or off (default: the description's)")
+	c.Flags().StringVar(&tune, "tune", "", "whether modules for which a precision is too coarse get finer formats: on or off (default: the description's)")
 	c.Flags().StringVar(&path, "json", "", "file to write the numbers to, as JSON")
 	return c
 }

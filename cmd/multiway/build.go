@@ -28,9 +28,9 @@ func buildCommand(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "build [-o DIR] [--binary FILE] DESCRIPTION",
 		Short: "Compile a model description to a Go package, a binary, or both",
-		Long: `build compiles the model that a description names: its checkpoint, tokenizer and
-labels are read from beside it. The result is checked before it replaces anything:
-the compiled package against its plain Go and against the float64 interpreter.
+		Long: `build compiles the model of a description, whose checkpoint, tokenizer and labels it
+reads. It checks the result before it replaces old files: it compares the compiled package
+with its plain Go code and with the float64 interpreter.
 
 A minimal description:
 
@@ -40,45 +40,48 @@ A minimal description:
   tokenizer: beit3.spm
   tasks: [retrieval]
 
-precision, in the description or as a flag, is how weights are stored; the README says
-what each does. The description may give classes of weights and named modules another one:
+The precision, in the description or as a flag, is the format of weights; the README
+compares the formats. The description may give classes of weights and single modules another
+format:
 
   precision: {default: int8, embedding: bf16, heads: f32, keep: {l11.ffn: bf16}}
 
-Where one of those would take an output further from the model in float64 than the cosine
-that the description asks for ("cosine: 0.999"; otherwise what is usual of the precision),
-the build keeps the modules that do most of it for what they cost, each in a finer one. It
-prints which, their share of the work and the cosines
-before and after. Of a small model it keeps modules in f32, and many unless the description
-asks for a cosine, since what is computed of short rows is sensitive. What the description
-says of a class or a module stays. Choosing takes minutes for a large model; the build says
-how many after its first run; "tune: off", or --tune off, leaves it out.
+If a coarse format would move an output further from the model in float64 than the cosine of
+the description allows ("cosine: 0.999"; by default the precision's own), the build stores
+some modules in finer formats: those that reduce the error most for their cost. It prints
+these modules, their share of the work, and the cosines before and after. In a small model
+they are f32, and many, unless the description gives a cosine, since short rows are
+sensitive. Formats that the description gives a class or a module stay. The choice takes
+minutes for a large model; the build prints an estimate after its first run. "tune: off", or
+--tune off, leaves it out.
 
-Before that, where rows are rounded to bytes, columns of a norm that stand out are scaled
-and moved, and the weights that they meet take it back, if that at least halves what the
-rounding does there. The build prints which norms; "smooth: off" leaves all as they are.
+Before that, norms in front of int8 products are smoothed: columns with outliers are scaled
+and shifted, and the weights that read them compensate for it, if that at least halves the
+quantisation error. The build prints these norms; "smooth: off" leaves them out.
 
-At another precision than f32 the build says how far outputs are from the model's in
-float64, and fails below a cosine that the description asks for. --check off skips that.
-How long calls take is for "multiway bench --precision f32,int8 model.yaml" to say.
+At another precision than f32 the build prints the cosines of the outputs with the model in
+float64, and fails if one is below the cosine of the description. --check off skips this. To
+compare the speed, run "multiway bench --precision f32,int8 model.yaml".
 
-Inputs are made from a seed. With --samples FOLDER, or "samples: FOLDER" in the description,
-up to eight pictures of the folder and eight lines of its .txt files judge besides them.
+These checks run on seeded inputs. With --samples FOLDER, or "samples: FOLDER" in the
+description, they also run on up to eight pictures of the folder and eight lines of its .txt
+files.
 
-Pictures are read as PNG, JPEG, WebP, GIF, BMP and TIFF. With --decoders heic,avif, or
-"decoders: [heic, avif]" in the description, these formats of phones are read too, at 5 MB
-for both. HEIC is decoded by libheif and libde265, which are under the LGPL: who passes the binary
-on has to follow it. A package needs -tags nodynamic where it is compiled; --binary has it.
+Pictures can be PNG, JPEG, WebP, GIF, BMP and TIFF. With --decoders heic,avif, or
+"decoders: [heic, avif]" in the description, these formats of phones are read too, which adds
+5 MB. libheif and libde265 decode HEIC; anyone who distributes the binary must comply with
+their licence, the LGPL. Packages with these decoders are compiled with -tags nodynamic;
+--binary does this itself.
 
-All of that compares the model with itself. With --expect FILE it is held against what your own
-code computes: the file, of safetensors, has the inputs image (f32, after preprocessing) or
-picture (u8, height x width x 3, before it), and ids (without padding); outputs, called as dump
-calls them (vision_cls, or vision_retrieval.vision_cls where several functions have one); and,
-to find what differs first, the rows after each layer, layers.0 and so on. README has the
-Python that writes one. --expect-bound changes how far off they may be.
+All of that compares the model with itself. --expect FILE compares it with your own code. The
+file, of safetensors, has the inputs image (f32, after preprocessing) or picture (u8, height x
+width x 3, before it), and ids (without padding). It has outputs with the names that dump
+prints (vision_cls, or vision_retrieval.vision_cls if several functions have one) and, to find
+the first difference, the rows after each layer, layers.0 and so on. The README has the Python
+code that writes such a file. --expect-bound sets the largest accepted difference.
 
-Tensors of the checkpoint that the model does not use are listed; --strict refuses them.
-Official files have some: more than inference reads.`,
+Tensors of the checkpoint that the model does not use are listed; with --strict they are an
+error. Released files have some, which only training needs.`,
 		Example: `  multiway build -o mymodel model.yaml
   multiway build --binary bin/mymodel model.yaml
   multiway build -o mymodel --expect expected.safetensors model.yaml
@@ -100,7 +103,7 @@ Official files have some: more than inference reads.`,
 				return err
 			}
 			if recorded != nil && o.Dir == "" {
-				return cli.Usagef("recorded cases go with a package: give its folder too")
+				return cli.Usagef("recorded cases need a package: give its folder with -o")
 			}
 			var err error
 			if o.Golden, err = golden.Recordings(recorded); err != nil {
@@ -111,21 +114,21 @@ Official files have some: more than inference reads.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Dir, "out", "o", "", "folder of the Go package")
-	f.StringVar(&o.Package, "package", "", "name of the Go package (default: that of other Go files in DIR, else the description's)")
+	f.StringVar(&o.Package, "package", "", "name of the Go package (default: the package of other Go files in DIR, else the description's)")
 	f.StringVar(&o.Binary, "binary", "", "path of the binary")
-	f.StringVar(&weights, "weights", "", "where the package keeps its weights: embed or file (default: embed up to 256 MiB)")
+	f.StringVar(&weights, "weights", "", "place of the package's weights: embed or file (default: embed up to 256 MiB)")
 	f.StringVar(&check, "check", string(compile.Quick), "check of the result: quick, full or off")
-	f.StringVar(&word, "precision", "", "how weights are stored: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
-	f.StringVar(&tune, "tune", "", "whether modules that the precision is too coarse for are stored finer: on or off (default: the description's)")
-	f.StringVar(&samples, "samples", "", "`folder` of pictures, and of .txt files with a text a line, to judge the result on (default: the description's)")
-	f.StringSliceVar(&decoders, "decoders", nil, "formats of pictures to read besides: heic (links libheif and libde265, which are under the LGPL), avif (default: the description's)")
+	f.StringVar(&word, "precision", "", "format of weights: "+strings.Join(precision.Names(), ", ")+" (default: the description's)")
+	f.StringVar(&tune, "tune", "", "whether modules for which the precision is too coarse get finer formats: on or off (default: the description's)")
+	f.StringVar(&samples, "samples", "", "`folder` of pictures, and .txt files with a text per line, for checks (default: the description's)")
+	f.StringSliceVar(&decoders, "decoders", nil, "further picture formats to read: heic (links libheif and libde265, which have the LGPL), avif (default: the description's)")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to compile (default: the description's)")
-	f.StringArrayVar(&recorded, "golden", nil, "`folder` that multiway golden record made: write a test of the package that runs it")
-	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and what your own code computed of them: refuse a model that computes something else")
-	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
+	f.StringArrayVar(&recorded, "golden", nil, "`folder` of multiway golden record: write a test of the package that runs this case")
+	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs and the outputs of your own code: fail if the model's outputs differ")
+	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "largest accepted difference from an expected tensor, as a share of its largest value")
 	f.BoolVar(&o.Strict, "strict", false, "refuse a checkpoint with tensors that the model does not use")
-	f.BoolVar(&o.Verbose, "verbose", false, "print how long each stage took")
-	f.BoolVar(&asJSON, "json", false, "print what was built as JSON")
+	f.BoolVar(&o.Verbose, "verbose", false, "print the time of each stage")
+	f.BoolVar(&asJSON, "json", false, "print a report of the build as JSON")
 	return c
 }
 

@@ -26,18 +26,17 @@ func checkpointCommand(stdout io.Writer) *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:   "checkpoint --preset NAME -o FILE",
-		Short: "Write a seeded checkpoint of real size, as the official scripts save it",
-		Long: `checkpoint writes a .pth file with the tensors of a released model, of its real size
-and with random numbers: a stand-in for measurements and tests where the released file
-is not to be had. Styles:
+		Short: "Write a checkpoint of random numbers in the form and size of a released one",
+		Long: `checkpoint writes a .pth file with the tensors of a released model, in their real sizes
+and with random numbers, for measurements and tests without the released file. Styles:
 
   model       {"model": weights}, as released
-  finetune    model, and the optimizer (two moments a weight: three times the size),
+  finetune    model, and the optimizer (two moments per weight: three times the size),
               epoch, gradient scaler and argparse.Namespace
   deepspeed   {"module": weights in half precision, ...}
   state_dict  {"state_dict": weights, ...}
   bare        the weights
-  views       as finetune without moments; tensors share storages or lie by columns`,
+  views       like finetune without moments; tensors share storages or are column-major`,
 		Example: `  multiway golden checkpoint --preset beit3-base-patch16-224 --style finetune -o base.pth
   multiway golden checkpoint --preset beit3-large-patch16-224 --style deepspeed -o large.pth`,
 		Args: arguments(0, 0, ""),
@@ -72,9 +71,9 @@ is not to be had. Styles:
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&preset, "preset", "", "released model whose tensors to write")
+	f.StringVar(&preset, "preset", "", "released model with the tensors to write")
 	f.StringVarP(&out, "out", "o", "", "file to write")
-	f.StringVar(&style, "style", string(torchsave.Model), "what the file holds beside the weights")
+	f.StringVar(&style, "style", string(torchsave.Model), "content of the file besides the weights")
 	f.BoolVar(&legacy, "legacy", false, "write the format of PyTorch before 1.6")
 	f.Uint64Var(&seed, "seed", 1, "seed of the random numbers")
 	return c

@@ -18,10 +18,9 @@ func docsCommand(stdout io.Writer) *cobra.Command {
 	description := &cobra.Command{
 		Use:   "description",
 		Short: "Every key of a model's description: meaning, values, default, example",
-		Long: `description prints every key that a model's description may have: what it means, which
-values are right, what it is where it is not given, and a line that has it. Keys of a list's items
-have [] in their names; words in capitals stand for names that the description chooses. Keys that
-are not in the list are refused.`,
+		Long: `description prints every key of a model's description: its meaning, valid values, default,
+and a line with an example. Keys of the items of a list have [] in their names; words in
+capitals stand for names that the description chooses. Other keys are refused.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			var b bytes.Buffer

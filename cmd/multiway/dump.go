@@ -28,10 +28,10 @@ func dumpCommand(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "dump [flags] [DESCRIPTION | PROGRAM.ir]",
 		Short: "Print a model's program at any stage of the compiler",
-		Long: `dump prints the program of a description, a preset, or a program's own text, as
-described or after a pass. The output can be read back: dump PROGRAM.ir prints the
-same bytes. No checkpoint is needed. A fusion proposes fused ops where it guesses that they
-fit; --verbose says why proposals were refused.
+		Long: `dump prints the program of a description, of a preset, or of a file with a program's
+text, before all passes or after one of them. dump can read its own output: dump PROGRAM.ir
+prints the same bytes. No checkpoint is needed. Passes that fuse ops propose fused ops by
+guess; --verbose prints why proposals were refused.
 
 The passes, in order:
 ` + wrapped(names) + `.`,
@@ -87,9 +87,9 @@ The passes, in order:
 	f := c.Flags()
 	f.StringVar(&preset, "preset", "", "a released model instead of a description")
 	f.StringSliceVar(&entries, "entry", nil, "entries or functions to show (default: the description's)")
-	f.StringVar(&after, "after", "", "pass to stop after (default: none, the program as described)")
-	f.BoolVar(&changes, "diff", false, "print what each pass changed")
-	f.BoolVar(&verbose, "verbose", false, "print also, as comments, the fused ops that passes proposed in vain, and why")
+	f.StringVar(&after, "after", "", "last pass to run (default: none)")
+	f.BoolVar(&changes, "diff", false, "print the changes of each pass")
+	f.BoolVar(&verbose, "verbose", false, "also print, as comments, the fused ops that were proposed and refused, with the reasons")
 	f.BoolVar(&cost, "cost", false, "print FLOPs, bytes and the arena of each function instead")
 	f.IntVar(&text, "text", 0, "text length for --cost (default: the longest)")
 	return c

@@ -29,16 +29,16 @@ func exportCommand(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export --onnx OUT [flags] (--preset NAME | DESCRIPTION)",
 		Short: "Write a model's functions as ONNX files",
-		Long: fmt.Sprintf(`export writes the program before anything is folded or fused, with the same weights, as
-ONNX of opset %d, so that any ONNX runtime can judge the compiled model and race it. A
-file holds one function: OUT ending in .onnx is the file of the only one, anything else
-is a folder that gets FUNCTION.onnx for each.
+		Long: fmt.Sprintf(`export writes the program, before any op is folded or fused and with the
+same weights, as ONNX of opset %d, so that the compiled model can be compared with any ONNX
+runtime, in results and speed. A file has one function: if OUT ends in .onnx, it is the file
+of the only function; else it is a folder for a file FUNCTION.onnx of each function.
 
-Inputs are image f32[N,channels,height,width] and ids int64[N,T]; the batch N and the
-text length T are free. With --mask an input attention_mask int64[N,T] says which ids
-are padding, 0, after a text. Weights of 2 GB and more go to a second file.
+Inputs are image f32[N,channels,height,width] and ids int64[N,T] (token ids); the batch N and
+the text length T are dynamic. With --mask there is an input attention_mask int64[N,T], which
+is 0 for padding after a text. Weights of 2 GB and more go to a second file.
 
-The folder of a golden case stands for a description of its model.`, onnx.Opset),
+Instead of a description, the folder of a golden case can be given.`, onnx.Opset),
 		Example: `  multiway export --onnx vision.onnx --preset beit3-base-patch16-224 --entry vision
   multiway export --onnx models --mask model.yaml`,
 		Args: arguments(0, 1, "a description"),
@@ -61,10 +61,10 @@ The folder of a golden case stands for a description of its model.`, onnx.Opset)
 	f := c.Flags()
 	f.StringVar(&out, "onnx", "", "file or folder to write")
 	f.StringSliceVar(&entries, "entry", nil, "entries or functions to write (default: the description's)")
-	f.BoolVar(&o.Mask, "mask", false, "take padded texts and a mask of their ids")
-	f.BoolVar(&o.External, "external", false, "put the weights into a second file also where one could hold them")
+	f.BoolVar(&o.Mask, "mask", false, "accept padded texts, with a mask of the padding")
+	f.BoolVar(&o.External, "external", false, "put the weights into a second file even if one file could hold them")
 	f.StringVar(&weights, "weights", string(checkpoint.F32), "weights of a golden case to export, by type")
-	f.BoolVar(&taps, "taps", false, "make every layer's results outputs too")
+	f.BoolVar(&taps, "taps", false, "add the results of every layer as outputs")
 	for _, name := range []string{"weights", "taps"} {
 		f.Lookup(name).Hidden = true // for check_onnx.py
 	}

@@ -15,18 +15,16 @@ func goldenCommand(stdout io.Writer) *cobra.Command {
 	var o golden.Options
 	check := &cobra.Command{
 		Use:   "check [flags] DIR...",
-		Short: "Judge the compiler by golden cases",
-		Long: `check runs golden cases, each a folder with a case.json, through the float64
-interpreter and through the compiled package at every CPU level, and prints one line
-an output:
+		Short: "Test the compiler with golden cases",
+		Long: `check runs golden cases, folders with a case.json, in the float64 interpreter and in the
+compiled package at every CPU level, and prints a line for each output:
 
   case, weights, run, output, engine, level, max abs error, bound, verdict
 
-At a precision that rounds more than that a line before them says how much of the work of
-each function is kept in finer formats, of small models most of it.
-
-The last lines name what was not run, and why. A folder of cases stands for all of them.
-The exit status is 1 if anything failed.`,
+At a coarse precision, a line before them has the share of each function's work in modules of
+finer formats, which is most of it in small models. The last lines list the runs that were
+left out, with the reasons. A folder of cases stands for all of its cases. The exit status is
+1 if anything failed.`,
 		Example: `  multiway golden check golden/testdata/encode_t1
   multiway golden check --model model.yaml testdata/golden
   multiway golden check --engine binary --level avx2 cases/*
@@ -44,11 +42,11 @@ The exit status is 1 if anything failed.`,
 			return nil
 		},
 	}
-	check.Flags().StringVar(&o.Engine, "engine", "all", "what to judge: interp, binary or all")
+	check.Flags().StringVar(&o.Engine, "engine", "all", "engine to test: interp, binary or all")
 	check.Flags().StringVar(&o.Level, "level", "all", "CPU level of the compiled package: generic, avx2, ... or all")
-	check.Flags().StringVar(&o.Model, "model", "", "description of the model that recorded cases are of")
-	check.Flags().StringVar(&o.Precision, "precision", "f32", "how the compiled package stores weights: "+strings.Join(precision.Names(), ", ")+"; those of a type that checkpoints have judge the weights of that type, others are judged by cosine")
-	check.Flags().BoolVar(&o.JSON, "json", false, "print lines as JSON objects")
+	check.Flags().StringVar(&o.Model, "model", "", "description of the model of recorded cases")
+	check.Flags().StringVar(&o.Precision, "precision", "f32", "format of weights in the compiled package: "+strings.Join(precision.Names(), ", ")+"; with f32, f16 and bf16 runs with weights of that type are checked by the bounds of the case, with others f32 runs by cosine")
+	check.Flags().BoolVar(&o.JSON, "json", false, "print each line as a JSON object")
 	c := &cobra.Command{Use: "golden", Short: "Work with golden cases", Args: arguments(0, 0, ""), RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(check, recordCommand(stdout), checkpointCommand(stdout))
 	return c

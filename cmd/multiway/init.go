@@ -18,24 +18,25 @@ func initCommand(stdout io.Writer) *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use:   "init [-o FILE] CHECKPOINT",
-		Short: "Look at a checkpoint and write its description",
-		Long: `init reads the names and shapes of a checkpoint's tensors and writes the model
-description: family, sizes, picture size, tasks, the released model it looks like,
-what it needs beside the checkpoint, and what it leaves unused. Comments in the file
-say where each fact comes from. Check them, then build:
+		Short: "Write the description of a checkpoint",
+		Long: `init reads the names and shapes of a checkpoint's tensors and writes a model
+description: family, sizes, picture size, tasks, and the released model with these sizes.
+Comments in the file say where each fact comes from, what else is needed, and which tensors
+are not used. Check them, then build:
 
   multiway init beit3_base_patch16_384_coco_retrieval.pth
   multiway build -o mymodel model.yaml
 
-Tensors do not tell how pictures were fed: a comment says what is assumed, which "preprocess:"
-changes (see "multiway docs description"). Nor do they tell the number of attention heads: it
-is that of the released model of the same sizes, or --heads. It is called
-encoder_attention_heads in BEiT-3's code, num_heads in VLMo's. Of a checkpoint that cannot be
-compiled the description is printed only, and says why; the exit status is 1.
+Tensors do not determine the preprocessing of pictures: a comment says what is assumed, and
+"preprocess:" changes it (see "multiway docs description"). Nor do they determine the number
+of attention heads, which is taken from the released model of the same sizes, or from
+--heads. Its name is encoder_attention_heads in BEiT-3's code, num_heads in VLMo's. If the
+checkpoint cannot be compiled, init only prints the description, with the reason, and its exit
+status is 1.
 
-A file may have several sets of weights, such as model and model_ema: the usual one is taken,
-and --key takes another. Parts that wrapped modules put into names (module, _orig_mod, model)
-are dropped. The description says both.`,
+A file may have several sets of weights, such as model and model_ema: init takes the usual
+one, or the one of --key. It drops the parts of names that wrapper modules add (module,
+_orig_mod, model). The description mentions both.`,
 		Example: `  multiway init beit3_base_patch16_384_coco_retrieval.pth
   multiway init -o - --image 480 beit3_base_itc_patch16_224.pth
   multiway init --heads 8 --tokenizer my.spm my.safetensors`,
@@ -62,7 +63,7 @@ are dropped. The description says both.`,
 			}
 			switch {
 			case r.Guess.Sizes.Heads == 0 && r.Used != nil:
-				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads. A wrong number builds and answers wrongly; `multiway build --expect` holds the package against outputs of your own PyTorch", file.Quote(args[0]), unwritten)
+				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads. A wrong number builds, but gives wrong results; `multiway build --expect` compares the package with outputs of your own PyTorch", file.Quote(args[0]), unwritten)
 			case r.Problem != nil:
 				return fmt.Errorf("%s: multiway cannot compile it, for what the end of its description above says%s", file.Quote(args[0]), unwritten)
 			case out == "-":
@@ -80,8 +81,8 @@ are dropped. The description says both.`,
 	f.BoolVar(&force, "force", false, "overwrite the file")
 	f.StringVar(&o.Key, "key", "", "`key` of one of several sets of weights in the file, such as model_ema")
 	f.IntVar(&o.Heads, "heads", 0, "attention heads, if no released model has these sizes")
-	f.IntVar(&o.TextHeads, "text-heads", 0, "attention heads of the tower of texts, of models that have one")
-	f.IntVar(&o.Image, "image", 0, "picture size to compile for, if not the checkpoint's")
+	f.IntVar(&o.TextHeads, "text-heads", 0, "attention heads of the text tower, if the model has one")
+	f.IntVar(&o.Image, "image", 0, "side of the pictures to compile for (default: the checkpoint's)")
 	f.StringVar(&o.Tokenizer, "tokenizer", "", "tokenizer file (default: the only .spm beside the checkpoint)")
 	f.StringVar(&o.Labels, "labels", "", "file with the names of the classes")
 	return c

@@ -69,17 +69,18 @@ func root(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "multiway",
 		Short: "Compile Multiway Transformers to Go packages and binaries",
-		Long: `multiway compiles a Multiway Transformer to a Go package, or to one static binary, that
-computes in assembly: no cgo, no Python, nothing to install beside it. It knows the families
-beit3 (BEiT-3), mwt (the paper's own arrangement) and vlmo (VLMo).
+		Long: `multiway compiles a Multiway Transformer to a Go package, or to a static binary, that
+computes in assembly, without cgo or Python and without anything else to install. It supports
+the families beit3 (BEiT-3), mwt (the model of the paper) and vlmo (VLMo), and CLIP's kind:
+clip, clipa, siglip, cnclip and xlmrclip.
 
-The first steps, with a checkpoint: init looks at it and writes a description, build
-compiles that; the binary embeds, searches, classifies, answers or captions, as its tasks
-say. docs description explains every key of a description. Without a checkpoint: presets
-lists the released models, bench --preset times one with random weights.`,
-		Example: `  multiway init beit3_base_itc_patch16_224.pth    # look at a checkpoint: model.yaml
-  multiway build -o mymodel model.yaml            # a package, for go generate
-  multiway build --binary bin/mymodel model.yaml  # one file that answers by itself
+To start with a checkpoint: init writes a description of it, and build compiles the
+description. The binary embeds, searches, classifies, answers or captions, depending on its
+tasks. docs description explains every key of a description. Without a checkpoint: presets
+lists the released models, and bench --preset times one with random weights.`,
+		Example: `  multiway init beit3_base_itc_patch16_224.pth    # write model.yaml
+  multiway build -o mymodel model.yaml            # a package
+  multiway build --binary bin/mymodel model.yaml  # a binary with the weights
   multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,int8 --tune off
   multiway dump --preset beit3-base-patch16-224-retrieval --entry vision --after fuse-ffn`,
 		SilenceUsage:  true,

@@ -48,17 +48,17 @@ func presetsCommand(stdout io.Writer) *cobra.Command {
 		Use:   "presets",
 		Short: "List the models that a description can name, with their sizes",
 		Long: `presets lists the models that "preset:" in a description, "dump --preset" and
-"bench --preset" know, by task: the released files, named as they are with - for _, the
-models that the original code registers, and the giant of the paper. For each it says
+"bench --preset" accept, by task: the released files, with - for _ in their names, the models
+that the reference implementations register, and the giant model of the paper. The columns are
 
-  PARAMS   how many parameters its checkpoint has
-  MB, f32  how large the weights of all its functions are, as float32
-  GFLOP    what a call of its dearest function costs for one sequence, with a text of 64
-           where there is one (VLMo: 40)
-  FILE     how the name of the released checkpoint ends, before it the preset's with _
-           for -; "-" if not published
+  PARAMS   number of parameters of the checkpoint
+  MB, f32  size of the weights of all functions, as float32
+  GFLOP    work of the most expensive function for one sequence, with a text of 64 tokens
+           if it takes one (VLMo: 40)
+  FILE     end of the name of the released checkpoint; before it is the preset's name with _
+           for -; "-" if it is not published
 
---wide prints lines of more than 200 columns: also sizes, each function and whole names of
+--wide prints lines of more than 200 columns, with sizes, each function and whole names of
 files.`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {

@@ -20,9 +20,9 @@ func recordCommand(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "record -o DIR [--image FILE]... [--text TEXT | --ids IDS]... DESCRIPTION",
 		Short: "Record a regression case of your own model",
-		Long: `record makes a case of a model with your own pictures and texts: every function of the
-model runs on them in the float64 interpreter, and the compiled package in plain Go is
-measured against it. The tolerance is six times the measured error, at least 1e-5.
+		Long: `record makes a case from your own model, pictures and texts: every function of the model
+runs on them in the float64 interpreter, and the error of the compiled package in plain Go is
+measured. The tolerance is six times the measured error, at least 1e-5.
 
 A package built with --golden gets a test that runs the case at every CPU level:
 
@@ -30,11 +30,11 @@ A package built with --golden gets a test that runs the case at every CPU level:
   multiway build -o mymodel --golden testdata/golden model.yaml
   go test ./mymodel
 
-With --expect FILE the model is first held against what your own code computes, as
-multiway build does it, and the inputs of the file are recorded too.
+With --expect FILE the model is first compared with the outputs of your own code, as in
+multiway build, and the inputs of the file are recorded too.
 
-Functions of a picture and a text take picture i with text i. The interpreter computes
-in float64 and in the plainest way: a large model takes minutes an input.`,
+Functions of a picture and a text take picture i with text i. The interpreter computes in
+float64, without optimisation: a large model takes minutes per input.`,
 		Example: `  multiway golden record -o testdata/golden --image a.png --image b.jpg --text "two dogs" model.yaml`,
 		Args:    arguments(1, 1, "a description"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -66,8 +66,8 @@ in float64 and in the plainest way: a large model takes minutes an input.`,
 	f.StringArrayVar(&o.Images, "image", nil, "file of a picture (repeat for more)")
 	f.StringArrayVar(&o.Texts, "text", nil, "a text (repeat for more)")
 	f.StringArrayVar(&ids, "ids", nil, "a text as token ids, such as 0,17,2 (repeat for more)")
-	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs, which are recorded too, and what your own code computed of them: refuse a model that computes something else")
-	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "how far an expected tensor may be off, as a share of its largest value")
+	f.StringVar(&o.Expect, "expect", "", "`file` of safetensors with inputs, which are recorded too, and the outputs of your own code: fail if the model's outputs differ")
+	f.Float64Var(&o.Bound, "expect-bound", compile.ExpectBound, "largest accepted difference from an expected tensor, as a share of its largest value")
 	f.StringSliceVar(&o.Entries, "entry", nil, "entries to record (default: the description's)")
 	return c
 }
