@@ -25,11 +25,11 @@ func (a *App) answerCommand() *cobra.Command {
 		Use:   "answer [flags] PICTURE QUESTION...",
 		Short: "Answer questions about a picture",
 		Long: `answer prints the most probable answers to each question about a picture, best first.
-A question "-" stands for a list on standard input, one a line.
+The question "-" reads a list of questions from standard input, one per line.
 
-A model chooses from a fixed list of answers. A binary that was built without it prints
-their numbers, unless --labels names the file: one answer a line, a JSON list, or the
-answer2label.txt of the original code.`,
+A model chooses from a fixed list of answers. A binary that was built without this list prints
+their numbers, unless --labels names a file with it: one answer per line, a JSON list, or the
+answer2label.txt of the reference implementation.`,
 		Example: strings.ReplaceAll(`  NAME answer kitchen.jpg "What is on the table?"
   NAME answer --top 1 --json kitchen.jpg "Is it day?" "How many chairs are there?"`, "NAME", a.Name),
 		Args: a.needs(2),

@@ -166,13 +166,13 @@ func (a *App) root() *cobra.Command {
 	root.Flags().BoolVar(&version, "version", false, "print the versions of binary and compiler, and the model's fingerprint")
 	f := root.PersistentFlags()
 	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(kernel.Levels(), ", ")+" (default: best)")
-	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one a core)")
+	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one per core)")
 	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
 	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")
 	f.BoolVar(&a.verify, "verify", false, "compare all weights with their hash first (about a second per GB)")
-	f.BoolVar(&a.json, "json", false, "print JSON, one value a line")
+	f.BoolVar(&a.json, "json", false, "print JSON, one value per line")
 	f.Int64Var(&a.maxPixels, "max-pixels", 0, "largest picture to read, width times height (default: the model's limit)")
-	f.BoolVar(&a.exif, "exif", true, "turn pictures upright, as EXIF says; false: as stored")
+	f.BoolVar(&a.exif, "exif", true, "rotate pictures as EXIF says; false: as stored")
 	for _, t := range tasks {
 		for _, command := range t.commands {
 			if c := command(a); c != nil {

@@ -20,10 +20,10 @@ func (a *App) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Time the model's functions and compare them with this machine's limits",
 		Long: `bench runs each function on batches of random input and prints the median time of a
-call, the share of the machine's peak of multiply-adds, and the ratio to the roofline,
-the time that peak and memory allow at best. --ops says where the time went, --kernels
-times each piece of work alone. Reading and resizing pictures is not part of it: --folder
-times these and the model for the pictures of a folder, up to 1000.
+call, the share of the machine's peak of multiply-adds, and the ratio to the roofline, the
+least time that peak and memory bandwidth allow. --ops prints the time of each op, --kernels
+times each kernel alone. This does not include reading and resizing pictures: --folder times
+these steps and the model for up to 1000 pictures of a folder.
 
 ` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",
@@ -59,14 +59,14 @@ a marked peak are left out. Stop other programs, then time again.`
 func BenchFlags(c *cobra.Command, o *bench.Options) {
 	f := c.Flags()
 	f.StringSliceVar(&o.Entries, "entry", nil, "functions to time, or entries for all of their functions (default: all)")
-	f.IntSliceVar(&o.Tokens, "tokens", nil, "ids per text (default 16,64, at most the longest)")
+	f.IntSliceVar(&o.Tokens, "tokens", nil, "tokens per text (default 16,64, at most the longest)")
 	f.IntSliceVar(&o.Lengths, "lengths", nil, "time one batch of texts of these lengths instead")
 	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs per call")
 	f.IntSliceVar(&o.Threads, "threads", nil, "threads (default: 1 and one per core)")
 	f.StringSliceVar(&o.Levels, "level", nil, "CPU levels (default: the best of this CPU)")
 	f.DurationVar(&o.Time, "time", time.Second, "time to spend on each line, at least 5 calls")
 	f.BoolVar(&o.Cold, "cold", false, "empty the caches before each call")
-	f.BoolVar(&o.Ops, "ops", false, "print where the time of a call goes")
+	f.BoolVar(&o.Ops, "ops", false, "print the time of each op of a call")
 	f.BoolVar(&o.Kernels, "kernels", false, "time each kernel alone")
 }
 

@@ -26,11 +26,11 @@ func (a *App) captionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "caption [flags] PICTURE...",
 		Short: "Say in words what is in a picture",
-		Long: `caption writes a caption of each picture, a word at a time: the likeliest word each
-time, or, with --beams, the best of several captions by the official beam search.
+		Long: `caption writes a caption for each picture, token by token: the most probable token each
+time or, with --beams, the best caption of the reference implementation's beam search.
 
-A folder stands for the pictures in it and in its folders, "-" for a list of pictures and
-folders on standard input, one a line.`,
+A folder stands for the pictures in it and its subfolders; "-" reads a list of pictures and
+folders from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME caption cat.png
   NAME caption --beams 3 --json pictures/`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(1),
@@ -46,8 +46,8 @@ folders on standard input, one a line.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&o.Beams, "beams", 0, "captions kept side by side (default: the likeliest word each time)")
-	f.IntVar(&o.MaxNew, "max-new", 0, "most ids of a caption (default: as the model was built)")
+	f.IntVar(&o.Beams, "beams", 0, "beams of the beam search (default: greedy)")
+	f.IntVar(&o.MaxNew, "max-new", 0, "most tokens of a caption (default: the model's limit)")
 	f.Float64Var(&o.Penalty, "length-penalty", 0, "exponent of the length that scores are divided by (default: 0.6)")
 	f.BoolVar(&strict, "strict", false, strictPictures)
 	return c

@@ -26,8 +26,8 @@ func (a *App) classifyCommand() *cobra.Command {
 		Short: "Say what is in a picture",
 		Long: `classify prints the most probable classes of each picture, best first.
 
-A folder stands for the pictures in it and in its folders, "-" for a list of pictures and
-folders on standard input, one a line.`,
+A folder stands for the pictures in it and its subfolders; "-" reads a list of pictures and
+folders from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME classify cat.png
   NAME classify --top 1 --json pictures/`, "NAME", a.Name),
 		Args: cobra.MinimumNArgs(1),

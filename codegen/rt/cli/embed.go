@@ -22,26 +22,25 @@ func (a *App) embedCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "embed [flags] [INPUT...]",
 		Short: "Turn pictures and texts into embeddings",
-		Long: `embed writes the embedding of each input, a vector of length 1: the closer two of
-them point, the closer a picture and a text are.
+		Long: `embed writes the embedding of each input, a vector of length 1. The larger the cosine of two
+of them, the better a picture and a text fit.
 
 An input is a picture file, a folder of pictures, or a text; "-", or no input at all,
-reads a list from standard input, one a line. What names a file or a folder, or ends like
-a picture's name, is a picture, anything else a text: --image and --text say so instead.
-Of a folder names that begin with a dot are passed over, and what else is no picture or of
-a kind that is not read; pictures and films of such kinds are counted at the end.
+reads a list from standard input, one per line. The name of an existing file or folder, or
+with the extension of a picture, is a picture, anything else a text, unless --image or --text
+is given. In a folder, names that begin with a dot are skipped, and files that are not
+pictures of a supported format; pictures and films of other formats are counted at the end.
 
 The output is JSON lines {"input", "kind", "embedding"}, or with -o NAME.npy an array
 [inputs, values] of float32 for NumPy; the inputs of its rows are then listed in
 NAME.inputs.jsonl. NAME.model.json, beside either, has the model's fingerprint: compare
-vectors with those of the same fingerprint only. Memory does not grow with the number of
-inputs. How far it is shows on standard error: on a terminal all the time, in a log every
-half minute.
+vectors only if their fingerprints are equal. Memory does not grow with the number of inputs.
+Progress is shown on standard error: on a terminal continuously, in a log every half minute.
 
-A file appears when it is whole. What is done until then is in NAME.npy.part, batch by
-batch, and stays if the run is interrupted: the same command with --resume goes on with it.
-Inputs that have a vector there are passed over, which takes about 50 bytes of memory each;
-those that could not be read are tried again.`,
+The file gets its name when it is complete. Until then finished batches are in NAME.npy.part,
+which stays if the run is interrupted: the same command with --resume continues it. Inputs
+that have a vector there are skipped, which takes about 50 bytes of memory each; inputs that
+could not be read are tried again.`,
 		Example: strings.ReplaceAll(`  NAME embed "red apple" apple.png
   NAME embed --image pictures/ -o pictures.npy
   NAME embed --image pictures/ -o pictures.npy --resume
@@ -64,7 +63,7 @@ those that could not be read are tried again.`,
 	f.BoolVar(&asText, "text", false, "every input is a text")
 	f.StringVarP(&out, "out", "o", "", "file to write, .npy or .jsonl (default: JSON lines to standard output)")
 	f.BoolVar(&strict, "strict", false, strictBoth)
-	f.BoolVar(&resume, "resume", false, "go on with what an interrupted run left of the file")
+	f.BoolVar(&resume, "resume", false, "continue the file of an interrupted run")
 	a.idsFlag(c)
 	return c
 }

@@ -36,7 +36,7 @@ func (a *App) fitCommand(what string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "match [flags] PICTURE TEXT...",
 		Short: "Say how well texts fit a picture",
-		Long:  "match prints for each text " + what + ",\nbest first. A text \"-\" stands for a list on standard input, one a line.",
+		Long:  "match prints for each text " + what + ",\nbest first. The text \"-\" reads a list of texts from standard input, one per line.",
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: a.needs(2),

@@ -24,9 +24,8 @@ func (a *App) reasonCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reason [flags] PICTURE_A PICTURE_B STATEMENT...",
 		Short: "Say whether a statement is true of two pictures",
-		Long: `reason prints for each statement whether it is true of the two pictures together,
-and how probable the model holds it. A statement "-" stands for a list on standard
-input, one a line.`,
+		Long: `reason prints for each statement whether it is true of the two pictures together, and its
+probability. The statement "-" reads a list of statements from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME reason left.jpg right.jpg "Both pictures show a dog."
   NAME reason --json left.jpg right.jpg "There are three cups in all."`, "NAME", a.Name),
 		Args: a.needs(3),

@@ -33,10 +33,10 @@ func (a *App) searchCommand() *cobra.Command {
 or, with --image, the texts that fit a picture best: those given as arguments and in the
 files of --texts` + names + `.
 
-The score is the cosine of the two embeddings. "-" stands for a list on standard input,
-one a line: of queries, 65536 at most, of texts, or of pictures. Every search embeds its
-pictures anew, one batch at a time, and keeps the best only, unless --embeddings names what
-embed -o wrote of them.`,
+The score is the cosine of the two embeddings. "-" reads a list from standard input, one per
+line: of at most 65536 queries, of texts, or of pictures. Every search embeds its pictures
+again, one batch at a time, and keeps only the best, unless --embeddings names a file of
+embeddings that embed -o wrote.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog" --folder pictures/ --top 20 --html found.html
   NAME embed --image pictures/ -o pictures.npy
@@ -50,7 +50,7 @@ embed -o wrote of them.`,
 	f := c.Flags()
 	f.StringArrayVar(&o.folders, "folder", nil, "folder of pictures to search in, or a picture; may be repeated")
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
-	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one a line; may be repeated")
+	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one per line; may be repeated")
 	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
 	f.IntVarP(&o.top, "top", "k", 5, "results per query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
