@@ -31,10 +31,9 @@ func describeTowers(config []byte) (*model.Description, error) {
 	see, read := tower(vision.Name, v), tower(language.Name, l)
 	switch v.Pool {
 	case "cls":
-		vision.Unbiased, vision.Norm = true, v.Eps
+		vision.Norm = v.Eps
 		see.Pool = model.Pool{Row: model.PoolFirst, Norm: model.NormAfter, Dim: c.EmbedDim}
 	case "avg":
-		vision.Unbiased = true
 		see.Pool = model.Pool{Row: model.PoolMean, Norm: model.NormAfter, Dim: c.EmbedDim}
 	case "map":
 		vision.Classless = true
@@ -60,7 +59,6 @@ func describeTowers(config []byte) (*model.Description, error) {
 	d.Long.Towers = []model.Tower{see, read}
 	d.Long.Similarity.Bias = c.Bias
 	if c.Family == "siglip" {
-		read.Pool.Bias = true
 		d.Long.Similarity.Score = model.Sigmoid
 	}
 	return d, nil

@@ -3,7 +3,7 @@ package model
 // cnclip is Chinese-CLIP: CLIP's tower of pictures, and BERT, of which the first row is taken.
 func cnclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
-	vision.Unbiased, vision.Norm = true, s.Eps
+	vision.Norm = s.Eps
 	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
 	bert(&language, &read, bertEps)
 	read.Pool = Pool{Row: PoolFirst, Dim: s.Embed}
@@ -13,7 +13,7 @@ func cnclip(s *Sizes) Structure {
 // xlmrclip is CLIP's tower of pictures, and XLM-RoBERTa, whose mean goes through two layers.
 func xlmrclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
-	vision.Unbiased, vision.Norm = true, s.Eps
+	vision.Norm = s.Eps
 	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
 	bert(&language, &read, s.Eps)
 	language.Unused = 2

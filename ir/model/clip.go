@@ -4,7 +4,7 @@ package model
 // of a released model ends where its end token is, so that rows behind it are neither computed nor seen.
 func clipStructure(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
-	vision.Unbiased, vision.Norm = true, s.Eps
+	vision.Norm = s.Eps
 	see.Pool = Pool{Row: PoolFirst, Norm: NormAfter, Dim: s.Embed}
 	read.Causal = true
 	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Embed}
@@ -15,7 +15,6 @@ func clipStructure(s *Sizes) Structure {
 // sees every row.
 func clipa(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
-	vision.Unbiased = true
 	see.Pool = Pool{Row: PoolMean, Norm: NormAfter, Dim: s.Embed}
 	language.Rows = s.Positions
 	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Embed}

@@ -494,7 +494,6 @@ func (c *decoder) modality(m *Modality) []field {
 		{name: "norm", value: c.between(&m.Norm, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of a norm after the embedding", without: "no such norm", example: in("norm: 1.0e-5")},
 		{name: "class", value: c.flag(func(v bool) { m.Classless = !v }), doc: patch + "whether there is a class token before the patches", def: "true", example: in("class: false")},
-		{name: "bias", value: c.flag(func(v bool) { m.Unbiased = !v }), doc: patch + "whether the convolution has a bias", def: "true", example: in("bias: false")},
 		{name: "rows", value: c.whole(&m.Rows, 1, maxPositions), doc: token + "every text is padded to this many tokens, which all take part in attention", without: "no padding", example: in("rows: 64")},
 	}
 }
@@ -528,7 +527,6 @@ func (c *decoder) tower(t *Tower) []field {
 			{name: "dim", value: c.whole(&p.Dim, 1, 1<<16), doc: "width of the embedding", without: "must be given; with direct the tower's", example: in("pool: {dim: 512}")},
 			{name: "direct", value: c.flag(func(v bool) { p.Direct = v }), doc: "whether the pooled row is the embedding, without a projection", def: "false", example: in("pool: {direct: true}")},
 			{name: "hidden", value: c.whole(&p.Hidden, 1, 1<<18), doc: "hidden width of a projection of two linears", without: "one linear", example: in("pool: {hidden: 640}")},
-			{name: "bias", value: c.flag(func(v bool) { p.Bias = v }), doc: "whether the projection has a bias", def: "false", example: in("pool: {bias: true}")},
 			{name: "heads", value: c.whole(&p.Heads, 1, 1<<12), doc: "heads of map", without: "the tower's", example: in("pool: {row: map, heads: 12}")},
 			{name: "ffn", value: c.whole(&p.FFN, 1, 1<<18), doc: "width of map's feed-forward block", without: "the tower's", example: in("pool: {row: map, ffn: 3072}")},
 		}), doc: "how its rows become its embedding", without: "it has none", example: in("pool: {row: first, norm: after, dim: 512}")},

@@ -184,7 +184,7 @@ func (r *reader) repeat(what string, rows []row) {
 func (r *reader) modality(m *modality) {
 	r.enter(r.t.tower(m.Name))
 	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), "text"
-	r.facts["anywhere"], r.facts["class"], r.facts["patch_bias"], r.facts["embed_norm"] = m.Anywhere, !m.Classless, !m.Unbiased, m.Norm > 0
+	r.facts["anywhere"], r.facts["class"], r.facts["embed_norm"] = m.Anywhere, !m.Classless, m.Norm > 0
 	r.sizes["unused"] = m.Unused
 	if m.Embedder == Token {
 		r.sizes["vocab"], r.sizes["positions"], r.sizes["kept"] = m.Vocab, m.Positions, r.t.text

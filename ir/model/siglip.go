@@ -7,7 +7,7 @@ func siglip(s *Sizes) Structure {
 	vision.Classless = true
 	see.Pool = Pool{Row: PoolMap, Norm: NormBefore, Dim: s.Dim, Direct: true, Heads: s.Heads, FFN: s.FFN}
 	language.Rows = s.Positions
-	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Dim, Bias: true}
+	read.Pool = Pool{Row: PoolLast, Norm: NormBefore, Dim: s.Dim}
 	t := contrast("siglip_hf", vision, language, see, read)
 	t.Similarity = Similarity{Bias: true, Score: Sigmoid}
 	return t

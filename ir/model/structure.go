@@ -63,7 +63,6 @@ type Pool struct {
 	Dim    int      // width of the embedding
 	Direct bool     // there is no projection; Dim is the tower's
 	Hidden int      // hidden width of a projection of two linears with the tower's activation between; 0 = one linear
-	Bias   bool     // the projection has a bias
 	Heads  int      // heads of the attention of map
 	FFN    int      // width of the feed-forward block of map
 }
@@ -133,7 +132,6 @@ type Modality struct {
 	Norm      float64 // epsilon of a norm after the embedding; 0 = no norm
 	Unused    int     // rows at the start of the checkpoint's position table that are never read
 	Classless bool    // patch: there is no class token before the patches
-	Unbiased  bool    // patch: the convolution has no bias
 	Rows      int     // token: every text is padded to this many tokens, which all take part in attention; 0 = no padding
 }
 

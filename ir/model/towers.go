@@ -114,8 +114,8 @@ func (t *Tower) completePool(path string) *problem {
 	if p.Dim < 1 || p.Dim > 1<<16 {
 		return wrong(path+"dim", " is %d, want 1 to %d", p.Dim, 1<<16)
 	}
-	if p.Direct && (p.Dim != t.Dim || p.Hidden != 0 || p.Bias) {
-		return wrong(path+"direct", " is true, so that nothing makes the embedding of the pooled row: want its dim, and no hidden or bias")
+	if p.Direct && (p.Dim != t.Dim || p.Hidden != 0) {
+		return wrong(path+"direct", " is true: the pooled row is the embedding, so want pool.dim %d, the tower's, and no hidden", t.Dim)
 	}
 	if p.Hidden < 0 || p.Hidden > 1<<18 {
 		return wrong(path+"hidden", " is %d, want 0 to %d", p.Hidden, 1<<18)
