@@ -29,6 +29,7 @@ type family struct {
 	// positions and eps are the defaults in Sizes.
 	positions int
 	eps       float64
+	limit     int // of the text, by default; 0 = defaultText
 	// heads is the name of Sizes.Heads in the family's code and configurations.
 	heads string
 }
@@ -39,10 +40,10 @@ var families = []family{
 	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, heads: "num_heads"},
 	{name: "beit", structure: beit, layouts: []string{"beit_hf"}, alone: true, eps: 1e-12, heads: faceHeads},
 	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
-	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", heads: faceHeads},
+	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", heads: faceHeads},
 	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", heads: faceHeads},
-	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, eps: 1e-5, act: "quick_gelu", text: "gelu", heads: faceHeads},
-	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
+	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", heads: faceHeads},
+	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 }
 
 // faceHeads is what Hugging Face's classes call the number of heads.

@@ -284,7 +284,7 @@ func (c *decoder) limits(l *Limits) []field {
 	return []field{
 		{name: "text", value: c.whole(&l.Text, 1, 1<<20),
 			doc:     "longest text in tokens, <s> and </s> included; longer texts are cut",
-			without: fmt.Sprintf("%d, or the number of the model's positions", defaultText), example: "limits: {text: 24}"},
+			without: fmt.Sprintf("%d, in clip and xlmrclip 77, in cnclip 52, or the number of the model's positions", defaultText), example: "limits: {text: 24}"},
 		{name: "rows", value: c.whole(&l.Rows, 1, maxRows),
 			doc:     "most rows of a modality in one call; larger batches are split",
 			without: fmt.Sprintf("%d, or the rows of one picture or text", defaultRows), example: "limits: {rows: 4096}"},

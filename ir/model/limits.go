@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // LongestText is the largest number of tokens in a text, 0 if the model takes no texts. The
 // description must be complete except for its limits.
@@ -20,12 +23,25 @@ func (d *Description) LongestText() int {
 	return longest
 }
 
+// usualText is the limit of texts where the description has none.
+func (d *Description) usualText() int {
+	t := d.Structure()
+	n := t.Token().Rows
+	if row := familyNamed(d.Family); row != nil {
+		n = cmp.Or(n, row.limit)
+	}
+	return cmp.Or(n, defaultText)
+}
+
 func (d *Description) completeLimits() *problem {
 	l, t := &d.Limits, d.Structure()
 	if m := t.Token(); m != nil {
 		longest := d.LongestText()
 		if l.Text == 0 {
-			l.Text = min(defaultText, longest)
+			l.Text = min(d.usualText(), longest)
+		}
+		if m.Rows > 0 && l.Text != m.Rows {
+			return wrong("limits.text", " is %d, want %d: the model's texts are padded to that length, and every token of it counts; remove it", l.Text, m.Rows)
 		}
 		if l.Text < 1 || l.Text > longest {
 			name := "sizes.positions"

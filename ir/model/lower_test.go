@@ -77,6 +77,30 @@ var printed = []struct {
 	}}},
 }
 
+// Texts of a constant length have no other limit, and a family's texts are as long as its models were trained for.
+func TestTextLimits(t *testing.T) {
+	long := func(d *Description, positions int) *Description { d.Sizes.Positions = positions; return d }
+	for _, c := range []struct {
+		d    *Description
+		text int // limits.text
+		want int // 0: an error
+	}{
+		{long(towers("clip", "", 6), 77), 0, 77},
+		{long(towers("clip", "", 6), 40), 0, 40},
+		{long(towers("cnclip", "", 6), 512), 0, 52},
+		{long(towers("xlmrclip", "", 6), 514), 0, 77},
+		{long(towers("xlmrclip", "", 6), 514), 512, 512},
+		{long(towers("siglip", "", 0), 64), 0, 64},
+		{long(towers("siglip", "", 0), 16), 0, 16},
+		{long(towers("siglip", "", 0), 64), 24, 0},
+	} {
+		c.d.Limits.Text = c.text
+		if err := c.d.Complete(); (err == nil) != (c.want > 0) || err == nil && c.d.Limits.Text != c.want {
+			t.Errorf("%s, limits.text %d: %d, %v; want %d", c.d.Family, c.text, c.d.Limits.Text, err, c.want)
+		}
+	}
+}
+
 // The texts in testdata are for reading: they show what each task adds.
 func TestLowerPrints(t *testing.T) {
 	for _, c := range printed {
