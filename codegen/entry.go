@@ -197,7 +197,7 @@ func (e *entry) emit(file *jen.File) error {
 		body = append(body, jen.Line(), jen.Comment(ir.PrintValue(v)))
 		step, ok := stepOf(v.Op)
 		if !ok {
-			return fmt.Errorf("%s: %s: no call of the runtime computes %s; give its row in ir a Step, or codegen/steps.go a row, or have a fusion make it a part of a fused op", e.f.Name, ir.PrintValue(v), v.Op.Name)
+			return fmt.Errorf("%s: %s: no call of the runtime computes %s; give its row in ir a Step, add a row to codegen/steps.go, or fuse it into another op", e.f.Name, ir.PrintValue(v), v.Op.Name)
 		}
 		if e.used[v] {
 			id := e.scope.name(goName(v.Name, false))

@@ -7,14 +7,14 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// exampleFile is the example of a package's methods. It is in the package itself: its import path is not known here.
+// exampleFile is the file with an example of a package's methods. It belongs to the package itself, whose import path is not known here.
 const exampleFile = "example_multiway_test.go"
 
-// exampleTasks is the most tasks that the example shows, so that it fits on a screen.
+// exampleTasks bounds the tasks in the example, so that it fits on a screen.
 const exampleTasks = 2
 
-// shown is what the example shows of a task: the call of a method, which gives name and an error, what is printed of it, and what
-// that prints on every CPU.
+// shown is the example of a task: the call of a method, whose results are name and an error, the arguments of the line that
+// prints the result, and the printed text, which is the same on every CPU.
 type shown struct {
 	name   string
 	call   *jen.Statement
@@ -22,24 +22,24 @@ type shown struct {
 	output string
 }
 
-// show is a call of a method of the model m.
+// show returns the example of a call of a method of the model m.
 func show(name, method string, args ...jen.Code) shown {
 	return shown{name: name, call: jen.Id("m").Dot(method).Call(append([]jen.Code{ctx}, args...)...)}
 }
 
-// prints has the example print something of the result, the output.
+// prints adds a line that prints arguments, and its expected output.
 func (s shown) prints(output string, args ...jen.Code) *shown {
 	s.print, s.output = args, output
 	return &s
 }
 
-// printsLen has the example print how many values the result has.
+// printsLen adds a line that prints the number of values of the result.
 func (s shown) printsLen(n int, what string) *shown {
 	return s.prints(fmt.Sprintf("%d %s", n, what), jen.Len(jen.Id(s.name)), jen.Lit(what))
 }
 
-// exampleFile writes the example, if the package has methods to show. It is run as a test where the weights are embedded, else
-// only compiled: they may not be there.
+// exampleFile emits the example, if the package has methods to show. It runs as a test only if the weights are embedded, since
+// otherwise their file may not exist.
 func (g *generator) exampleFile() error {
 	var all []*shown
 	for _, t := range g.opt.Tasks {

@@ -50,7 +50,7 @@ type Options struct {
 	Pixels    *pixel.Preprocess
 	MaxPixels int         // largest picture to decode, in pixels; 0 = the decoder's default
 	Tokenizer []byte      // content of a file that token.Open reads; nil: no tokenizer
-	Form      tokens.Form // of the tokenizer, where its file has several; "" = the usual one
+	Form      tokens.Form // form of the tokenizer, if its file allows several; "" = the usual one
 	Vectors   []byte      // golden vectors in the format of rt/task; nil: none
 	Tasks     []Task
 	Functions []Function // the tasks of functions; functions that are not listed get no typed API
@@ -465,11 +465,11 @@ func (e *entry) descriptor() (jen.Code, error) {
 			continue
 		}
 		name := v.Name
-		for v.Op == ir.OpRows && v.Type.Rows() == v.Args[0].Type.Rows() { // all of it, under another name
+		for v.Op == ir.OpRows && v.Type.Rows() == v.Args[0].Type.Rows() { // a view of the whole value under another name
 			v = v.Args[0]
 		}
 		if _, ok := e.home[v]; ok && v.Op != ir.OpConcat {
-			return nil, fmt.Errorf("%s: result %s is a part of another value, which stays where it is; return the whole value, or compute the part", f.Name, name)
+			return nil, fmt.Errorf("%s: result %s is a view of a part of another value; return the whole value, or compute the part", f.Name, name)
 		}
 		outs = append(outs, jen.Values(fields(field{"Name", name}, field{"Off", int(v.Offset)}, field{"LD", v.Attrs.Int("ld", 0)},
 			field{"Cols", v.Type.Cols()}, field{"Sections", sectionList(e.sections[v])})...))

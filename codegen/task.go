@@ -20,7 +20,7 @@ type taskAPI struct {
 	input func(g *generator, t Task, d jen.Dict)
 	// write emits the methods of Session and Model for which the program has functions.
 	write func(g *generator, f *jen.File, t Task)
-	// example is what the package's example shows of the task, nil if the package lacks what that takes; nil: nothing.
+	// example returns the task's part of the package's example, or nil if the package lacks the functions or labels that it needs. nil: the task is not in the example.
 	example func(g *generator, t Task) *shown
 }
 
@@ -67,7 +67,7 @@ func (g *generator) find(task, kind string) *ir.Func {
 // ref emits a pointer to the descriptor of a function.
 func (g *generator) ref(f *ir.Func) *jen.Statement { return jen.Op("&").Id(g.funcName(f)) }
 
-// methodsOf reports whether the package has the methods of a function, which take pictures, texts or both.
+// methodsOf reports whether the package has typed methods for a function, which need inputs of pictures, texts or both.
 func (g *generator) methodsOf(f *ir.Func) bool {
 	if f == nil {
 		return false
@@ -106,12 +106,12 @@ func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 // listName returns the name of the variable whose list of labels the function returns.
 func listName(function string) string { return strings.ToLower(function) }
 
-// input is what a typed method takes.
+// input describes the input of a typed method.
 type input struct {
-	params []jen.Code // of one input
-	typ    jen.Code   // of an element of a list
-	value  jen.Code   // the parameters as an element of a list, which says its type
-	list   string     // name of a list
+	params []jen.Code // parameters for one input
+	typ    jen.Code   // type of an element of a list of inputs
+	value  jen.Code   // the parameters as an element of a list literal
+	list   string     // name of a list of inputs
 }
 
 var (
@@ -125,25 +125,25 @@ var (
 	ofQuestion = pairOf("question", "questions")
 )
 
-// pairOf is a picture and a text, by the names of the text and of a list of both.
+// pairOf returns the input of a picture and a text. text is the name of the text's parameter, list of a list of pairs.
 func pairOf(text, list string) input {
 	return input{params: []jen.Code{jen.Id("pic").Add(picture), jen.Id(text).String()}, typ: jen.Qual(taskPath, "Pair"),
 		value: jen.Values(fields(field{"Picture", jen.Id("pic")}, field{"Text", jen.Id(text)})...), list: list}
 }
 
-// method is a typed method of Model and Session, in a form for one input and one for several, whose name ends in the plural.
+// method is a typed method of Model and Session, with a form for one input and a form for several, whose name is a plural.
 type method struct {
 	one, many string
-	doc       string // of one, behind its name
-	all       string // of many, behind its name
+	doc       string // comment of the form for one input, after its name
+	all       string // comment of the form for several inputs, after its name
 	of        input
 	options   jen.Code // type of a further parameter o; nil: none
 	result    jen.Code
-	call      call     // what many returns
-	names     jen.Code // labels: what call returns are logits, whose classes have these names; nil: it returns results
+	call      call     // the result of the form for several inputs
+	names     jen.Code // names of the classes, if call returns logits; nil: it returns results
 }
 
-// call is the expression of a call with a list of inputs, of a receiver, m or s.
+// call returns the expression of a call with a list of inputs, on a receiver, m or s.
 type call func(recv string, list jen.Code) jen.Code
 
 // methodOn begins a method of Session or Model.
@@ -156,7 +156,7 @@ var (
 	ctxParam = jen.Id("ctx").Qual("context", "Context")
 )
 
-// write writes the method's four forms.
+// write emits the method's forms for one and several inputs, on Model and on Session.
 func (m method) write(f *jen.File) {
 	var param, arg []jen.Code
 	if m.options != nil {
@@ -183,7 +183,7 @@ func (m method) write(f *jen.File) {
 	}
 }
 
-// beneath is a call of the model or session beneath, where the list of inputs stands behind arg.
+// beneath returns a call of a method of rt's Model or Session, in which the list of inputs follows arg.
 func beneath(name string, arg jen.Code, options ...jen.Code) call {
 	return func(recv string, list jen.Code) jen.Code {
 		return jen.Id(recv).Dot(recv).Dot(name).Call(slices.Concat([]jen.Code{ctx, arg, list}, options)...)

@@ -161,7 +161,7 @@ func (g *generator) normColumns(v *ir.Value, p ir.Part) (int, error) {
 	}
 	for _, field := range []string{".g", ".b"} {
 		if w := g.weights[v.Bundle+"."+p.Name+field]; w != nil && w.Type.Shape[0].C != n {
-			return 0, fmt.Errorf("@%s is %v, and its norm in the step of %s is over %d columns; the field Of of its Part, in the row of %[3]s in ir, says whose columns a norm is over", w.Name, w.Type, v.Op.Name, n)
+			return 0, fmt.Errorf("@%s is %v, but its norm in the step of %s is over %d columns; set the field Of of its Part, in the row of %[3]s in ir, to the linear that the norm follows", w.Name, w.Type, v.Op.Name, n)
 		}
 	}
 	return n, nil

@@ -162,14 +162,14 @@ func tokenizer(c *checker, cs *cases.Case) error {
 	return nil
 }
 
-// ids is an output of a tokenizer case.
+// ids is an output of a tokenizer case, token ids.
 type ids struct {
 	name    string
-	repairs bool // by ftfy, also of texts that were decoded by the wrong encoding
+	repairs bool // the expected ids are of text that ftfy cleaned, which also repairs wrongly decoded text
 	same    func(t *cases.Text) bool
 }
 
-// unigramOutputs compares pieces, ids and the padded input.
+// unigramOutputs compares pieces, token ids and the padded input.
 func unigramOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	tok, err := token.Load(data)
 	if err != nil {
@@ -187,7 +187,7 @@ func unigramOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// clipOutputs compares open_clip's ids and input, and the ids of transformers.
+// clipOutputs compares open_clip's token ids and input, and the token ids of transformers.
 func clipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	open, err := token.LoadCLIP(data)
 	if err != nil {
@@ -208,7 +208,7 @@ func clipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// siglipOutputs compares ids, and the inputs of open_clip and of transformers.
+// siglipOutputs compares token ids, and the inputs of open_clip and of transformers.
 func siglipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	open, err := token.LoadSigLIP(data)
 	if err != nil {
@@ -237,7 +237,7 @@ func siglipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// padded encodes a text as n ids.
+// padded encodes a text and pads it to n token ids.
 func padded(tok token.Tokenizer, pad int32, t *cases.Text, n int) []int32 {
 	got := tok.Encode(t.Text, n)
 	for len(got) < n {
@@ -246,8 +246,8 @@ func padded(tok token.Tokenizer, pad int32, t *cases.Text, n int) []int32 {
 	return got
 }
 
-// misread reports whether a text may have been decoded by the wrong encoding, which ftfy repairs and the tokenizers do not: the case
-// says so or, where it says nothing, characters of the text are what bytes of UTF-8 are in an encoding of one byte a character.
+// misread reports whether a text may have been decoded with the wrong encoding, which ftfy repairs and the tokenizers do not. If the
+// case does not know, it looks for characters of the text that are UTF-8 decoded as an encoding of one byte per character.
 func misread(t *cases.Text) bool {
 	if t.Plain != nil {
 		return !*t.Plain
@@ -275,8 +275,8 @@ func misread(t *cases.Text) bool {
 	return false
 }
 
-// singleBytes are the characters from byte 0x80 of windows-1252, 1254 and 1251, a space where there is none. A character up to
-// U+00FF that is not among them may stand for its own byte.
+// singleBytes lists the characters of bytes from 0x80 on in windows-1252, 1254 and 1251, with spaces for undefined bytes. Another
+// character up to U+00FF may stand for the byte of its number.
 var singleBytes = [][]rune{
 	[]rune(western),
 	[]rune(western + "                                                ÐÑÒÓÔÕÖ×ØÙÚÛÜİŞßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüışÿ"),

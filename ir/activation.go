@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Activation is a function of one number that op gelu, and op ffn between its linears, apply to every element.
+// Activation is a function of one number that the op gelu applies to every element, and the op ffn between its linears.
 type Activation struct {
-	Name string // what attribute act calls it, and the catalogue its kernel
+	Name string // its name in the attribute act, and the name of its kernel
 	Doc  string
 	Func func(x float64) float64
 }
 
-// Activations is the table of activations. Without attribute act an op computes the first.
+// Activations is the table of activations. An op without the attribute act computes the first one.
 var Activations = []Activation{
 	{"gelu", "x/2*(1+erf(x/sqrt(2)))", func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) }},
 	{"gelu_tanh", "x*sigmoid(2*sqrt(2/pi)*(x+0.044715*x^3))", func(x float64) float64 {
@@ -23,10 +23,10 @@ var Activations = []Activation{
 	{"quick_gelu", "x*sigmoid(1.702*x)", func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }},
 }
 
-// actSpec is attribute act of the ops that have an activation.
+// actSpec is the attribute act of ops with an activation.
 var actSpec = AttrSpec{"act", Symbol, false}
 
-// Activation returns the row that attribute act of v names.
+// Activation returns the activation that v's attribute act names.
 func (v *Value) Activation() (Activation, error) {
 	act, ok := v.Attrs.Get(actSpec.Key)
 	if !ok {
@@ -41,12 +41,12 @@ func (v *Value) Activation() (Activation, error) {
 		}
 		return Activation{}, fmt.Errorf("unknown activation act=%s; the activations are %s", act.Symbol, strings.Join(names, ", "))
 	case 0:
-		return Activation{}, fmt.Errorf("act=%s is what %s computes without the attribute; leave it out", act.Symbol, v.Op.Name)
+		return Activation{}, fmt.Errorf("act=%s is the default of %s; leave it out", act.Symbol, v.Op.Name)
 	}
 	return Activations[i], nil
 }
 
-// Kernels are the kernels that v, which verifies, runs on: those of its op, with the one of its activation instead of gelu's.
+// Kernels returns the kernels of v: its op's, with the kernel of its activation in place of gelu's. v must verify.
 func (v *Value) Kernels() []string {
 	act, ok := v.Attrs.Get(actSpec.Key)
 	if !ok {
@@ -60,7 +60,7 @@ func (v *Value) Kernels() []string {
 // Gelu is the exact GELU.
 func (b *Builder) Gelu(x *Value) *Value { return b.Act(x, Activations[0].Name) }
 
-// Act is the activation of that name, one of Activations.
+// Act applies the activation of that name, one of Activations, to x.
 func (b *Builder) Act(x *Value, name string) *Value {
 	var attrs Attrs
 	if name != Activations[0].Name {

@@ -10,9 +10,9 @@ import (
 // text or description cannot overflow.
 const MaxDim = 1 << 28
 
-// Dim is a dimension: a constant C, or C+T where T is the run-time text length
-// of the function's one variable-length modality. The zero Dim is 0 and invalid
-// as a dimension, but valid as an offset, as is T-n, of which C is below 0: rows from the end of a text.
+// Dim is a dimension: a constant C, or C+T where T is the run-time text length. 0 and T-n
+// (with a negative C, for rows from the end of a text) are valid as offsets, but not as
+// dimensions.
 type Dim struct {
 	C int
 	T bool
@@ -58,7 +58,7 @@ func ParseDim(s string) (Dim, error) {
 	if c, ok := strings.CutPrefix(s, "T-"); ok {
 		n, err := strconv.Atoi(c)
 		if err != nil || n < 1 || n > MaxDim || strconv.Itoa(n) != c {
-			return Dim{}, fmt.Errorf("%q is no offset; want T- and a number", s)
+			return Dim{}, fmt.Errorf("offset %q, want T- and a number", s)
 		}
 		return Dim{C: -n, T: true}, nil
 	}

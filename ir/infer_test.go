@@ -91,7 +91,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"embed_patches img, @f {patch=2}", "there is no weight @f.proj.w; embed_patches needs proj.w proj.b? cls.w? pos.w?"},
 		{"embed ids, @f", "there is no weight @f.tok.w; embed needs tok.w pos.w?"},
 		{"gelu x {act=relu}", "unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
-		{"gelu x {act=gelu}", "act=gelu is what gelu computes without the attribute; leave it out"},
+		{"gelu x {act=gelu}", "act=gelu is the default of gelu; leave it out"},
 		{"ffn x, @f {eps=1 act=relu}", "g = gelu h {act=relu}: unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {kernel=a/b}", "SYNTAX"},
 		{"gelu x {kernel=9}", `attribute "kernel": got "9", want a symbol: a letter, then letters, digits, _ and -`},

@@ -31,8 +31,8 @@ type Op struct {
 	InPlace []int
 	// Scratch lists the matrices that v needs while it is computed, as many as ScratchKeys at most. Nil: none.
 	Scratch func(p *Program, v *Value) []Scratch
-	// Step is the call of the runtime that computes the op. Ops of three kinds have none: views; ops that occur only inside
-	// fused ops; and ops with a row in codegen/steps.go, whose calls take other arguments than a Step can list.
+	// Step is the call of the runtime that computes the op. Three kinds of ops have none: views; ops that occur only inside
+	// fused ops; and ops with a row in codegen/steps.go, whose calls have arguments that a Step cannot list.
 	Step Step
 
 	Infer  func(c *Infer) (Type, error)
@@ -77,7 +77,7 @@ const (
 	PartNorm                     // the norm of Name.g and Name.b, which may be absent; see Eps and Of
 	PartWeight                   // the weight Name
 	PartAttr                     // the attribute Name; zero where it is not given
-	PartAct                      // the activation; none where the attribute act is not given
+	PartAct                      // the activation of the attribute act; no argument without the attribute
 	PartSections                 // the sections of the first argument
 )
 
@@ -140,8 +140,8 @@ func (o *Op) Sort(a Attrs) Attrs {
 	return b
 }
 
-// Batch says which rows of its arguments a row of an op's result needs, and how the result's rows are packed in a batch of
-// sequences.
+// Batch gives the rows of the arguments that a row of an op's result needs, and the packing of the result's rows in a batch
+// of sequences.
 type Batch uint8
 
 const (

@@ -85,8 +85,8 @@ func (b *Builder) Cols(x *Value, at, n int) *Value {
 // HCat puts the columns of its arguments side by side.
 func (b *Builder) HCat(xs ...*Value) *Value { return b.Op(OpHCat, "", "", nil, xs...) }
 
-// Select is one row of x, counted from the start of the sequence; row T-1 is the last of a text. For many rows an op of their
-// own is cheaper: if more than an eighth of a layer's rows are selected, the whole layer is computed.
+// Select returns one row of x, counted from the start of the sequence; row T-1 is the last row of a text. To select many rows, an
+// op of its own is cheaper: if more than an eighth of a layer's rows are selected, the whole layer is computed.
 func (b *Builder) Select(x *Value, row Dim) *Value {
 	return b.Op(OpSelect, "", "", Attrs{DimAttr("row", row)}, x)
 }

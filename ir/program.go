@@ -80,7 +80,7 @@ type Origin struct {
 	Rows  int
 	Col   int
 	Cols  int
-	// Transposed says that the weight is the transposed matrix of those rows and columns.
+	// Transposed: the weight is the transpose of the matrix of these rows and columns.
 	Transposed bool
 	Grid       *Grid // nil: the tensor is not a table of position embeddings
 }

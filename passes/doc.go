@@ -19,8 +19,8 @@
 // dropped. A fusion is a Pass whose Run is fusing(func(x, v) {...}): for every value v that could be the last one of
 // the pattern, the function calls x.fuse with the op, bundle, attributes and arguments of the fused op. x.fuse expands
 // the fused op and compares the expansion with the program, op by op. It refuses if anything differs, or if an op
-// outside of the pattern reads a value that would disappear, and tells Options.Refused why. The function may therefore
-// guess. Where the patterns of two fusions overlap, the larger goes first in [All].
+// outside of the pattern reads a value that would disappear, and reports the reason to Options.Refused. The function may
+// therefore guess. If the patterns of two fusions overlap, the larger one is first in [All].
 //
 // # Planned programs
 //

@@ -14,9 +14,9 @@ import (
 type matcher struct {
 	have map[*ir.Value]*ir.Value // the function's value for each value of the expansion
 
-	// Where a comparison failed: at that depth below the results, the deepest one.
+	// depth is the current depth below the results, failed the depth of the deepest difference so far.
 	depth, failed int
-	want, got     *ir.Value // of the expansion, of the function
+	want, got     *ir.Value // the values that differ there, of the expansion and of the function
 }
 
 // expand returns the result of the expansion of the proposed value v, and a matcher that
@@ -55,7 +55,7 @@ func (m *matcher) match(want, have *ir.Value) bool {
 	return ok
 }
 
-// fail notes the values that differ, and returns false.
+// fail records the values that differ, and returns false.
 func (m *matcher) fail(want, got *ir.Value) bool {
 	if m.want == nil || m.depth > m.failed {
 		m.failed, m.want, m.got = m.depth, want, got
@@ -74,8 +74,8 @@ func (m *matcher) matchArgs(want, have []*ir.Value) bool {
 	return true
 }
 
-// shared returns the first by name of the values that the fusion would remove, which are the matched ones but
-// the roots and the arguments, and that others than matched values read; nil if there is none.
+// shared returns a value that the fusion would remove although other than matched values read it, the first by name, or
+// nil. The fusion removes the matched values except the roots and the arguments.
 func (m *matcher) shared(count map[*ir.Value]int, roots ...*ir.Value) (first *ir.Value) {
 	seen := map[*ir.Value]int{}
 	for want := range m.have {
@@ -111,7 +111,7 @@ func (x *fuser) fuse(root *ir.Value, op *ir.Op, bundle string, attrs ir.Attrs, a
 	return true
 }
 
-// refuse says why v does not become a part of the program, to who asked for it, and returns false.
+// refuse reports the reason why the proposal v is refused, if a caller asked for that, and returns false.
 func (x *fuser) refuse(v *ir.Value, format string, args ...any) bool {
 	if x.refused != nil {
 		x.refused(fmt.Sprintf("%s: %s at %s is refused: ", x.f.Name, v.Op.Name, v.Name) + fmt.Sprintf(format, args...))

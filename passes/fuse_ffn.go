@@ -40,7 +40,7 @@ var FuseFFN = &Pass{
 			if act, ok := h.Attrs.Get("act"); ok {
 				sub = append(sub, act)
 			}
-			// A norm before fc1 is the block's own, unless the residual is the normed value.
+			// A norm before fc1 is part of the block, unless the residual is the normed value.
 			var attrs ir.Attrs
 			if in := follow(hidden, ir.OpLinear, 0); in != v.Args[1-i] {
 				_, attrs = unnorm(in, "eps")

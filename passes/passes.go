@@ -41,7 +41,7 @@ func (n Numeric) Tolerance() float64 {
 	return [...]float64{1e-9, 1e-4, 1e-1}[n]
 }
 
-// All is the pipeline, in order. Where the patterns of two fusions overlap, the larger goes first.
+// All is the pipeline, in order. If the patterns of two fusions overlap, the larger one is first.
 var All = []*Pass{
 	Route,         // first: in every later pass a value has one expert
 	Prune,         // weights that no function uses are gone before weights are changed
@@ -72,7 +72,7 @@ type Options struct {
 	Upto string
 	// After, if not nil, is called after each pass with the program, which it must not change.
 	After func(pass *Pass, p *ir.Program) error
-	// Refused, if not nil, is called with a line for each fused op that a fusion proposed and that did not equal the program.
+	// Refused, if not nil, is called with a line for each proposed fused op that did not equal the program.
 	Refused func(why string)
 }
 

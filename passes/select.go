@@ -63,7 +63,7 @@ var Selected = &Property{
 
 // familyOf returns the kernel family of v. A product's family depends on the type of its first
 // matrix. It is an error if a weight has another type than float32 and is neither the matrix
-// of a linear nor the table of a lookup, or if asm has no kernels of the names in the row of v's op.
+// of a linear nor the table of a lookup, or if asm has no kernel of a name in Kernels of v's op.
 func familyOf(p *ir.Program, f *ir.Func, v *ir.Value) (string, error) {
 	if v.Op.Kernels == nil {
 		return "", fmt.Errorf("the row of %s in ir has no Kernels", v.Op.Name)

@@ -49,8 +49,8 @@ type demand struct {
 	rows  []ir.Dim
 }
 
-// mostAlone returns how many rows of v are computed alone at most. A seventh of the rows of a
-// layer, each alone, take as long as the whole layer.
+// mostAlone bounds the rows of v that are computed alone: to compute a seventh of a layer's rows
+// one by one takes as long as the whole layer.
 func mostAlone(v *ir.Value) int { return max(2, v.Type.Rows().At(1)/8) }
 
 func (d *demand) add(row ir.Dim) {

@@ -96,7 +96,7 @@ var followed = []struct {
 	{"add `checkpoint: FILE`, or `seed: NUMBER`", tinySizes + "#build\n", tinySizes + "seed: 1\n#build\n", ""},
 	{"or give the picture size it was trained for", ofTorch + "sizes: {image: 6, " + torchSizes, ofTorch + "interpolate: true\nsizes: {image: 6, " + torchSizes, ""},
 	{"`checkpoint: {file: FILE, key: %s}` takes one, and --key %[1]s of init", "init -o a.yaml --heads 2 $TORCH/ema-only.pth", "init -o a.yaml --heads 2 --key ema.module $TORCH/ema-only.pth", ""},
-	{"take them with --key %s", "init -o b.yaml --heads 2 $TORCH/teacher.safetensors", "init -o b.yaml --heads 2 --key student.backbone $TORCH/teacher.safetensors", ""},
+	{"open them with --key %s", "init -o b.yaml --heads 2 $TORCH/teacher.safetensors", "init -o b.yaml --heads 2 --key student.backbone $TORCH/teacher.safetensors", ""},
 	{"name another file with -o, or overwrite it with --force", "init --heads 2 -o tiny.yaml $TORCH/base.safetensors", "init --heads 2 -o tiny.yaml --force $TORCH/base.safetensors", ""},
 	{"give it with --heads", "init -o c.yaml $TORCH/base.safetensors", "init -o c.yaml --heads 2 $TORCH/base.safetensors", ""},
 	{"give -o DIR for a package, --binary FILE for a binary", "build seeded.yaml", "build -o d --check off seeded.yaml", ""},

@@ -11,8 +11,8 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// wrongStep is a line that names the first step whose result is not the interpreter's, in the first of the functions where
-// one is found; "" if there is none.
+// wrongStep returns a line that names the first step whose result differs from the interpreter's, in the first function that
+// has one, or "" if there is none.
 func (m *Model) wrongStep(c *checker, functions []string, opt Options) string {
 	for _, f := range functions {
 		if v, err := m.firstWrong(c, f, opt); err == nil && v != nil {
@@ -23,12 +23,12 @@ func (m *Model) wrongStep(c *checker, functions []string, opt Options) string {
 	return ""
 }
 
-// firstWrong returns the first value of a function that is not the interpreter's, nil if none is found. It compiles the
-// function anew, with the value of each step as a result. A value then keeps its memory, so a step that is wrong only where
-// it overwrites another value is not found.
+// firstWrong returns the first value of a function that differs from the interpreter's, or nil. It compiles the function again,
+// with the value of each step as a result. No value is then overwritten, so it cannot find a step that is wrong only because
+// it overwrites another value.
 func (m *Model) firstWrong(c *checker, function string, opt Options) (*ir.Value, error) {
 	if c.rounds.Coarse {
-		return nil, nil // the interpreter is not near enough to judge single steps
+		return nil, nil // rounding hides errors of single steps
 	}
 	p, _, err := m.Lower([]string{function})
 	if err != nil {
@@ -80,8 +80,8 @@ func (m *Model) firstWrong(c *checker, function string, opt Options) (*ir.Value,
 	return nil, nil
 }
 
-// everyValue lists the values of f that can be results, in their order. Parts of a concat cannot: the concat stands at the
-// place of its first part. Nor can a qkv, whose columns are those of its padded heads.
+// everyValue lists the values of f that can be results, in their order. Parts of a concat cannot; the concat takes the position
+// of its first part. Nor can a qkv, whose heads are padded.
 func everyValue(f *ir.Func) []*ir.Value {
 	whole := map[*ir.Value]*ir.Value{}
 	padded := map[*ir.Value]bool{}
@@ -107,7 +107,7 @@ func everyValue(f *ir.Func) []*ir.Value {
 	return all
 }
 
-// part returns the value that has row number row of v, for a text of that many tokens: v itself unless it is a concat.
+// part returns the part of v that contains its row number row, for a text of the given number of tokens; v itself if it is not a concat.
 func part(v *ir.Value, row, text int) *ir.Value {
 	if v.Op != ir.OpConcat {
 		return v

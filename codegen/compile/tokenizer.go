@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// tokenizerFiles lists the files that the tokenizer in a file consists of: those of Hugging Face may have their merges beside the
+// tokenizerFiles lists the files of a tokenizer, given one of them: Hugging Face's may have the merges in a file beside the
 // vocabulary.
 func tokenizerFiles(path string) []string {
 	if filepath.Base(path) != "vocab.json" {
@@ -19,8 +19,8 @@ func tokenizerFiles(path string) []string {
 	return []string{path, filepath.Join(filepath.Dir(path), "merges.txt")}
 }
 
-// readTokenizer reads the files of a tokenizer as one, which token.Open takes. A vocab.json without its merges is read alone:
-// token.Open says what it lacks.
+// readTokenizer reads the files of a tokenizer into one text for token.Open. A vocab.json without merges is read alone; the error
+// of token.Open says what is missing.
 func readTokenizer(path string) ([]byte, error) {
 	var all []byte
 	for i, p := range tokenizerFiles(path) {
@@ -39,18 +39,18 @@ func readTokenizer(path string) ([]byte, error) {
 	return all, nil
 }
 
-// maxUnreached is how many rows of a token table may have ids that the model's own tokenizer never gives: tables are made a little
-// longer than vocabularies.
+// maxUnreached bounds the rows of a token table that no token of the tokenizer uses, since tables are often a little longer than
+// vocabularies.
 const maxUnreached = 64
 
-// fits refuses a tokenizer of another model than one whose token table has so many rows. A model that was not trained takes
-// any whose ids it has rows for.
+// fits returns an error if a tokenizer cannot belong to a model whose token table has the given number of rows. An untrained
+// model accepts any tokenizer whose token ids are within the table.
 func fits(tok token.Tokenizer, rows int, trained bool) error {
 	switch n := tok.Vocab(); {
 	case n > rows:
 		return fmt.Errorf("the tokenizer has token ids up to %d, but the model's token table has %d rows; it belongs to another model", n-1, rows)
 	case trained && rows-n > maxUnreached:
-		return fmt.Errorf("the tokenizer has token ids up to %d, but the model's token table has %d rows, of which it never takes the last %d; it belongs to another model", n-1, rows, rows-n)
+		return fmt.Errorf("the tokenizer has token ids up to %d, but the model's token table has %d rows, of which the tokenizer never uses the last %d; it belongs to another model", n-1, rows, rows-n)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestOpenTokenizer(t *testing.T) {
 		{150, "seed: 1", "tokenizer_siglip/spiece.model", "", "token ids up to 175, but the model's token table has 150 rows; it belongs to another model"},
 		{176, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", ""},
 		{240, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", ""},
-		{241, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", "token ids up to 175, but the model's token table has 241 rows, of which it never takes the last 65; it belongs to another model"},
+		{241, "checkpoint: m.pth", "tokenizer_siglip/spiece.model", "", "token ids up to 175, but the model's token table has 241 rows, of which the tokenizer never uses the last 65; it belongs to another model"},
 		{241, "seed: 1", "tokenizer_siglip/spiece.model", "", ""},
 	} {
 		text := fmt.Sprintf("model: 1\nfamily: beit3\nsizes: {dim: 64, heads: 4, ffn: 96, layers: 2, image: 16, patch: 8, vocab: %d, positions: 12}\n%s\ntokenizer: %s\n",

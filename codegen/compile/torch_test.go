@@ -121,8 +121,8 @@ func torchFiles(t *testing.T, dir string) {
 		{"ema-only.pth", "", "several sets of weights and none under a usual key: " + theirs},
 		{"ema-only.pth", "model", `no weights under the key "model"; there are ` + theirs},
 		{"ema.safetensors", "ema", `no weights under the key "ema"; there are "model" (54 tensors), "model_ema" (54 tensors)`},
-		{"teacher.safetensors", "", "with more before their names: take them with --key student.backbone, or --key teacher.backbone"},
-		{"teacher.safetensors", "student", "with more before their names: take them with --key student.backbone"},
+		{"teacher.safetensors", "", "with a prefix: open them with --key student.backbone, or --key teacher.backbone"},
+		{"teacher.safetensors", "student", "with a prefix: open them with --key student.backbone"},
 	} {
 		if _, _, err := torchWeights(t, dir, c.file, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, want %q", c.file, c.key, err, c.want)

@@ -58,7 +58,7 @@ type Reader struct {
 	Pixels    *pixel.Preprocess // nil: the model takes no images
 	MaxPixels int               // largest image of a file; 0 = imagefile's default
 	Tokenizer []byte            // nil: none
-	Form      token.Form        // of the tokenizer, "" = as its file has it
+	Form      token.Form        // form of the tokenizer, "" = the usual one of its file
 	Limit     int               // most tokens of a text
 	Vocab     int               // token ids are below it
 }

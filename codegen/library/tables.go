@@ -71,7 +71,7 @@ func tableFile(constraint, arch string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// literal is the fields of a composite literal, in order.
+// literal is the list of fields of a composite literal, in order.
 type literal []jen.Code
 
 // add adds a field.
@@ -79,7 +79,7 @@ func (l *literal) add(name string, value jen.Code) {
 	*l = append(*l, jen.Line().Id(name).Op(":").Add(value))
 }
 
-// lines returns the fields, each on a line of its own.
+// lines returns the fields with each on a line of its own.
 func (l literal) lines() []jen.Code { return append(l[:len(l):len(l)], jen.Line()) }
 
 // table returns the fields of kernel.Table of one level for weights of one type, nil if the level adds no kernels for it. The

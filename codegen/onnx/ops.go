@@ -60,7 +60,7 @@ func patches(g *graph, v *ir.Value) error {
 	s, p := v.Args[0].Type.Shape, v.Attrs.Int("patch", 1)
 	c, h, w := s[0].C, s[1].C/p, s[2].C/p
 	x := v.Args[0].Name
-	for axis, n := range []int{2: h * p, 3: w * p} { // what no patch holds is cut off
+	for axis, n := range []int{2: h * p, 3: w * p} { // drop pixels outside of all patches
 		if axis >= 2 && n != s[axis-1].C {
 			x = g.node("Slice", fmt.Sprint(v.Name, "/whole", axis), []string{x, g.ints(0), g.ints(n), g.ints(axis)})
 		}
@@ -158,13 +158,13 @@ func gelu(g *graph, v *ir.Value) error {
 	}
 	write := activations[act.Name]
 	if write == nil {
-		return fmt.Errorf("activation %s has no form in ONNX", act.Name)
+		return fmt.Errorf("activation %s cannot be written as ONNX", act.Name)
 	}
 	write(g, v, v.Args[0].Name)
 	return nil
 }
 
-// activations writes each of ir's activations of x as the value.
+// activations has a function for each activation of ir that adds the nodes of v, the activation of x.
 var activations = map[string]func(g *graph, v *ir.Value, x string){
 	// x * (1 + erf(x/sqrt 2)) * 1/2
 	"gelu": func(g *graph, v *ir.Value, x string) {
@@ -218,12 +218,12 @@ func mean(g *graph, v *ir.Value) error {
 	return nil
 }
 
-// selectRow takes the same row of all sequences, unless the row is counted from the end of a text and texts are padded.
+// selectRow selects a row of each sequence: the same index for all, unless it is counted from the end of padded texts.
 func selectRow(g *graph, v *ir.Value) error {
 	x, row := v.Args[0], v.Attrs.Dim("row")
 	before, known := textStart(x)
 	switch {
-	case g.mask == "" || !row.T || known && row.C >= before: // what follows a text follows its padding
+	case g.mask == "" || !row.T || known && row.C >= before: // a row after the text comes after the padding too
 		_, err := g.slice(v.Name, x.Name, 1, row, ir.C(1))
 		return err
 	case !known:

@@ -97,7 +97,7 @@ type Config struct {
 	TextNormEps        float64 `json:"text_norm_eps"`
 	HeadNormEps        float64 `json:"head_norm_eps"`
 
-	// Families with a tower for pictures and one for texts.
+	// For families with a tower for pictures and one for texts.
 	Layout   string `json:"layout"`
 	EmbedDim int    `json:"embed_dim"`
 	Bias     bool   `json:"logit_bias"`
@@ -107,8 +107,8 @@ type Config struct {
 	// Task tokenizer.
 	SPM       string `json:"spm"`     // file of the SentencePiece model
 	BPE       string `json:"bpe"`     // file of the byte pairs
-	Dict      string `json:"dict"`    // file of the ids that byte pairs stand for; "" = their own
-	Context   int    `json:"context"` // ids of a padded text, of families with a tower for texts
+	Dict      string `json:"dict"`    // file with the token ids of byte pairs; "" = their own
+	Context   int    `json:"context"` // tokens of a padded text, for families with a tower for texts
 	SPMPieces int    `json:"spm_pieces"`
 	TokVocab  int    `json:"tokenizer_vocab_size"`
 
@@ -267,7 +267,7 @@ type Text struct {
 	Padding   []int    `json:"padding_mask"` // 1 = padded
 	NumTokens int      `json:"num_tokens"`   // number of InputIDs that are not padding
 
-	// With Config.Context, whose texts have no Padding. IDs and InputIDs are open_clip's, or with CleanIDs those of transformers.
+	// With Config.Context, texts have no Padding. IDs and InputIDs are those of open_clip, or of transformers if there are CleanIDs.
 	FaceIDs      []int `json:"hf_ids"`          // the IDs of transformers
 	FaceInputIDs []int `json:"hf_input_ids"`    // the InputIDs of transformers
 	CleanIDs     []int `json:"clean_input_ids"` // the InputIDs of open_clip

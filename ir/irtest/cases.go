@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// Update is the flag -update of tests that compare with files: write the files.
+// Update is the flag -update of tests: write the files that they compare with.
 var Update = flag.Bool("update", false, "write the files that tests compare with, such as the after sections of text cases")
 
 const marker = "-- after --\n"
@@ -34,7 +34,7 @@ func Cases(t *testing.T, dir string, run func(*testing.T, *ir.Program) error, to
 	}
 }
 
-// Read returns the program of a file, of a case the one before the rewrite.
+// Read returns the program of a file. For a case it is the program before the rewrite.
 func Read(t testing.TB, file string) *ir.Program {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -1,7 +1,7 @@
 package model
 
-// beit is BEiT, BEiT v2 and data2vec's tower of pictures: VLMo's layers with one expert and no text. The norm of the head has
-// the epsilon of the others.
+// beit is the structure of BEiT, BEiT v2 and data2vec's vision model: VLMo's layers with one expert and no text. The norm of
+// the head has the epsilon of the other norms.
 func beit(s *Sizes) Structure {
 	layers := alike(s.Layers, Pre)
 	layers[0].Scale = true
@@ -15,8 +15,8 @@ func beit(s *Sizes) Structure {
 
 const beitLayer = "beit.encoder.layer.{i}."
 
-// beitLayouts is the layout of Hugging Face's classes, of models whose positions are a bias of the scores and whose head takes
-// the mean of the patches.
+// beitLayouts has the layout of Hugging Face's classes, for models with a relative position bias whose head takes the mean of the
+// patches.
 var beitLayouts = []layout{{
 	name: "beit_hf", key: "beit.encoder.layer.0.lambda_1",
 	rows: []row{each("patch",

@@ -1,6 +1,6 @@
 package model
 
-// cnclip is Chinese-CLIP: CLIP's tower of pictures, and BERT, of which the first row is taken.
+// cnclip is the structure of Chinese-CLIP: CLIP's vision tower, and BERT with its first row as the embedding.
 func cnclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps
@@ -10,7 +10,7 @@ func cnclip(s *Sizes) Structure {
 	return contrast("cnclip_hf", vision, language, see, read)
 }
 
-// xlmrclip is CLIP's tower of pictures, and XLM-RoBERTa, whose mean goes through two layers.
+// xlmrclip has CLIP's vision tower, and XLM-RoBERTa, whose mean row goes through a projection of two linears.
 func xlmrclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps
@@ -21,14 +21,14 @@ func xlmrclip(s *Sizes) Structure {
 	return contrast("xlmr_open_clip", vision, language, see, read)
 }
 
-// bert makes a tower BERT's: a norm after the embedding and after every half.
+// bert sets the norms of a tower to BERT's: after the embedding and after every half layer.
 func bert(language *Modality, read *Tower, eps float64) {
 	language.Norm, read.Eps = eps, eps
 	read.Layers[0].Norms = Post
 	read.Final = ""
 }
 
-// bertText is BERT in Hugging Face's classes: XLM-RoBERTa too.
+// bertText returns the rows of BERT and XLM-RoBERTa in Hugging Face's classes.
 func bertText(prefix, types string, projection ...row) []row {
 	const layer = "encoder.layer.{i}."
 	return []row{each("token", row{rows: []row{

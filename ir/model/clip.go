@@ -1,7 +1,7 @@
 package model
 
-// clipStructure is CLIP: a class row and a norm before the layers of pictures, causal texts, of which the last row is taken. The text
-// of a released model ends where its end token is, so that rows behind it are neither computed nor seen.
+// clipStructure is the structure of CLIP: a class token and a norm before the layers of pictures, and causal texts, whose last row is
+// pooled. A text ends at its end token, so no padding is computed.
 func clipStructure(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps
@@ -11,8 +11,8 @@ func clipStructure(s *Sizes) Structure {
 	return contrast("clip_hf", vision, language, see, read)
 }
 
-// clipa is CLIPA: no norm before the layers of pictures, whose embedding is of their mean; texts are padded, and every row
-// sees every row.
+// clipa is the structure of CLIPA: no norm before the layers of pictures, whose mean row is pooled; texts are padded, and
+// attention is not causal.
 func clipa(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	see.Pool = Pool{Row: PoolMean, Norm: NormAfter, Dim: s.Embed}
@@ -21,7 +21,7 @@ func clipa(s *Sizes) Structure {
 	return contrast("clip_open_clip", vision, language, see, read)
 }
 
-// openBlocks are the layers of OpenAI's code, which open_clip shares.
+// openBlocks returns the rows of layers in OpenAI's code, which open_clip shares.
 func openBlocks(prefix string) row {
 	prefix += "transformer.resblocks.{i}."
 	return each("layer",
@@ -37,7 +37,7 @@ func openBlocks(prefix string) row {
 	)
 }
 
-// openVision is the tower of pictures in OpenAI's code.
+// openVision has the rows of the vision tower in OpenAI's code.
 var openVision = []row{each("patch",
 	when("class", tensor("visual.class_embedding", "dim", whole("{m}.embed.cls.w"))),
 	tensor("visual.positional_embedding", "positions dim", whole("{m}.embed.pos.w")),
@@ -48,8 +48,8 @@ var openVision = []row{each("patch",
 	norm("visual.ln_post", "dim", "final.{m}"),
 )}
 
-// openText is the tower of texts in OpenAI's code; open_clip puts a prefix before its keys where a model's text is of another
-// kind than OpenAI's.
+// openText returns the rows of the text tower in OpenAI's code. open_clip adds a prefix to its keys if a model's text tower differs
+// from OpenAI's.
 func openText(prefix string, projection row) []row {
 	return []row{each("token",
 		tensor(prefix+"positional_embedding", "positions dim", cut("{m}.embed.pos.w", "0", "kept")),
@@ -60,12 +60,12 @@ func openText(prefix string, projection row) []row {
 	)}
 }
 
-// openProjection is a matrix that rows are multiplied by from the left.
+// openProjection returns the row of a projection whose matrix is stored transposed, as [in,out].
 func openProjection(key string) row {
 	return tensor(key, "dim embed", target{weight: "retrieval.{m}.w", transposed: true})
 }
 
-// faceLayers are the layers of Hugging Face's classes for CLIP and SigLIP.
+// faceLayers returns the rows of layers in Hugging Face's classes for CLIP and SigLIP.
 func faceLayers(prefix string) row {
 	prefix += "encoder.layers.{i}."
 	return each("layer",
@@ -80,7 +80,7 @@ func faceLayers(prefix string) row {
 	)
 }
 
-// faceText is the tower of texts in Hugging Face's classes for CLIP and SigLIP.
+// faceText has the rows of the text tower in Hugging Face's classes for CLIP and SigLIP.
 var faceText = []row{each("token",
 	tensor("text_model.embeddings.token_embedding.weight", "vocab dim", whole("{m}.embed.tok.w")),
 	tensor("text_model.embeddings.position_embedding.weight", "positions dim", cut("{m}.embed.pos.w", "0", "kept")),
@@ -88,7 +88,7 @@ var faceText = []row{each("token",
 	norm("text_model.final_layer_norm", "dim", "final.{m}"),
 )}
 
-// faceVision is the tower of pictures in Hugging Face's classes for CLIP.
+// faceVision has the rows of the vision tower in Hugging Face's classes for CLIP.
 var faceVision = []row{each("patch",
 	tensor("vision_model.embeddings.class_embedding", "dim", whole("{m}.embed.cls.w")),
 	matrix("vision_model.embeddings.patch_embedding", "dim channels patch patch", "{m}.embed.proj"),

@@ -30,7 +30,7 @@ func (d *Description) Complete() error {
 	return nil
 }
 
-// complete is Complete, without the place of the error.
+// complete is Complete with an error that has no position in the file.
 func (d *Description) complete() *problem {
 	for _, f := range []func() *problem{
 		d.completeFamily, d.completeSizes, d.completeTasks,

@@ -6,7 +6,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// contrastTasks lists the tasks of models that have a tower for pictures and one for texts, whose embeddings are compared.
+// contrastTasks lists the tasks of models with a vision and a text tower, whose embeddings are compared.
 func contrastTasks() []task {
 	all := []task{
 		{
@@ -37,8 +37,8 @@ func contrastTasks() []task {
 	return all
 }
 
-// pool makes the tower's embedding of its rows, before it is scaled to length 1. Rows before the modality's
-// first patch are no part of a mean.
+// pool lowers the pooling of the tower's rows to its embedding, before it is scaled to length 1. A mean does not include
+// the rows before the first patch.
 func (w *writer) pool(x *ir.Value) *ir.Value {
 	m, p := w.entry.modalities[0], &w.tower.Pool
 	if p.Norm == NormBefore {
@@ -71,7 +71,7 @@ func (w *writer) pool(x *ir.Value) *ir.Value {
 	return w.linear(x, bundle)
 }
 
-// last is the last row of the modality.
+// last returns the last row of the modality.
 func (w *writer) last(x *ir.Value, m modality) *ir.Value {
 	if !m.rows.T {
 		return w.b.Select(x, ir.C(m.rows.C-1))
@@ -79,8 +79,8 @@ func (w *writer) last(x *ir.Value, m modality) *ir.Value {
 	return w.b.Select(x, ir.Dim{C: -1, T: true})
 }
 
-// poolMap is the attention of a learned query to all rows, and a feed-forward block. Nothing is added to the attention's
-// result, since the query is no row of the model.
+// poolMap lowers the attention of a learned query to all rows, and a feed-forward block. The attention has no residual, since
+// the query is not a row of the model.
 func (w *writer) poolMap(x *ir.Value) *ir.Value {
 	bundle := "retrieval." + w.entry.modalities[0].Name + ".map."
 	w.declare(bundle + "probe")
@@ -91,7 +91,7 @@ func (w *writer) poolMap(x *ir.Value) *ir.Value {
 	return w.b.Add(y, w.linear(h, bundle+"ffn.fc2"))
 }
 
-// twoTowers returns the modalities and towers that sizes stand for, with the layers of both before their norms.
+// twoTowers returns the modalities and towers of the sizes, with the default norms in the layers of both.
 func twoTowers(s *Sizes) (vision, language Modality, see, read Tower) {
 	vision = Modality{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels}
 	language = Modality{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions}
@@ -101,19 +101,19 @@ func twoTowers(s *Sizes) (vision, language Modality, see, read Tower) {
 	return vision, language, see, read
 }
 
-// alike is n layers whose weights all modalities of a tower share.
+// alike returns n layers whose weights all modalities of a tower share.
 func alike(n int, norms Norms) []LayerRange {
 	return []LayerRange{{From: 0, To: n, Attn: Shared, FFN: Shared, Norms: norms}}
 }
 
-// contrast is a structure of two towers whose checkpoint has one of the layouts.
+// contrast returns a structure of two towers with the layout of its checkpoint.
 func contrast(layout string, vision, language Modality, see, read Tower) Structure {
 	return Structure{Modalities: []Modality{vision, language}, Towers: []Tower{see, read}, Similarity: Similarity{Score: Softmax}, Keys: Keys{Code: Contrast, Layout: layout}}
 }
 
-// The rows that several layouts have.
+// Rows of several layouts.
 
-// scores are the numbers that a cosine is multiplied by and that is added to it.
+// scores has the rows of the scale and the bias of a cosine.
 var scores = []row{
 	tensor("logit_scale", "", whole("retrieval.logit_scale")),
 	when("logit_bias", tensor("logit_bias", "", whole("retrieval.logit_bias"))),

@@ -31,7 +31,7 @@ type Description struct {
 	Interpolate bool
 	Seed        *uint64 // weights from the generator splitmix64-v1 instead of a checkpoint
 	Tokenizer   string  // path as written, or ""
-	Form        string  // of the tokenizer, where its file has several: open_clip or hf; "" = the usual one of such a file
+	Form        string  // form of the tokenizer, if its file allows several: open_clip or hf; "" = the usual one of such a file
 
 	Tasks      []Task
 	Entries    []string // entries to compile; by default the entries of the tasks
@@ -65,13 +65,13 @@ type Sizes struct {
 	Scale     bool    // vlmo: both halves of a layer have a layer scale
 	Eps       float64 // epsilon of the layers' norms and the final one; default 1e-5, in vlmo and siglip 1e-6
 
-	// Of families with a tower for texts, whose pictures have the sizes above.
+	// For families with a text tower; the sizes above are those of the pictures.
 	Embed int    // width of an embedding
 	Act   string // activation of the picture's layers
 	Text  TowerSizes
 }
 
-// TowerSizes are the numbers of a tower of texts.
+// TowerSizes are the sizes of a text tower.
 type TowerSizes struct {
 	Dim, Heads, FFN, Layers int
 	Act                     string

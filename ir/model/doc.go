@@ -4,9 +4,9 @@
 // the weights come from. It is read from strict YAML by [Parse] or [Load], taken
 // from the table of released models by [Preset], or filled in by a program, which
 // calls [Description.Complete]. All three end in the same checks, and every
-// error says what was got, what was wanted and, for YAML, file, line and column.
-// A key of the YAML is a row of the table in fields.go, which reads it and, by [Fields],
-// documents it; README shows all of them.
+// error says what was found, what is wanted and, for YAML, file, line and column.
+// The table in fields.go has an entry for each key of the YAML, by which it is read and,
+// by [Fields], documented; README has the whole table.
 //
 //	model: 1
 //	preset: beit3-base-patch16-384-coco-retrieval
@@ -89,23 +89,23 @@
 // reference implementation would give them, with an expert's own name
 // (encoder.layers.0.ffn.audio.fc1.weight) or its name in keys.
 //
-// A model whose modalities have layers of their own and meet as embeddings has towers, each with
-// its sizes, layers and pooling. CLIP, CLIPA, SigLIP, Chinese-CLIP and the CLIP with XLM-RoBERTa
-// are families of two towers, with the sizes of the texts' tower apart:
+// A model whose modalities have layers of their own and are compared by embeddings has towers,
+// each with its sizes, layers and pooling. CLIP, CLIPA, SigLIP, Chinese-CLIP and the CLIP with
+// XLM-RoBERTa are families of two towers; the text tower has sizes of its own:
 //
 //	family: clip
 //	sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 32, vocab: 49408, positions: 77, embed: 512, act: quick_gelu, text: {dim: 512, heads: 8, layers: 12}}
 //	layout: clip_open_clip
 //	tasks: [retrieval]
 //
-// A layout is a table of the tensors of one kind of checkpoint: their names, their shapes and the
-// weights that they or parts of them become. The state dict is written from it, and [Infer] reads
-// sizes by it.
+// A layout is a table of the tensors in one kind of checkpoint: their names, their shapes, and
+// the weights that are read from them. The state dict is made from it, and [Infer] finds sizes
+// with it.
 //
-// The lowering reads only the structure; a task is a row that says which entries it
-// takes, which tensors its head adds and which functions it has. A new one is a row here
-// and the file of what is its own; a package then has its functions of tensors. Typed methods
-// are a row and a file task_NAME.go in codegen, commands of binaries one in codegen/rt/cli.
+// Lowering reads only the structure. A task is an entry of a table, with its entries, the
+// tensors of its head and its functions. To add a task, add an entry here, with a file for its
+// own code; packages then have its functions on tensors. Typed methods need an entry and a file
+// task_NAME.go in codegen, a command of binaries one in codegen/rt/cli.
 //
 // [Tensors] lists the state dict of the reference implementation for a description, in order,
 // with the tensors that inference never reads. Seeded checkpoints are made from it.
@@ -114,10 +114,9 @@
 // tensors, and [Guess.YAML] writes a description of them.
 //
 // A preset may be compiled for images of another size than its checkpoint's, with
-// `sizes: {image: 480}` and `interpolate: true`: the table of positions is resized.
+// `sizes: {image: 480}` and `interpolate: true`: the position table is resized.
 //
 // A checkpoint may have several sets of weights; `checkpoint: {file: m.pth, key: model_ema}` chooses one.
 //
-// The package reads no weights and no images: that is ir/checkpoint and
-// codegen/rt. It imports ir and a YAML parser, nothing else.
+// ir/checkpoint reads weights, and codegen/rt images.
 package model

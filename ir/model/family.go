@@ -18,14 +18,14 @@ type family struct {
 	joint bool
 	// bias: the family may have a relative position bias, and then needs no positions.
 	bias bool
-	// act and text are the activations of pictures and texts unless sizes say others, in families with a tower for texts.
+	// act and text are the default activations of pictures and texts, in families with a text tower.
 	act, text string
-	// direct says that such a family's pictures have no projection.
+	// direct: the pictures of such a family have no projection.
 	direct bool
-	// lacks is a fact of layouts by which a checkpoint of the family is told from those of families after it: it has none of
-	// the tensors.
+	// lacks is a condition of layout rows. The family's checkpoints have none of their tensors, which distinguishes them from
+	// checkpoints of later families.
 	lacks   string
-	layouts []string // of its checkpoints, the first if the description names none
+	layouts []string // layouts of its checkpoints; the first is the default
 	// positions and eps are the defaults in Sizes.
 	positions int
 	eps       float64
@@ -46,7 +46,7 @@ var families = []family{
 	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", heads: faceHeads},
 }
 
-// faceHeads is what Hugging Face's classes call the number of heads.
+// faceHeads is the name of the number of heads in Hugging Face's classes.
 const faceHeads = "num_attention_heads"
 
 // torchscaleHeads is the name of the number of heads in BEiT-3's reference implementation.
@@ -163,7 +163,7 @@ func (d *Description) completeFamily() *problem {
 	return nil
 }
 
-// checkLayout refuses a layout that is no one of the family's: of other tensors than its models have.
+// checkLayout returns an error if the description's layout is not one of the family's.
 func (d *Description) checkLayout(f *family) *problem {
 	name := d.Long.Keys.Layout
 	if name != "" && !slices.Contains(f.layouts, name) {
@@ -172,9 +172,9 @@ func (d *Description) checkLayout(f *family) *problem {
 	return nil
 }
 
-// TakeLayout gives the description the layout of a checkpoint whose tensors have these names, as [LayoutOf] takes them, if it
-// names none and its family has several. It is an error if that layout is of another family. Where no layout is known by the
-// names nothing changes.
+// TakeLayout sets the description's layout to the one of a checkpoint whose tensors have these names (see [LayoutOf]), if the
+// description has none and its family has several. It is an error if the layout belongs to another family. If no layout has the
+// names, nothing changes.
 func (d *Description) TakeLayout(names []string) error {
 	f := familyNamed(d.Family)
 	if f == nil || len(f.layouts) < 2 || d.Long.Keys.Layout != "" {
@@ -185,7 +185,7 @@ func (d *Description) TakeLayout(names []string) error {
 		return nil
 	}
 	if !slices.Contains(f.layouts, layout) {
-		return fmt.Errorf("its tensors have the layout %s, and those of family %s are %s; `multiway init` tells which family they are of",
+		return fmt.Errorf("its tensors have the layout %s, but the layouts of family %s are %s; `multiway init` finds the family of the checkpoint",
 			layout, d.Family, strings.Join(f.layouts, ", "))
 	}
 	d.Long.Keys.Layout = layout

@@ -344,7 +344,7 @@ func (c *decoder) tokenizer(d *Description) value {
 	})
 }
 
-// fileOr reads a file, or a mapping of the fields, of which file, read into dst, must be given.
+// fileOr reads a file into dst, or a mapping of the fields, in which file, read into dst, must be given.
 func (c *decoder) fileOr(dst *string, fields []field) value {
 	return value{kind: "file, or mapping", fields: fields, read: func(n *node, path string) {
 		if n.kind != mapNode {
@@ -498,7 +498,7 @@ func (c *decoder) modality(m *Modality) []field {
 	}
 }
 
-// tower is a row of towers.
+// tower lists the keys of an item of towers.
 func (c *decoder) tower(t *Tower) []field {
 	in := func(item string) string { return "towers: [{" + item + "}]" }
 	p := &t.Pool
@@ -538,7 +538,7 @@ func (c *decoder) layers(r *LayerRange) []field {
 	return c.layersIn(r, func(item string) string { return "layers: [{" + item + "}]" })
 }
 
-// layersIn is a row of layers whose examples in writes.
+// layersIn lists the keys of an item of layers. in returns an example line for an item.
 func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
 	joint := in("ffn: joint, experts: {vl: [vision, language]}")
 	experts := c.open("{vl: [vision, language]}", []field{{name: "EXPERT", value: value{kind: "list", any: func(key string, n *node, path string) {

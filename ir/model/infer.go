@@ -10,19 +10,19 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Guess is what the names and shapes of a checkpoint's tensors tell of its model.
+// Guess describes a model as far as the names and shapes of a checkpoint's tensors determine it.
 type Guess struct {
 	Family string
-	Layout string // of a family that has several, or ""
+	Layout string // layout of the checkpoint, if its family has several, or ""
 	Sizes  Sizes
-	Tasks  []Task // whose heads the checkpoint has, encode if it has none
+	Tasks  []Task // tasks whose heads the checkpoint has, or encode
 
 	// Presets are the released variants with these sizes, image and heads, the most
-	// likely one first. Several may fit: tensors do not tell what a model was trained on.
+	// likely one first. Several may fit, since tensors do not show the training data.
 	Presets []PresetInfo
 
-	// Heads says where Sizes.Heads comes from, since shapes seldom tell; or, where that is 0, where people find it. It is never
-	// guessed: a model with other heads runs as well, and answers nonsense.
+	// Heads is a sentence about the source of Sizes.Heads, which shapes seldom determine, or, if that is 0, where to find it.
+	// The number is never guessed: a model with a wrong one runs, but gives wrong results.
 	Heads string
 }
 
@@ -55,7 +55,7 @@ func (s shapes) count(format string) int {
 	return n
 }
 
-// inferers know a family by a tensor that only it has.
+// inferers recognise a family by a tensor that only its checkpoints have.
 var inferers = []struct {
 	family, key string
 	infer       func(g *Guess, s shapes)
@@ -65,10 +65,10 @@ var inferers = []struct {
 	{"vlmo", "transformer.blocks.0.attn.qkv.weight", inferVLMo},
 }
 
-// Infer tells from a checkpoint's tensors which model it is. file, the checkpoint's
-// name or "", decides between presets that fit alike. heads, if not 0, is the number
-// of attention heads, and text that of a tower of texts; otherwise those of a preset of the same sizes are taken. Without one
-// they stay 0.
+// Infer finds the model of a checkpoint's tensors. file, the checkpoint's name or "",
+// chooses between presets that fit equally. heads, if not 0, is the number of attention
+// heads, and text the number of heads of a text tower; by default they are taken from a
+// preset of the same sizes, and stay 0 if there is none.
 func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 	s := shapes{}
 	for _, t := range tensors {
@@ -106,7 +106,7 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 	return nil, notKnown(tensors)
 }
 
-// KeyError says that tensors are a known model's but for what stands before their names: one of the keys and a dot.
+// KeyError is the error about tensors of a known model with a prefix before their names: one of the keys and a dot.
 type KeyError struct {
 	Family string
 	Keys   []string
@@ -117,10 +117,10 @@ func (e *KeyError) Error() string {
 	for _, k := range e.Keys {
 		s = append(s, file.Quote(k))
 	}
-	return fmt.Sprintf("the tensors look like those of family %s, with more before their names: take them with --key %s", e.Family, strings.Join(s, ", or --key "))
+	return fmt.Sprintf("the tensors look like those of family %s with a prefix: open them with --key %s", e.Family, strings.Join(s, ", or --key "))
 }
 
-// notKnown says what was looked for, and how near the checkpoint comes.
+// notKnown returns the error about an unknown checkpoint, with the tensors that are looked for and the most similar names.
 func notKnown(tensors []Tensor) error {
 	var want, have []string
 	for _, f := range inferers {
@@ -149,10 +149,10 @@ func notKnown(tensors []Tensor) error {
 	for _, t := range tensors[:min(3, len(tensors))] {
 		have = append(have, clip(t.Name))
 	}
-	return fmt.Errorf("no model of a known family: none of the tensors %s is among its %d (%s, ...)", strings.Join(want, ", "), len(tensors), strings.Join(have, ", "))
+	return fmt.Errorf("it is not a model of a known family: its %d tensors (%s, ...) include none of %s", len(tensors), strings.Join(have, ", "), strings.Join(want, ", "))
 }
 
-// under lists, quoted, how names of a family's tensors go on after their first part, up to the next dot.
+// under lists, quoted, the second parts of the names of a family's tensors.
 func under(family, first string) []string {
 	var all []string
 	for _, p := range presetList() {
@@ -176,7 +176,7 @@ func under(family, first string) []string {
 	return all
 }
 
-// check refuses sizes that cannot be.
+// check returns an error about sizes that are missing or impossible.
 func (g *Guess) check(key string) error {
 	s := &g.Sizes
 	type size struct {
@@ -199,7 +199,7 @@ func (g *Guess) check(key string) error {
 	}
 	for _, f := range all {
 		if f.v < 1 || f.v > 1<<24 {
-			return fmt.Errorf("it has %s, as family %s does, but its %s cannot be told: %s is missing or has a strange shape", key, g.Family, f.name, f.from)
+			return fmt.Errorf("it has %s, as family %s does, but its %s is not known: %s is missing or has an unexpected shape", key, g.Family, f.name, f.from)
 		}
 	}
 	return nil
@@ -220,8 +220,8 @@ func square(n int) int {
 	return side
 }
 
-// inferTorchscale reads the keys of the official BEiT-3 code, which the paper's
-// arrangement shares.
+// inferTorchscale infers a model from the keys of BEiT-3's reference implementation, which
+// the model of the paper shares.
 func inferTorchscale(g *Guess, s shapes) {
 	const p = "beit3."
 	layer := p + "encoder.layers.%d."
@@ -250,8 +250,8 @@ func inferTorchscale(g *Guess, s shapes) {
 			known = append(known, first+".")
 		}
 	}
-	// A file that was not tuned has heads of pretraining beside mlm_head, which alone is
-	// not one for captions.
+	// A pretraining checkpoint has mlm_head and other heads of pretraining; in a captioning
+	// checkpoint mlm_head is the only one.
 	pretraining := false
 	for name := range s {
 		if !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(name, k) }) {
@@ -281,7 +281,7 @@ func (g *Guess) tasks(code Code, s shapes) {
 	}
 }
 
-// inferVLMo reads the keys of the official VLMo code.
+// inferVLMo infers a model from the keys of VLMo's reference implementation.
 func inferVLMo(g *Guess, s shapes) {
 	const block = "transformer.blocks.%d."
 	z := &g.Sizes
@@ -314,10 +314,10 @@ func inferVLMo(g *Guess, s shapes) {
 	}
 }
 
-// offsets returns what a table of relative positions is for: the patches a side of the
-// image and the longest text. It has (2W-1)^2+3 offsets of the image and 2T+2 of
-// the text, where the released models have T 196. Of other models only the shortest
-// text is known, so the largest image is meant.
+// offsets returns the patches along a side of the image and the longest text of a table of
+// relative positions. The table has (2W-1)^2+3 rows for the image and 2T+2 for the text.
+// Released models have T = 196. For other models it assumes the largest image that leaves
+// rows for a text.
 func offsets(rows, text int) (side, reach int) {
 	if rows < 1 || rows > 1<<30 {
 		return 0, 0
@@ -334,10 +334,10 @@ func offsets(rows, text int) (side, reach int) {
 	return 0, 0
 }
 
-// presets lists the released variants that fit, the variant that the file is named like first.
+// presets lists the released variants that fit, first the one whose name resembles the file's.
 func (g *Guess) presets(file string) {
 	for _, p := range Presets() {
-		// What shapes do not tell does not count.
+		// Ignore sizes that shapes do not determine.
 		z := p.Sizes
 		z.Heads, z.Eps, z.Act = g.Sizes.Heads, g.Sizes.Eps, g.Sizes.Act
 		z.Text.Heads, z.Text.Act = g.Sizes.Text.Heads, g.Sizes.Text.Act
@@ -347,7 +347,7 @@ func (g *Guess) presets(file string) {
 		fits := slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Name == p.Task && (t.Classes == p.Classes || p.Classes == 0) })
 		switch g.Family {
 		case "vlmo":
-			// Files of VLMo keep heads of pretraining, so that those tuned for a task have more.
+			// VLMo's fine-tuned checkpoints keep the heads of pretraining, so they have more tasks.
 			tuned := slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Classes > 0 })
 			fits = fits || !tuned && p.Task == "encode"
 		default:
@@ -374,7 +374,7 @@ func (g *Guess) presets(file string) {
 	})
 }
 
-// heads sets the numbers of heads and says where they come from.
+// heads sets the numbers of heads and the sentence about their source.
 func (g *Guess) heads(given, text int) error {
 	z := &g.Sizes
 	for _, f := range []struct{ given, dim int }{{given, z.Dim}, {text, z.Text.Dim}} {
@@ -400,15 +400,15 @@ func (g *Guess) heads(given, text int) error {
 	if like >= 0 && (given == 0 || g.twoTowers() && text == 0) {
 		p := &presetList()[like]
 		z.Heads, z.Text.Heads = cmp.Or(given, p.Sizes.Heads), cmp.Or(text, p.Sizes.Text.Heads)
-		g.Heads = fmt.Sprintf("not told by the tensors; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, name)
+		g.Heads = fmt.Sprintf("tensors do not determine it; as in %s, which has these sizes. Compare it with %s of your own code", p.Name, name)
 		return nil
 	}
-	switch missing := "tensors do not tell it, and no released model has these sizes. It is a divisor of"; {
+	switch missing := "tensors do not determine it, and no released model has these sizes. It is a divisor of"; {
 	case !g.twoTowers() && given == 0:
 		g.Heads = fmt.Sprintf("MISSING: %s %d, called %s in the code and the configuration that the model was trained with", missing, z.Dim, name)
 	case g.twoTowers() && (given == 0 || text == 0):
 		z.Heads = 0
-		g.Heads = fmt.Sprintf("MISSING: tensors do not tell heads, and no released model has these sizes. Those of pictures are a divisor of %d, those of texts of %d, called %s in the configuration that the model came with",
+		g.Heads = fmt.Sprintf("MISSING: tensors do not determine the heads, and no released model has these sizes. The number for pictures divides %d, the number for texts %d; it is called %s in the configuration that the model came with",
 			z.Dim, z.Text.Dim, name)
 	}
 	return nil

@@ -131,15 +131,15 @@ func TestInferErrors(t *testing.T) {
 		heads   int
 		want    string
 	}{
-		{"nothing", nil, 0, "no model of a known family"},
-		{"another model", []Tensor{{"model.embed_tokens.weight", []int{3, 4}}}, 0, "among its 1 (model.embed_tokens.weight, ...)"},
+		{"nothing", nil, 0, "not a model of a known family"},
+		{"another model", []Tensor{{"model.embed_tokens.weight", []int{3, 4}}}, 0, "its 1 tensors (model.embed_tokens.weight, ...)"},
 		{"prefix", renamed, 0, `look like those of family beit3, but their names start with "net." instead of "beit3."; rename them in Python: {"beit3." * k.removeprefix("net.").startswith(("text_embed", "vision_embed", "encoder")) + k.removeprefix("net."): v`},
 		{"no prefix", bare, 0, `but their names lack "beit3." before them; rename them in Python: {"beit3." * k.startswith(("text_embed", "vision_embed", "encoder")) + k: v`},
-		{"no table", without("beit3.text_embed.weight"), 0, "its width cannot be told: the token table is missing"},
-		{"strange table", reshaped("beit3.text_embed.weight", 5), 0, "its width cannot be told"},
-		{"no square", reshaped("beit3.encoder.embed_positions.A.weight", 8, 72), 0, "its picture cannot be told: the table of picture positions"},
-		{"zero", reshaped("beit3.encoder.layers.0.ffn.A.fc1.weight", 0, 72), 0, "its feed-forward width cannot be told"},
-		{"negative", reshaped("beit3.vision_embed.proj.weight", 72, 3, -14, -14), 0, "its patch cannot be told"},
+		{"no table", without("beit3.text_embed.weight"), 0, "its width is not known: the token table is missing"},
+		{"strange table", reshaped("beit3.text_embed.weight", 5), 0, "its width is not known"},
+		{"no square", reshaped("beit3.encoder.embed_positions.A.weight", 8, 72), 0, "its picture is not known: the table of picture positions"},
+		{"zero", reshaped("beit3.encoder.layers.0.ffn.A.fc1.weight", 0, 72), 0, "its feed-forward width is not known"},
+		{"negative", reshaped("beit3.vision_embed.proj.weight", 72, 3, -14, -14), 0, "its patch is not known"},
 		{"heads", tiny, 7, "7 heads: want a divisor of the width, which is 72; the nearest are 6 and 8"},
 		{"negative heads", tiny, -1, "-1 heads: want a divisor"},
 	} {

@@ -74,22 +74,21 @@ func into(bundle, name string) []target {
 	return []target{whole(bundle + "." + name)}
 }
 
-// layout is how the checkpoints of one kind of code call their tensors.
+// layout describes the tensors in the checkpoints of one implementation.
 type layout struct {
 	name string
 	code Code
 	key  string // a tensor that only such a checkpoint has
 	rows []row
-	// heads are the tensors of tasks, where they are not as the code has them. A layout with heads has no other tasks but
-	// encode.
+	// heads are the tensors of tasks, if they differ from the code's. A layout with heads has only these tasks and encode.
 	heads map[string][]row
 }
 
-// layouts are the layouts of checkpoints. Where a checkpoint has the keys of several, the first is meant.
+// layouts lists the layouts of checkpoints. The first one whose key a checkpoint has applies.
 var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, beitLayouts, bertLayouts, siglipLayouts, clipLayouts)
 
-// LayoutOf returns the layout of a checkpoint of a model with two towers, by the names of its tensors, without what wrapper
-// modules put before them. It is an error if no layout has one of the names as its own.
+// LayoutOf returns the layout of a checkpoint of a model with two towers, by the names of its tensors without parts of wrapper
+// modules. It is an error if none of the names is the key of a layout.
 func LayoutOf(names []string) (string, error) {
 	have := map[string]bool{}
 	for _, n := range names {
@@ -105,7 +104,7 @@ func LayoutOf(names []string) (string, error) {
 			want = append(want, fmt.Sprintf("%s (%s)", l.key, l.name))
 		}
 	}
-	return "", fmt.Errorf("no layout of checkpoints is known that has these tensors: none of %s is among the %d", strings.Join(want, ", "), len(names))
+	return "", fmt.Errorf("no known layout of checkpoints has these tensors: none of %s is among the %d", strings.Join(want, ", "), len(names))
 }
 
 // layout returns the layout of the structure's checkpoint: the one it names, or its code's first.
@@ -198,7 +197,7 @@ func (r *reader) modality(m *modality) {
 func (r *reader) enter(t *tower) {
 	r.tower = t
 	r.sizes["dim"], r.sizes["ffn"], r.sizes["heads"] = t.Dim, t.FFN, t.Heads
-	r.sizes["depth"] = t.depth // layers of the checkpoint
+	r.sizes["depth"] = t.depth // number of layers in the checkpoint
 	r.sizes["types"] = t.Types // rows of the table of types
 	r.sizes["reach"] = t.Reach // longest text of the relative position bias
 	r.facts["bias"] = t.Relative
@@ -217,10 +216,10 @@ func (t *trunk) reader() *reader {
 	for _, m := range t.modalities {
 		switch m.Embedder {
 		case Token:
-			r.sizes["vocab"] = m.Vocab // heads of tasks have rows for it
+			r.sizes["vocab"] = m.Vocab // heads of tasks have a row for each token
 		case Patch:
 			side := m.Height / m.Patch
-			r.sizes["image_bias"] = (2*side-1)*(2*side-1) + 3 // rows of the bias among the image's
+			r.sizes["image_bias"] = (2*side-1)*(2*side-1) + 3 // rows of the bias within the image
 		}
 	}
 	return r
@@ -291,8 +290,8 @@ func (r *reader) tensor(x row) {
 	}
 }
 
-// of is the shape of the weight that a slot of a tensor becomes. matrix says that a vector is a matrix of one row. A matrix
-// has the last axes of a convolution in its columns; a table of three axes has one element on the first.
+// of returns the shape of the weight in a slot of a tensor. A vector is a matrix of one row if matrix is set. The kernel axes of
+// a convolution become columns of a matrix; the first axis of a table of three axes has size 1.
 func (s *slot) of(shape []int, matrix bool) []int {
 	switch {
 	case len(shape) == 0:

@@ -1,8 +1,8 @@
 package model
 
-// torchscale is the layout of the official code of BEiT-3, which the paper's arrangement shares: one tensor an expert where a
-// weight is pooled. The first rows of a table of positions are never read; of the text's only as many are kept as the longest
-// text has.
+// torchscale is the layout of BEiT-3's reference implementation, which the model of the paper shares. A pooled weight has a tensor
+// per expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are
+// used.
 var torchscale = []row{
 	each("token", tensor("{p}text_embed.weight", "vocab dim", whole("{m}.embed.tok.w"))),
 	each("patch",

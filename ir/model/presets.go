@@ -125,8 +125,8 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 // in them.
 func Presets() []PresetInfo { return append([]PresetInfo(nil), presetList()...) }
 
-// Preset returns the description of the preset called name, without a checkpoint,
-// with the task it was made for.
+// Preset returns the description of the preset called name, with its task and without a
+// checkpoint.
 func Preset(name string) (*Description, error) {
 	d := &Description{Preset: name}
 	if p := d.complete(); p != nil {

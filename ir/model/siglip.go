@@ -1,7 +1,7 @@
 package model
 
-// siglip is SigLIP and SigLIP 2 with pictures of one size: no class row, a learned query pools the patches, texts are padded
-// to one length, and their last row, which is mostly padding, is taken.
+// siglip is the structure of SigLIP, and of SigLIP 2 with pictures of a fixed size: there is no class token, a learned query pools
+// the patches, texts are padded to a fixed length, and their last row, which is usually padding, is pooled.
 func siglip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Classless = true
@@ -13,7 +13,7 @@ func siglip(s *Sizes) Structure {
 	return t
 }
 
-// thirds are the targets of a tensor that holds q, k and v.
+// thirds returns the targets of a tensor that contains q, k and v.
 func thirds(bundle, field string) []target {
 	return []target{cut(bundle+"q."+field, "0", "dim"), cut(bundle+"k."+field, "dim", "dim"), cut(bundle+"v."+field, "2*dim", "dim")}
 }

@@ -22,7 +22,7 @@ type sizeKind uint8
 const (
 	anySize   sizeKind = iota
 	inputSize          // families; the long form has it in modalities
-	tokenSize          // families with texts; likewise
+	tokenSize          // families with texts; the long form has it in modalities
 	jointSize          // families with joint experts
 	biasSize           // families that may have a relative position bias
 	textSize           // families with a tower for texts
@@ -106,7 +106,7 @@ func (d *Description) completeSizes() *problem {
 	if p := d.completeTextSizes(); p != nil {
 		return p
 	}
-	if d.Long.Towers != nil { // which were checked, and have their sizes
+	if d.Long.Towers != nil { // towers have sizes of their own, which are checked already
 		first := d.Long.Towers[0]
 		s.Dim, s.Heads, s.FFN, s.Eps, s.Layers = first.Dim, first.Heads, first.FFN, first.Eps, first.Layers[len(first.Layers)-1].To
 	}
@@ -174,7 +174,7 @@ func (d *Description) completeSizes() *problem {
 	return nil
 }
 
-// completeTextSizes fills in and checks what only families with a tower for texts have.
+// completeTextSizes fills in and checks the sizes that only families with a text tower have.
 func (d *Description) completeTextSizes() *problem {
 	s := &d.Sizes
 	row := familyNamed(d.Family)
@@ -213,8 +213,8 @@ func (d *Description) completeTextSizes() *problem {
 	return nil
 }
 
-// checkPatches checks the input of a patch modality, whose fields are called size and patch. rest says that rows and columns
-// after the last whole patch are not read.
+// checkPatches checks the input of a patch modality; size and patch are the paths of its fields. If rest is set, pixels after the
+// last whole patch are allowed and not read.
 func (m *Modality) checkPatches(size, patch string, rest bool) *problem {
 	for _, side := range []int{m.Height, m.Width} {
 		if rest && side < m.Patch || !rest && side%m.Patch != 0 {

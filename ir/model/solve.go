@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// solver finds the sizes of a model by its layout: a size that stands alone in a tensor's shape is read off the checkpoint's.
-// It is reader the other way.
+// solver finds the sizes of a model from a checkpoint, the reverse of reader: a size that is an axis of a tensor in the layout is
+// read from the shape in the checkpoint.
 type solver struct {
 	s     shapes
 	words map[string]string
-	sizes map[string]map[string]int // by modality; of "" what both have
-	scope map[string]int            // the sizes of the modality under way
-	has   map[string]bool           // facts, by whether a tensor is there whose rows depend on them
-	class bool                      // there is a class row
+	sizes map[string]map[string]int // sizes by modality; "" for sizes of both
+	scope map[string]int            // the sizes of the current modality
+	has   map[string]bool           // conditions, by whether a tensor of rows with the condition exists
+	class bool                      // there is a class token
 }
 
-// solve finds the sizes of the modalities vision and language, layers among them. Sizes that the shapes do not tell are left
-// out. Shapes that contradict each other are not looked for: Bind does that.
+// solve finds the sizes of the modalities vision and language, with their layers. Sizes that the shapes do not determine are left
+// out. It does not check shapes for contradictions, which Bind does.
 func solve(l *layout, s shapes) *solver {
 	v := &solver{s: s, words: map[string]string{"p": "", "l": "", "b": ""}, sizes: map[string]map[string]int{"": {}}, has: map[string]bool{}}
 	v.scope = v.sizes[""]
@@ -58,7 +58,7 @@ func (v *solver) rows(rows []row) {
 	}
 }
 
-// found reports whether the first tensor of rows is there.
+// found reports whether the first tensor of rows exists.
 func (v *solver) found(rows []row) bool {
 	for rows[0].rows != nil {
 		rows = rows[0].rows
@@ -90,7 +90,7 @@ func (v *solver) tensor(x row) {
 	}
 }
 
-// inferRows reads the sizes of a model off a checkpoint in a layout, and the tasks whose heads it has.
+// inferRows infers the sizes of a model from a checkpoint with a layout, and the tasks whose heads it has.
 func inferRows(g *Guess, l *layout, s shapes) {
 	v := solve(l, s)
 	see, read := v.sizes["vision"], v.sizes["language"]

@@ -21,20 +21,20 @@ type Structure struct {
 	Keys       Keys
 }
 
-// Similarity says how the cosine of two embeddings becomes a score: it is multiplied by the exponential of a number of the
-// checkpoint first.
+// Similarity describes how the cosine of two embeddings becomes a score. It is first multiplied by the exponential of a number in
+// the checkpoint.
 type Similarity struct {
-	Bias  bool  // a number of the checkpoint is added then
-	Score Score // what is made of the scores of one input with several others
+	Bias  bool  // then a bias from the checkpoint is added
+	Score Score // how the scores of one input with several others become probabilities
 }
 
-// Score says how scores become probabilities.
+// Score is the way in which scores become probabilities.
 type Score string
 
 // The kinds of scores.
 const (
-	Softmax Score = "softmax" // of all others together: they sum to 1
-	Sigmoid Score = "sigmoid" // of each for itself
+	Softmax Score = "softmax" // over all others: probabilities sum to 1
+	Sigmoid Score = "sigmoid" // of each score alone
 )
 
 // Tower has the layers for some modalities, and the head that makes an embedding of their rows.
@@ -135,8 +135,8 @@ type Modality struct {
 	Rows      int     // token: every text is padded to this many tokens, which all take part in attention; 0 = no padding
 }
 
-// class is the number of rows before those of the patches, which go from left to right and from top to bottom of a grid of
-// Height/Patch times Width/Patch.
+// class returns the number of rows before the patches. Patches are in row-major order of a grid of Height/Patch rows and
+// Width/Patch columns.
 func (m *Modality) class() int {
 	if m.Classless {
 		return 0
@@ -204,13 +204,13 @@ type Code string
 const (
 	TorchScale Code = "" // BEiT-3's
 	VLMo       Code = "vlmo"
-	Contrast   Code = "contrast" // of models with a tower for pictures and one for texts
+	Contrast   Code = "contrast" // models with a vision and a text tower
 )
 
 // Keys describes the names of tensors in the checkpoint.
 type Keys struct {
 	Code    Code
-	Layout  string            // the table of its tensors; "" = the first of the code
+	Layout  string            // name of the layout of its tensors; "" = the code's first
 	Prefix  string            // prefix of the trunk's tensors, such as "beit3."
 	Experts map[string]string // names of experts in keys, if they differ: A for vision
 	Mask    bool              // the checkpoint has the mask embedding of pretraining
@@ -464,8 +464,8 @@ func (d *Description) completeLong() *problem {
 	return d.completeKeys()
 }
 
-// completeLayers checks the rows of a tower's layers, whose fields' paths begin with above, fills in their defaults and that
-// of the norm after them, and returns the number of layers.
+// completeLayers checks a tower's list of layers and fills in its defaults and the default of the norm after the last layer. above
+// is the prefix of the fields' paths. It returns the number of layers.
 func (d *Description) completeLayers(l *Tower, above string, claim func(name, path string) *problem) (int, *problem) {
 	if len(l.Layers) == 0 {
 		return 0, wrong(above+"layers", " is missing; add rows such as {range: 0..%d, attn: shared, ffn: pooled}", max(d.Sizes.Layers, 12))

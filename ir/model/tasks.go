@@ -15,37 +15,37 @@ const l2Floor = 1e-12
 // headEps is the epsilon of norms in heads, independent of the trunk's, unless the tower has one for them.
 const headEps = 1e-5
 
-// task is a row of the table of tasks. A task that checkpoints of several codes have is a row for each code.
+// task is an entry of the table of tasks. A task for checkpoints of several codes has an entry for each code.
 type task struct {
 	name    string
 	code    Code               // the kind of checkpoints that it is for
 	takes   func(e entry) bool // reports whether it has functions for the entry
 	options []string           // its fields in a description
 	classes int                // default number of classes; 0 = the description must give it
-	// keys are tensors of a checkpoint that has the head, by which init finds the task; nil: init does not. Of a task with
-	// classes the last tensor has a row for each.
+	// keys are tensors of the head, by which init finds the task; nil: it does not. In a task with classes the last tensor has
+	// a row per class.
 	keys []string
-	// check returns what is wrong with the options at path, or with a model of such sizes for this task; nil: nothing can be.
+	// check returns an error about the options at path, or about a model of these sizes with this task. nil: there is nothing to check.
 	check     func(d *Description, t *Task, path string) *problem
 	norm      func(t *Task) bool // reports whether it reads rows after the encoder's final norm
-	rows      []row              // the head's tensors, in the official order
-	functions []function         // what it has for each of its entries
+	rows      []row              // the head's tensors, in the order of the reference implementation
+	functions []function         // its functions for each of its entries
 }
 
 // function is one function of a task and an entry.
 type function struct {
 	name string // "" = ENTRY for encode, ENTRY_TASK otherwise
-	// kind is the word by which generated code and commands find the function among those of its task; "" = image, text or
-	// pair, as the entry takes.
+	// kind identifies the function among those of its task, in generated code and commands; "" = the entry's inputs: image,
+	// text or pair.
 	kind  string
 	aside bool // lowered only if it is asked for by its name
 	// lower lowers the whole function and returns the outputs.
 	lower func(w *writer) []*ir.Value
 }
 
-// trunkTo makes the function of a task that has one: the trunk over the entry's inputs,
-// then the head over its rows (after the final norm if the task reads that). Rows are in the order of
-// w.entry.modalities; see [Modality.class] for a picture's.
+// trunkTo returns the functions of a task with a single one: the trunk over the entry's inputs, then the head
+// over its rows (after the final norm if the task reads that). Rows are in the order of w.entry.modalities; see
+// [Modality.class] for the rows of a picture.
 func trunkTo(head func(w *writer, x *ir.Value) []*ir.Value) []function {
 	return []function{{lower: func(w *writer) []*ir.Value { return head(w, w.rows()) }}}
 }
@@ -213,7 +213,7 @@ func (d *Description) task(name string) *task {
 	return taskOf(s.Keys.Code, name)
 }
 
-// tensors are the rows of the task's tensors in a layout.
+// tensors returns the rows of the task's tensors in a layout.
 func (t *task) tensors(l *layout) []row {
 	if rows, ok := l.heads[t.name]; ok {
 		return rows
@@ -221,7 +221,7 @@ func (t *task) tensors(l *layout) []row {
 	return t.rows
 }
 
-// headEps is the epsilon of the norms in heads.
+// headEps returns the epsilon of the norms in heads.
 func (w *writer) headEps() float64 { return cmp.Or(w.tower.HeadEps, headEps) }
 
 // taskOptions lists the options that a task has for any code; ok is false if there is no such

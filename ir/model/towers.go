@@ -15,7 +15,7 @@ func (d *Description) completeTowers(claim func(name, path string) *problem) *pr
 	if l.Layers != nil || l.Final != "" {
 		return wrong("layers", " and towers are both given; a tower has layers of its own: remove one of the two")
 	}
-	var of map[string]string // a modality's tower
+	var of map[string]string // the tower of each modality
 	l.Towers = slices.Clone(l.Towers)
 	for i := range l.Towers {
 		t, path := &l.Towers[i], fmt.Sprintf("towers[%d].", i)
@@ -57,13 +57,13 @@ func (d *Description) completeTowers(claim func(name, path string) *problem) *pr
 		}
 	}
 	if l.Keys.Layout == "" {
-		return wrong("layout", " is missing; with towers it says how the checkpoint calls its tensors: %s", strings.Join(layoutNames(), ", "))
+		return wrong("layout", " is missing; with towers it must be given, one of %s", strings.Join(layoutNames(), ", "))
 	}
 	l.Similarity.Score = cmp.Or(l.Similarity.Score, Softmax)
 	return nil
 }
 
-// completeSizes checks the sizes of a tower, whose fields' paths begin with path.
+// completeSizes checks the sizes of a tower and fills in their defaults. path is the prefix of the fields' paths.
 func (t *Tower) completeSizes(path string) *problem {
 	t.FFN = cmp.Or(t.FFN, 4*t.Dim)
 	for _, f := range []struct {
@@ -93,7 +93,7 @@ func (t *Tower) completeSizes(path string) *problem {
 	return nil
 }
 
-// completePool checks how the tower is pooled.
+// completePool checks the tower's pooling and fills in its defaults.
 func (t *Tower) completePool(path string) *problem {
 	p := &t.Pool
 	if p.Row == "" {
@@ -122,7 +122,7 @@ func (t *Tower) completePool(path string) *problem {
 	}
 	if p.Row != PoolMap {
 		if p.Heads != 0 || p.FFN != 0 {
-			return wrong(path+"heads", " and ffn are of row: map; remove them")
+			return wrong(path+"heads", " and ffn need row: map; remove them")
 		}
 		return nil
 	}

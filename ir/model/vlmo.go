@@ -76,7 +76,7 @@ var vlmoLayout = []row{
 	linear("pooler.dense", "dim dim", "pooler.dense"),
 }
 
-// branchHeads is the head of a contrastive branch: its logit scale and one projection a modality.
+// branchHeads returns the rows of a contrastive head: its logit scale and one projection per modality.
 func branchHeads(task, branch string) []row {
 	return []row{
 		tensor("logit"+branch+"_scale", "", whole(task+".logit_scale")),
