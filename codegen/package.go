@@ -68,6 +68,7 @@ type Function struct{ Name, Task, Kind string }
 type Task struct {
 	Name   string   // the task of Function
 	Labels []string // class names in the order of the logits
+	Each   bool     // retrieval: probabilities of scores are of each for itself, by sigmoid
 
 	MaxNew int           // captioning: most tokens after <s>
 	Ban    []caption.IDs // captioning: token ids that no caption contains

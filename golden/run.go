@@ -165,15 +165,14 @@ func (x *run) reason(do runner) (map[string][][]float32, error) {
 
 // logits adds logits_per_image = exp(scale) * V L^T and its transpose.
 func logits(p *ir.Program, scaleName string, out map[string][][]float32) error {
-	w := p.Weight(scaleName)
-	if w == nil || w.Load == nil {
-		return fmt.Errorf("the program has no %s", scaleName)
+	scale, ok, err := scalar(p, scaleName)
+	if err == nil && !ok {
+		err = fmt.Errorf("the program has no %s", scaleName)
 	}
-	v, err := w.Load()
 	if err != nil {
 		return err
 	}
-	scale := math.Exp(float64(v[0]))
+	scale = math.Exp(scale)
 	product := func(a, b [][]float32) [][]float32 {
 		rows := make([][]float32, len(a))
 		for i := range a {

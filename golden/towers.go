@@ -2,11 +2,13 @@ package golden
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -125,34 +127,51 @@ func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	if _, ok := x.r.Outputs["logits_per_image"]; !ok || x.taps {
 		return all, nil
 	}
-	pair := map[string][][]float32{"vision_cls": all["image_embeds"], "language_cls": all["text_embeds"]}
-	if err := logits(p, "retrieval.logit_scale", pair); err != nil {
-		return nil, err
+	return all, scores(p, all)
+}
+
+// scores adds what a package makes of the embeddings: logits, and probabilities of each for itself.
+func scores(p *ir.Program, out map[string][][]float32) error {
+	l := task.Logits{Each: true}
+	scale, ok, err := scalar(p, "retrieval.logit_scale")
+	if err == nil && !ok {
+		err = errors.New("the program has no retrieval.logit_scale")
 	}
-	bias := 0.0
-	if w := p.Weight("retrieval.logit_bias"); w != nil {
-		v, err := w.Load()
-		if err != nil {
-			return nil, err
-		}
-		bias = float64(v[0])
+	if err != nil {
+		return err
 	}
-	for _, name := range []string{"logits_per_image", "logits_per_text"} {
-		for _, row := range pair[name] {
-			for i := range row {
-				row[i] = float32(float64(row[i]) + bias)
+	l.Scale = math.Exp(scale)
+	if l.Bias, _, err = scalar(p, "retrieval.logit_bias"); err != nil {
+		return err
+	}
+	for _, by := range []struct {
+		name string
+		a, b [][]float32
+	}{{"image", out["image_embeds"], out["text_embeds"]}, {"text", out["text_embeds"], out["image_embeds"]}} {
+		for _, a := range by.a {
+			cosines, logits := make([]float32, len(by.b)), make([]float32, len(by.b))
+			for i, b := range by.b {
+				cosines[i] = task.Dot(a, b)
+				logits[i] = float32(l.Of(cosines[i]))
 			}
+			out["logits_per_"+by.name] = append(out["logits_per_"+by.name], logits)
+			out["probs_per_"+by.name] = append(out["probs_per_"+by.name], l.Probs(cosines))
 		}
-		all[name] = pair[name]
 	}
-	for _, row := range all["logits_per_image"] {
-		probs := make([]float32, len(row))
-		for i, v := range row {
-			probs[i] = float32(1 / (1 + math.Exp(-float64(v))))
-		}
-		all["probs_per_image"] = append(all["probs_per_image"], probs)
+	return nil
+}
+
+// scalar loads the only value of a weight, if the program has it.
+func scalar(p *ir.Program, name string) (v float64, ok bool, err error) {
+	w := p.Weight(name)
+	if w == nil || w.Load == nil {
+		return 0, false, nil
 	}
-	return all, nil
+	f, err := w.Load()
+	if err != nil {
+		return 0, false, err
+	}
+	return float64(f[0]), true, nil
 }
 
 // withLayout returns the description with the layout of a source's tensors.

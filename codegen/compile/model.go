@@ -71,7 +71,11 @@ func (m *Model) samples() (*inputs.Samples, error) {
 func (m *Model) Reader() (inputs.Reader, error) {
 	opt, err := m.CodeOptions()
 	s := m.Desc.Structure()
-	return inputs.Reader{Pixels: opt.Pixels, MaxPixels: opt.MaxPixels, Tokenizer: m.Tokenizer, Form: token.Form(m.Desc.Form), Limit: m.Desc.Limits.Text, Vocab: s.Vocab()}, err
+	r := inputs.Reader{Pixels: opt.Pixels, MaxPixels: opt.MaxPixels, Tokenizer: m.Tokenizer, Form: token.Form(m.Desc.Form), Limit: m.Desc.Limits.Text, Vocab: s.Vocab()}
+	if t := s.Token(); t != nil {
+		r.IDs = t.Rows
+	}
+	return r, err
 }
 
 // Open reads a description and opens its checkpoint and tokenizer.
@@ -240,7 +244,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 		if err != nil {
 			return opt, err
 		}
-		row := codegen.Task{Name: t.Name, Labels: labels}
+		row := codegen.Task{Name: t.Name, Labels: labels, Each: t.Name == "retrieval" && s.Similarity.Score == model.Sigmoid}
 		if t.Name == "captioning" {
 			row.MaxNew = d.Limits.MaxNew
 			for _, b := range d.Limits.Ban {

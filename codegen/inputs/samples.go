@@ -60,6 +60,7 @@ type Reader struct {
 	Tokenizer []byte            // nil: none
 	Form      token.Form        // form of the tokenizer, "" = the usual one of its file
 	Limit     int               // most tokens of a text
+	IDs       int               // constant length of texts in tokens, padding included; 0: as long as they are
 	Vocab     int               // token ids are below it
 }
 
@@ -94,12 +95,19 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 			return nil, err
 		}
 		for _, text := range texts {
-			s.Texts = append(s.Texts, Text{Name: text, IDs: tok.Encode(text, r.Limit), Cut: len(tok.Encode(text, r.Limit+1)) > r.Limit})
+			ids, err := token.Fill(tok, tok.Encode(text, r.Limit), r.IDs)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file.Brief(file.Quote(text)), err)
+			}
+			s.Texts = append(s.Texts, Text{Name: text, IDs: ids, Cut: len(tok.Encode(text, r.Limit+1)) > r.Limit})
 		}
 	}
 	for _, list := range ids {
 		if n := len(list); n < 1 || n > r.Limit {
 			return nil, fmt.Errorf("ids %v: got %d token ids, want 1 to %d, limits.text of the description", list, n, r.Limit)
+		}
+		if n := len(list); r.IDs > 0 && n != r.IDs {
+			return nil, fmt.Errorf("ids %v: got %d token ids, want %d: the model takes texts of that length, padding included", list, n, r.IDs)
 		}
 		for _, id := range list {
 			if id < 0 || int(id) >= r.Vocab {

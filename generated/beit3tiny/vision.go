@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain

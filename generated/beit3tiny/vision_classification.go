@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain

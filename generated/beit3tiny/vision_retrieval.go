@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_4235cacbfeed_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain

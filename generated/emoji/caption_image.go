@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain

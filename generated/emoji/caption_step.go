@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain

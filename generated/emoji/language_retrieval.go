@@ -128,4 +128,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain

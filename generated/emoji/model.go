@@ -116,6 +116,7 @@ var input = task.Input{
 		Size:   64,
 		Std:    [3]float32{0.5, 0.5, 0.5},
 	},
+	Score:   &task.Score{Scale: "retrieval.logit_scale"},
 	Vectors: vectors,
 }
 
@@ -272,6 +273,33 @@ func (s *Session) Similarity(ctx context.Context, pic task.Picture, text string)
 // Similarities is Similarity for several pictures, each with its text.
 func (s *Session) Similarities(ctx context.Context, pairs []task.Pair) ([]float32, error) {
 	return s.s.Similarities(ctx, &embedders, pairs)
+}
+
+// NewClasses returns classes by their names, such as "cat", for ClassifyImageWith. Each has the mean of the unit embeddings of
+// its prompts, which are computed once: the templates, such as "a drawing of a {}", with the name in place of {}. Without
+// templates it is task.Template.
+func (m *Model) NewClasses(ctx context.Context, names []string, templates ...string) (*task.Classes, error) {
+	return m.m.Classes(ctx, &fnLanguageRetrieval, names, templates)
+}
+
+// ClassifyImageWith returns all classes of o, the most probable of a picture first. Probabilities are the softmax of their logits.
+func (m *Model) ClassifyImageWith(ctx context.Context, pic task.Picture, o *task.Classes) ([]task.Label, error) {
+	return task.One(m.ClassifyImagesWith(ctx, []task.Picture{pic}, o))
+}
+
+// ClassifyImagesWith is ClassifyImageWith for several pictures.
+func (m *Model) ClassifyImagesWith(ctx context.Context, pics []task.Picture, o *task.Classes) ([][]task.Label, error) {
+	return m.m.Tops(ctx, &fnVisionRetrieval, pics, o)
+}
+
+// ClassifyImageWith returns all classes of o, the most probable of a picture first. Probabilities are the softmax of their logits.
+func (s *Session) ClassifyImageWith(ctx context.Context, pic task.Picture, o *task.Classes) ([]task.Label, error) {
+	return task.One(s.ClassifyImagesWith(ctx, []task.Picture{pic}, o))
+}
+
+// ClassifyImagesWith is ClassifyImageWith for several pictures.
+func (s *Session) ClassifyImagesWith(ctx context.Context, pics []task.Picture, o *task.Classes) ([][]task.Label, error) {
+	return s.s.Tops(ctx, &fnVisionRetrieval, pics, o)
 }
 
 // LogitScale returns what cosines are multiplied by in the model's logits, exp(logit_scale).
@@ -683,4 +711,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain = true

@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain

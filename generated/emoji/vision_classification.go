@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_2a487b0b449e_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain

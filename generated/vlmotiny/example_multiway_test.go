@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain

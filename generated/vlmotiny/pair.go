@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain

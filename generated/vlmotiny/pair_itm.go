@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain

@@ -108,4 +108,4 @@ var fnPairNLVR2Second = exec.Func{
 	Run:   runPairNLVR2Second,
 }
 
-const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_352a752db3dd_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain

@@ -200,6 +200,20 @@ func binaryOf(p *rt.Package) Binary {
 	}}
 }
 
+// scored is a binary that compares texts only, whose logits are its cosines.
+func scored(t testing.TB, each bool) Binary {
+	b := colourBinary(t, colourFuncs[:2]...)
+	open := b.Open
+	b.Open = func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts...)
+		if err == nil {
+			m.Input().Score = &task.Score{Scale: "@w", Each: each}
+		}
+		return m, err
+	}
+	return b
+}
+
 func plain(c color.NRGBA, w, h int) image.Image {
 	m := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := 0; i < len(m.Pix); i += 4 {
@@ -328,6 +342,11 @@ func TestCommandLine(t *testing.T) {
 	all := colourBinary(t)
 	pairs := colourBinary(t, pairFuncs...)
 	only := colourBinary(t, colourFuncs[2])
+	prompts, each := scored(t, false), scored(t, true)
+	templates := filepath.Join(dir, "templates.txt")
+	asmtest.Write(t, templates, "a {} thing\n\nmy {}\n")
+	colourNames := filepath.Join(dir, "colours.txt")
+	asmtest.Write(t, colourNames, strings.Join(colours, "\n"))
 	bundled := all
 	bundled.Bundled = func() ([]Picture, error) {
 		return []Picture{
@@ -377,6 +396,21 @@ func TestCommandLine(t *testing.T) {
 		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
 		{"classify with labels", all, "", []string{"classify", "--labels", names, "--top", "1", apple}, 0, []string{"%  rot"}, nil},
 		{"classify with labels of another model", all, "", []string{"classify", "--labels", list[:len(list)-4] + "2.txt", apple}, 1, nil, []string{"list2.txt: 2 labels, but vision_classification has 3 classes"}},
+		{"classify by texts", prompts, "", []string{"classify", "--labels", colourNames, "--top", "2", apple, leaf}, 0, []string{apple, "56.3 %  red\n", leaf, "56.3 %  green\n"}, nil},
+		{"classify by texts, each for itself", each, "", []string{"classify", "--labels", colourNames, apple}, 0, []string{"73.1 %  red\n", "51", " %  green\n", "51", " %  blue\n"}, nil},
+		{"classify by templates", prompts, "", []string{"classify", "--json", "-k", "1", "--labels", colourNames, "--template", templates, "--template", "{} or red", apple}, 0, []string{`"classes":[{"index":0,"label":"red","prob":0.`}, nil},
+		{"classify by one text for all", prompts, "", []string{"classify", "--labels", colourNames, "--template", "red, not a {}thing", "--template", "red, long long long long long long {}", apple}, 0, nil, []string{"3 of 6 texts are longer"}},
+		{"classify by texts that are cut", prompts, "", []string{"classify", "--strict", "--labels", colourNames, "--template", "long long long long long long long {}", apple}, 1, nil, []string{"0 of 3 texts about classes"}},
+		{"classify by no texts", prompts, "", []string{"classify", apple}, 2, nil, []string{"--labels is missing, want a file"}},
+		{"classify by a missing template", prompts, "", []string{"classify", "--labels", colourNames, "--template", "a photo", apple}, 1, nil, []string{"template a photo: no such file", "want a text with {}"}},
+		{"classify by wrong templates", prompts, "", []string{"classify", "--labels", colourNames, "--template", colourNames, apple}, 1, nil, []string{"colours.txt: line 1 is red, want a text with {}"}},
+		{"classify by texts of an older package", colourBinary(t, colourFuncs[:2]...), "", []string{"classify", "--labels", colourNames, apple}, 1, nil, []string{"does not say how the model scores texts"}},
+		{"match with probabilities", prompts, "", []string{"match", apple, "green", "red"}, 0, []string{" 72.", " %  red\n", " 27.", " %  green\n"}, nil},
+		{"match one text", prompts, "", []string{"match", "--json", apple, "red"}, 0, []string{`"kind":"cosine"}`}, nil},
+		{"match one text for itself", each, "", []string{"match", "--json", apple, "red"}, 0, []string{`"kind":"cosine","prob":0.73`}, nil},
+		{"search with probabilities", prompts, "", []string{"search", "--image", apple, "red", "green", "-k", "1"}, 0, []string{"72.", " %  red\n"}, nil},
+		{"search pictures without", prompts, "", []string{"search", "red", "--json", "-k", "1", "--folder", dir}, 0, []string{`"score":0.99`, "}]}"}, nil},
+		{"search pictures with each", each, "", []string{"search", "red", "--json", "-k", "1", "--folder", dir}, 0, []string{`"prob":0.73`}, nil},
 		{"classify nothing", all, "", []string{"classify"}, 2, nil, []string{"at least 1 arg"}},
 		{"classify a folder", all, "", []string{"classify", "--top", "1", dir}, 0, []string{"apple.png", "red", "leaf.png", "green", "sea.PNG", "blue"}, []string{"broken.png", "1 of 4 could not be read"}},
 		{"classify strictly", all, "", []string{"classify", "--strict", dir}, 1, []string{"apple.png"}, []string{"1 of 4 could not be read"}},

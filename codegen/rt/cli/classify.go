@@ -55,11 +55,16 @@ func (a *App) classify(ctx context.Context, args []string, top int, labels strin
 	if err != nil {
 		return err
 	}
+	return a.classes(ctx, m, classification, args, strict, func(logits []float32) []task.Label { return task.Top(logits, names, top) })
+}
+
+// classes prints the classes of pictures that of returns for the output of a task's function.
+func (a *App) classes(ctx context.Context, m *task.Model, name string, args []string, strict bool, of func(output []float32) []task.Label) error {
 	o := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, o) })
-	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(classification, "image"), what: "classifying", total: total}
-	t, err := s.run(ctx, items, func(it *item, logits []float32) error {
-		labels := task.Top(logits, names, top)
+	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(name, "image"), what: "classifying", total: total}
+	t, err := s.run(ctx, items, func(it *item, output []float32) error {
+		labels := of(output)
 		if a.json {
 			return a.Print(struct {
 				Image   string       `json:"image"`
@@ -93,6 +98,18 @@ func labelsOf(path string, built []string, f *exec.Func) ([]string, error) {
 	if path == "" {
 		return built, nil
 	}
+	names, err := readLabels(path)
+	if err != nil {
+		return nil, err
+	}
+	if n := f.Outputs[0].Cols; len(names) != n {
+		return nil, fmt.Errorf("%s: %d labels, but %s has %d classes; want the file that belongs to this model", file.Quote(path), len(names), f.Name, n)
+	}
+	return names, nil
+}
+
+// readLabels reads a file of names of classes.
+func readLabels(path string) ([]string, error) {
 	list, err := file.Open(path)
 	if err != nil {
 		return nil, err
@@ -101,9 +118,6 @@ func labelsOf(path string, built []string, f *exec.Func) ([]string, error) {
 	names, err := task.ReadLabels(file.Text(list))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
-	}
-	if n := f.Outputs[0].Cols; len(names) != n {
-		return nil, fmt.Errorf("%s: %d labels, but %s has %d classes; want the file that belongs to this model", file.Quote(path), len(names), f.Name, n)
 	}
 	return names, nil
 }

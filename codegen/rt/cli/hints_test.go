@@ -41,7 +41,8 @@ var followed = []struct{ words, before, after string }{
 func TestHints(t *testing.T) {
 	b := colourBinary(t)
 	root := (&App{Binary: colourBinary(t, everyFunc...)}).root()
-	commands := append(root.Commands(), root)
+	prompted := (&App{Binary: colourBinary(t, colourFuncs[:2]...)}).root()
+	commands := slices.Concat(root.Commands(), prompted.Commands(), []*cobra.Command{root})
 	isFlag := func(name string) bool {
 		return name == "help" || name == "check" || slices.ContainsFunc(commands, func(c *cobra.Command) bool { // --check is of multiway build
 			return c.Flags().Lookup(name) != nil || c.PersistentFlags().Lookup(name) != nil

@@ -28,7 +28,10 @@ func (a *App) cosineCommand() *cobra.Command {
 	if a.function(matching, "pair") != nil || a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
 		return nil
 	}
-	return a.fitCommand("the cosine of the picture's embedding and the text's, from -1 to 1")
+	return a.fitCommand(`the cosine of the picture's embedding and the text's, from -1 to 1,
+and the probability that the text describes the picture: among the given texts if there are
+several (softmax), or, for models trained with a sigmoid loss such as SigLIP, of each text
+on its own`)
 }
 
 func (a *App) fitCommand(what string) *cobra.Command {
@@ -72,6 +75,10 @@ func (a *App) match(ctx context.Context, picture string, texts []string, strict 
 	if scores == nil {
 		return failed
 	}
+	var probs []float32
+	if l, ok := m.Logits(); ok && kind == "cosine" && (l.Each || len(texts) > 1) {
+		probs = l.Probs(scores)
+	}
 	var order []int
 	for i, s := range scores {
 		if s == s { // not NaN
@@ -88,15 +95,20 @@ func (a *App) match(ctx context.Context, picture string, texts []string, strict 
 		return 0
 	})
 	for _, i := range order {
+		var prob *float32
+		if probs != nil {
+			prob = &probs[i]
+		}
 		if a.json {
 			err = a.Print(struct {
-				Image string  `json:"image"`
-				Text  string  `json:"text"`
-				Score float32 `json:"score"`
-				Kind  string  `json:"kind"` // prob or cosine
-			}{picture, texts[i], scores[i], kind})
+				Image string   `json:"image"`
+				Text  string   `json:"text"`
+				Score float32  `json:"score"`
+				Kind  string   `json:"kind"`           // of the score: prob or cosine
+				Prob  *float32 `json:"prob,omitempty"` // of a cosine
+			}{picture, texts[i], scores[i], kind, prob})
 		} else {
-			_, err = fmt.Fprintf(a.Out, "%7.4f  %s\n", scores[i], file.Quote(texts[i]))
+			_, err = fmt.Fprintf(a.Out, "%7.4f  %s%s\n", scores[i], percent(prob), file.Quote(texts[i]))
 		}
 		if err != nil {
 			return err
@@ -128,4 +140,12 @@ func (a *App) scores(ctx context.Context, m *task.Model, img image.Image, texts 
 		scores = append(scores, task.Dot(t, v))
 	}
 	return scores, "cosine", failed
+}
+
+// percent is the column of a probability in tables, nothing without one.
+func percent(prob *float32) string {
+	if prob == nil {
+		return ""
+	}
+	return fmt.Sprintf("%5.1f %%  ", 100**prob)
 }

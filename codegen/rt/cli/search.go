@@ -33,10 +33,13 @@ func (a *App) searchCommand() *cobra.Command {
 or, with --image, the texts that fit a picture best: those given as arguments and in the
 files of --texts` + names + `.
 
-The score is the cosine of the two embeddings. "-" reads a list from standard input, one per
-line: of at most 65536 queries, of texts, or of pictures. Every search embeds its pictures
-again, one batch at a time, and keeps only the best, unless --embeddings names a file of
-embeddings that embed -o wrote.`,
+The score is the cosine of the two embeddings. A probability follows, where the model has
+one: of the texts for a picture among all texts searched (softmax), or, for models trained
+with a sigmoid loss such as SigLIP, of each pair on its own.
+
+"-" reads a list from standard input, one per line: of at most 65536 queries, of texts, or
+of pictures. Every search embeds its pictures again, one batch at a time, and keeps only the
+best, unless --embeddings names a file of embeddings that embed -o wrote.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog" --folder pictures/ --top 20 --html found.html
   NAME embed --image pictures/ -o pictures.npy
@@ -245,13 +248,20 @@ func (a *App) texts(args, files []string) (iter.Seq[item], error) {
 type Result struct {
 	Query Hit
 	Hits  []Hit
+
+	all task.Softmax // of the logits of all that were searched
+	n   int          // how many these are
 }
 
 // Hit is a picture or a text, with its score.
 type Hit struct {
-	Picture         // Read is nil for a text
-	Score   float32 // cosine; 0 for the query itself
+	Picture          // Read is nil for a text
+	Score   float32  // cosine; 0 for the query itself
+	Prob    *float32 // that text and picture belong together, among all texts or for itself; nil: the model does not say
 }
+
+// Percent is the probability for people, "" if there is none.
+func (h Hit) Percent() string { return strings.TrimSpace(percent(h.Prob)) }
 
 // Search finds the k best pictures for each query.
 func (a *App) Search(ctx context.Context, m *task.Model, queries []string, among []Picture, k int) ([]Result, error) {
@@ -270,9 +280,10 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 		return nil, asked, err
 	}
 	s := &stream{App: a, m: m, strict: strict, images: m.Package().Find(retrieval, "image"), texts: m.Package().Find(retrieval, "text"), what: "searching", total: total}
+	logits, _ := m.Logits()
 	t, err := s.run(ctx, among, func(it *item, out []float32) error {
 		for q := range results {
-			results[q].offer(it, task.Dot(vectors[q], out), k)
+			results[q].offer(it, task.Dot(vectors[q], out), k, logits)
 		}
 		return nil
 	})
@@ -281,6 +292,7 @@ func (a *App) find(ctx context.Context, m *task.Model, queries []item, among ite
 	}
 	for q := range results {
 		results[q].rank(k)
+		results[q].probabilities(m)
 	}
 	t.failed += asked.failed
 	t.named = t.named || asked.named
@@ -312,6 +324,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 	if err != nil || len(results) == 0 {
 		return nil, t, err
 	}
+	logits, _ := m.Logits()
 	n := 0
 	for _, path := range o.embeddings {
 		for e, err := range stored(path, m.Package().Name, m.Fingerprint(), len(vectors[0])) {
@@ -330,7 +343,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 				it = fileItem(e.Input, false, read)
 			}
 			for q := range results {
-				results[q].offer(&it, task.Dot(vectors[q], e.Embedding), o.top)
+				results[q].offer(&it, task.Dot(vectors[q], e.Embedding), o.top, logits)
 			}
 		}
 	}
@@ -339,16 +352,19 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 	}
 	for q := range results {
 		results[q].rank(o.top)
+		results[q].probabilities(m)
 	}
 	return results, t, nil
 }
 
 func hitOf(it *item, score float32) Hit {
-	return Hit{Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, score}
+	return Hit{Picture: Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, Score: score}
 }
 
 // offer adds an item to the candidates, which rank cuts to k when they are many more.
-func (r *Result) offer(it *item, score float32, k int) {
+func (r *Result) offer(it *item, score float32, k int, logits task.Logits) {
+	r.all.Add(logits.Of(score))
+	r.n++
 	if r.Hits = append(r.Hits, hitOf(it, score)); k > 0 && len(r.Hits) >= 2*k+batchItems {
 		r.rank(k)
 	}
@@ -364,14 +380,32 @@ func (r *Result) rank(k int) {
 	}
 }
 
+// probabilities sets those of the hits: each for itself, or those of a picture's texts among all texts that were searched. Of one
+// text, or of pictures for a text, a model that compares texts says nothing.
+func (r *Result) probabilities(m *task.Model) {
+	l, ok := m.Logits()
+	if !ok || !l.Each && (r.Query.Read == nil || r.n < 2) {
+		return
+	}
+	for i := range r.Hits {
+		h := &r.Hits[i]
+		p := r.all.Prob(l.Of(h.Score))
+		if l.Each {
+			p = task.Sigmoid(l.Of(h.Score))
+		}
+		h.Prob = &p
+	}
+}
+
 // PrintResults prints a table or, with --json, one line per query.
 func (a *App) PrintResults(results []Result) error {
 	if a.json {
 		type hit struct {
-			Rank  int     `json:"rank"`
-			Image string  `json:"image,omitempty"`
-			Text  *string `json:"text,omitempty"`
-			Score float32 `json:"score"`
+			Rank  int      `json:"rank"`
+			Image string   `json:"image,omitempty"`
+			Text  *string  `json:"text,omitempty"`
+			Score float32  `json:"score"`
+			Prob  *float32 `json:"prob,omitempty"`
 		}
 		for i := range results {
 			r := &results[i]
@@ -388,9 +422,9 @@ func (a *App) PrintResults(results []Result) error {
 			for j := range r.Hits {
 				h := &r.Hits[j]
 				if h.Read != nil {
-					line.Hits = append(line.Hits, hit{Rank: j + 1, Image: h.Name, Score: h.Score})
+					line.Hits = append(line.Hits, hit{Rank: j + 1, Image: h.Name, Score: h.Score, Prob: h.Prob})
 				} else {
-					line.Hits = append(line.Hits, hit{Rank: j + 1, Text: &h.Name, Score: h.Score})
+					line.Hits = append(line.Hits, hit{Rank: j + 1, Text: &h.Name, Score: h.Score, Prob: h.Prob})
 				}
 			}
 			if err := a.Print(line); err != nil {
@@ -406,6 +440,9 @@ func (a *App) PrintResults(results []Result) error {
 			name := file.Quote(h.Name)
 			if h.Sign != "" {
 				name = h.Sign + " " + name
+			}
+			if h.Prob != nil {
+				name = h.Percent() + "\t" + name
 			}
 			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, name)
 		}

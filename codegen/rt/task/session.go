@@ -215,15 +215,11 @@ func (s *Session) prepare(ctx context.Context, f *exec.Func, what takes, from, t
 		if what.text != "" {
 			n := len(s.ids)
 			s.ids = s.m.tokens.AppendEncode(s.ids, s.pairs[i].Text, s.m.in.MaxText)
-			if f.IDs > 0 { // every text has as many, padding among them
-				pad, ok := s.m.tokens.(token.Padder)
-				if !ok {
-					return fmt.Errorf("%s: it takes texts of %d ids, and the tokenizer of this package has no id for padding; give ids", f.Name, f.IDs)
-				}
-				for len(s.ids)-n < f.IDs {
-					s.ids = append(s.ids, pad.Pad())
-				}
+			ids, err := token.Fill(s.m.tokens, s.ids[n:], f.IDs)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
 			}
+			s.ids = append(s.ids[:n], ids...)
 			q.IDs = s.ids[n:]
 		}
 		s.seqs, s.which = append(s.seqs, q), append(s.which, i)

@@ -41,6 +41,22 @@ func (s *Session) Similarities(ctx context.Context, e *Embedders, pairs []Pair) 
 	return s.scores, s.outcome()
 }
 
+// Matches is Model.Matches in this session.
+func (s *Session) Matches(ctx context.Context, e *Embedders, pairs []Pair) ([]float32, error) {
+	cosines, err := s.Similarities(ctx, e, pairs)
+	l, _ := s.m.Logits()
+	for i, c := range cosines {
+		cosines[i] = Sigmoid(l.Of(c))
+	}
+	return cosines, err
+}
+
+// Matches returns the probability of each pair for itself that its text is the picture's, from 0 to 1, of a model whose Score
+// has Each. Where only some pairs have none, the error is a *rt.BatchError, and their probabilities are NaN.
+func (m *Model) Matches(ctx context.Context, e *Embedders, pairs []Pair) ([]float32, error) {
+	return shared(m, func(s *Session) ([]float32, error) { return cloned(s.Matches(ctx, e, pairs)) })
+}
+
 // Similarities returns the cosine of the embeddings of each pair's picture and text, from -1 to 1. Where only some pairs have
 // none, the error is a *rt.BatchError, and their cosines are NaN.
 func (m *Model) Similarities(ctx context.Context, e *Embedders, pairs []Pair) ([]float32, error) {

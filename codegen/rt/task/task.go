@@ -22,6 +22,7 @@ type Input struct {
 	MaxPixels  int                             // largest picture to decode, in pixels; 0: the decoder's default
 	Labels     []string                        // class names of classification in the order of the logits
 	Answers    []string                        // answers to questions in the order of the logits
+	Score      *Score                          // how embeddings of retrieval are scored; nil: by their cosine alone
 	Captions   *Captions                       // nil: the model writes none
 	Vectors    []byte                          // golden vectors as JSON, see Vector
 }

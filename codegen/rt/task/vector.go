@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,7 @@ const VectorValues = 512
 type Vector struct {
 	Func   string    `json:"func"`
 	Output string    `json:"output"`
-	Text   int       `json:"text"` // ids of the sample's text
+	Text   int       `json:"text"` // ids of the sample's text, unless the function takes texts of a constant length
 	Step   int       `json:"step"`
 	Bound  float64   `json:"bound"` // largest error allowed
 	Values []float32 `json:"values"`
@@ -93,7 +94,7 @@ func (m *Model) Check(ctx context.Context) ([]Checked, error) {
 			}
 			text := 0
 			if f.Text {
-				text = v.Text
+				text = cmp.Or(f.IDs, v.Text)
 			}
 			r, err := s.Run(f, []rt.Seq{Sample(v.Func, f.Image, text, m.Package().Vocab)})
 			if err != nil {

@@ -51,3 +51,28 @@ func TestSigLIPGolden(t *testing.T) {
 		})
 	}
 }
+
+// Texts of a constant length are filled by the tokenizer's own id. Without such an id all of them have to be given.
+func TestFill(t *testing.T) {
+	_, data := readCase(t, "tokenizer_siglip")
+	s, err := LoadSigLIP(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		tok  Tokenizer
+		ids  []int32
+		n    int
+		want []int32 // nil: an error
+	}{
+		{s, []int32{7, 1}, 4, []int32{7, 1, 1, 1}},
+		{s, []int32{7, 1}, 0, []int32{7, 1}},
+		{IDs{}, []int32{7, 1}, 2, []int32{7, 1}},
+		{IDs{}, []int32{7, 1}, 3, nil},
+	} {
+		got, err := Fill(c.tok, c.ids, c.n)
+		if (err != nil) != (c.want == nil) || c.want != nil && !slices.Equal(got, c.want) {
+			t.Errorf("Fill(%T, %v, %d) is %v, %v, want %v", c.tok, c.ids, c.n, got, err, c.want)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package token
 
+import "fmt"
+
 // Ids with a fixed meaning, the same in every vocabulary of the XLM-RoBERTa
 // numbering. The id of <mask> depends on the vocabulary: see [Unigram.Mask].
 const (
@@ -27,6 +29,21 @@ type Tokenizer interface {
 type Padder interface {
 	Tokenizer
 	Pad() int32
+}
+
+// Fill appends the id of padding to ids until there are n. The tokenizer has to be a [Padder] if there are fewer.
+func Fill(t Tokenizer, ids []int32, n int) ([]int32, error) {
+	if len(ids) >= n {
+		return ids, nil
+	}
+	p, ok := t.(Padder)
+	if !ok {
+		return ids, fmt.Errorf("%d ids of a text, the model takes %d, and the tokenizer has none for padding; give all %d", len(ids), n, n)
+	}
+	for len(ids) < n {
+		ids = append(ids, p.Pad())
+	}
+	return ids, nil
 }
 
 var (
