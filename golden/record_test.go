@@ -171,7 +171,7 @@ func TestRecordErrors(t *testing.T) {
 }
 
 // What PyTorch computed of the golden cases is what their models are held to, captions all rows of a text at once too.
-func TestHoldGolden(t *testing.T) {
+func TestHoldExpectedOfCases(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, run, output string }{{"captioning", "tf_b1", "logits"}, {"classification", "b3", "logits"}} {
 		dir := filepath.Join("testdata", c.name)

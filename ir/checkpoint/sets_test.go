@@ -113,7 +113,7 @@ func TestSetByKey(t *testing.T) {
 }
 
 // Of a set that the key took out of another, the other is no choice; and no key is offered where none takes a set.
-func TestNotesOfSets(t *testing.T) {
+func TestHintsOfSets(t *testing.T) {
 	alone, around := "a.w", "net.a.w"
 	for _, c := range []struct {
 		key, want string

@@ -277,7 +277,7 @@ func TestGiantParameters(t *testing.T) {
 }
 
 // The first layers of a model read the tensors of the whole.
-func TestCut(t *testing.T) {
+func TestFirstLayers(t *testing.T) {
 	for _, preset := range []string{"beit3-base-patch16-480-vqa", "mwt-giant-patch14-224", "vlmo-base-patch16-224"} {
 		d, err := Preset(preset)
 		if err != nil {

@@ -49,7 +49,7 @@ func TestRoom(t *testing.T) {
 }
 
 // A picture that takes more memory than there is is refused in words, by every command.
-func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
+func TestPictureLargerThanMemory(t *testing.T) {
 	dir := t.TempDir()
 	for name, size := range map[string]int{"small": 10, "large": 100} {
 		var b bytes.Buffer
@@ -77,7 +77,7 @@ func TestPictureOfMoreMemoryThanThereIs(t *testing.T) {
 }
 
 // A list of pictures is read whatever room there is.
-func TestDecodeInLittleRoom(t *testing.T) {
+func TestDecodeInLittleMemory(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 20 {
 		var b bytes.Buffer

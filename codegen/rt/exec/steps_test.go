@@ -259,7 +259,7 @@ func halves(panels []float32, k int, at func(i, j int) int) []float32 {
 
 // 16-bit weights give the bits that the same weights give as float32, whether tiles convert
 // them or they are converted before.
-func TestHalfLinear(t *testing.T) {
+func TestNarrowLinear(t *testing.T) {
 	asmtest.Slow(t)
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, once := range []bool{false, true} {

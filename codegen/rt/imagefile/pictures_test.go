@@ -81,7 +81,7 @@ func compare(t *testing.T, got, want *pixel.RGB, most int, mean float64) {
 }
 
 // Where alpha counts, a file that has none is opaque, whatever its fourth bytes are.
-func TestNoAlpha(t *testing.T) {
+func TestFourthBytesWithoutAlpha(t *testing.T) {
 	files := map[string][]byte{}
 	for _, p := range madePictures(t) {
 		files[p.name] = p.data

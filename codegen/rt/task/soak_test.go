@@ -251,7 +251,7 @@ func opened(t *testing.T) []*loaded {
 }
 
 // Whatever runs beside a call, each vector is the one of its input alone.
-func TestLoad(t *testing.T) {
+func TestResultsUnderLoad(t *testing.T) {
 	models := opened(t)
 	load(t, models, 12, 6, 0)
 	for _, l := range models {
@@ -261,7 +261,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestSoak is TestLoad for longer, with more callers, and sees that the process holds no
+// TestSoak is TestResultsUnderLoad for longer, with more callers, and sees that the process holds no
 // more after it than before. With -short, as under the race detector, it is not as long.
 func TestSoak(t *testing.T) {
 	asmtest.Soak(t)

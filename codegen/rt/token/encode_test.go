@@ -315,7 +315,7 @@ func TestLongText(t *testing.T) {
 
 // Where nothing is certain for maxUndecided bytes, the text is split all the
 // same, into pieces that cover it.
-func TestUndecided(t *testing.T) {
+func TestSplitWhereNothingIsDecided(t *testing.T) {
 	u := load(t, withPieces(norm("a", -1), norm("aa", -2), norm("aaa", -3)).bytes())
 	const n = 2*maxUndecided + 5
 	text := strings.Repeat("a", n)
@@ -395,7 +395,7 @@ func TestConcurrent(t *testing.T) {
 
 // The splitter and not AppendEncode is measured, since a sync.Pool may drop
 // what it was given.
-func TestAllocations(t *testing.T) {
+func TestSplitDoesNotAllocate(t *testing.T) {
 	u := load(t, read(t, "tokenizer-data/own-small.model"))
 	text := "A photo of two dogs, ½ Ｆｕｌｌ \xff " + strings.Repeat("and more ", 300)
 	s := new(splitter)

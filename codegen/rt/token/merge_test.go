@@ -104,8 +104,8 @@ func (j *joins) join(l, r uint32, text []byte) (uint32, uint32, bool) {
 	return j.joiner.join(l, r, text)
 }
 
-// TestLongWord: the work on a text without spaces grows with its length, not with its square.
-func TestLongWord(t *testing.T) {
+// TestTextWithoutSpaces: the work on a text without spaces grows with its length, not with its square.
+func TestTextWithoutSpaces(t *testing.T) {
 	_, data := readCase(t, "tokenizer_clip")
 	clip, err := LoadCLIP(data)
 	if err != nil {
@@ -162,8 +162,8 @@ func TestHostileMarks(t *testing.T) {
 	}
 }
 
-// TestFamilyAllocations: with buffers of the right size splitting allocates nothing.
-func TestFamilyAllocations(t *testing.T) {
+// TestMergesDoNotAllocate: with buffers of the right size splitting allocates nothing.
+func TestMergesDoNotAllocate(t *testing.T) {
 	text := "A photo of two dogs, it's ½ Ｆｕｌｌ ﬁ caf\u0065\u0301 \xff " + strings.Repeat("and more ", 30)
 	for _, name := range []string{"tokenizer_clip_tiny", "tokenizer_gemma", "tokenizer_siglip"} {
 		_, data := readCase(t, name)
