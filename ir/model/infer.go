@@ -18,7 +18,8 @@ type Guess struct {
 	Tasks  []Task // tasks whose heads the checkpoint has, or encode
 
 	// Presets are the released variants with these sizes, image and heads, the most
-	// likely one first. Several may fit, since tensors do not show the training data.
+	// likely one first. Several may fit, since tensors show neither the training data nor the
+	// activations and preprocessing, in which models with two towers of one size differ.
 	Presets []PresetInfo
 
 	// Heads is a sentence about the source of Sizes.Heads, which shapes seldom determine, or, if that is 0, where to find it.
@@ -341,6 +342,7 @@ func (g *Guess) presets(file string) {
 		z := p.Sizes
 		z.Heads, z.Eps, z.Act = g.Sizes.Heads, g.Sizes.Eps, g.Sizes.Act
 		z.Text.Heads, z.Text.Act = g.Sizes.Text.Heads, g.Sizes.Text.Act
+		z.Image -= z.Image % z.Patch
 		if p.Family != g.Family || z != g.Sizes {
 			continue
 		}
@@ -358,20 +360,27 @@ func (g *Guess) presets(file string) {
 		}
 	}
 	base := plain(file)
-	slices.SortStableFunc(g.Presets, func(a, b PresetInfo) int {
-		named := func(p PresetInfo) int {
-			switch {
-			case p.File != "" && plain(p.File) == base:
-				return 0
-			case strings.HasPrefix(base, p.Name+"."):
-				return 1
-			case p.File != "":
-				return 2 // a released file before a registration
-			}
-			return 3
+	named := func(p PresetInfo) int {
+		switch {
+		case slices.ContainsFunc(p.Source.Files, func(f File) bool { return plain(f.Name) == base }):
+			return 0
+		case strings.HasPrefix(base, p.Name+"."):
+			return 1
+		case p.Source.Files != nil:
+			return 2 // a released file before a registration
 		}
-		return cmp.Compare(named(a), named(b))
-	})
+		return 3
+	}
+	slices.SortStableFunc(g.Presets, func(a, b PresetInfo) int { return cmp.Compare(named(a), named(b)) })
+	// A name that only one has decides between those that compile differently.
+	if all := g.Presets; len(all) > 1 && named(all[0]) < 2 && named(all[1]) > named(all[0]) {
+		g.Presets = slices.DeleteFunc(all, func(p PresetInfo) bool { return !p.same(&all[0]) })
+	}
+}
+
+// same reports whether presets of the same family and task compile the same.
+func (p *PresetInfo) same(q *PresetInfo) bool {
+	return p.Sizes == q.Sizes && p.Preprocess.yaml() == q.Preprocess.yaml()
 }
 
 // heads sets the numbers of heads and the sentence about their source.

@@ -13,6 +13,20 @@ var (
 	imageNet = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 )
 
+// The ways of preprocessing in released models with two towers: open_clip's, which converts last, and that of transformers,
+// which rounds margins down and lays transparent pictures on white.
+var (
+	cropOpen       = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "last", Alpha: "drop", Mean: clipMean, Std: clipStd}
+	cropHalf       = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "last", Alpha: "drop", Mean: half.Mean, Std: half.Std}
+	cropFace       = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "floor", RGB: "first", Alpha: "white", Mean: clipMean, Std: clipStd}
+	squash         = Preprocess{Resize: "stretch", Filter: "bicubic", Offset: "even", RGB: "last", Alpha: "drop", Mean: clipMean, Std: clipStd}
+	squashImageNet = Preprocess{Resize: "stretch", Filter: "bilinear", Offset: "even", RGB: "last", Alpha: "drop", Mean: imageNet.Mean, Std: imageNet.Std}
+	halfBilinear   = Preprocess{Resize: "stretch", Filter: "bilinear", Offset: "even", RGB: "first", Alpha: "drop", Mean: half.Mean, Std: half.Std}
+
+	clipMean = []float64{0.48145466, 0.4578275, 0.40821073}
+	clipStd  = []float64{0.26862954, 0.26130258, 0.27577711}
+)
+
 func (d *Description) completePreprocess() *problem {
 	p, def := &d.Preprocess, half
 	t := d.Structure()

@@ -7,16 +7,71 @@ import (
 	"sync"
 )
 
-// PresetInfo is an entry of the table of presets: a released file, a registered model of
-// the reference implementation, or the giant model of the paper.
+// PresetInfo is an entry of the table of presets: a released model, a registered model of
+// the reference implementation, or the giant model of the paper. The package comment says how presets are named.
 type PresetInfo struct {
-	Name       string // the file's or registration's name with - for _
-	File       string // the released checkpoint, "" for a registered model without one
+	Name       string
 	Family     string
 	Sizes      Sizes
 	Task       string // the task of the file; encode for pretraining files
 	Classes    int    // of a head with classes, else 0
 	Preprocess Preprocess
+	Words      Words
+	Source     Source
+}
+
+// Words is the tokenizer of a released model.
+type Words struct {
+	Kind      string // CLIP, SigLIP, Unigram or WordPiece, the types of package token
+	File      string // what the file is
+	Languages string // English, Chinese, or many
+}
+
+// Source says where a released model comes from, and what is published of it. Nothing is known of what is empty.
+type Source struct {
+	Hub      string // owner/name on the model hub
+	Page     string // owner/name of the repository whose pages link the files
+	OpenCLIP string // what open_clip calls it, the model and then the tag
+	Files    []File // checkpoints, any of which will do
+	Licence  string
+	Results  []Result
+	Cited    string // where the results are stated
+}
+
+// File is a released checkpoint.
+type File struct {
+	Name  string
+	Bytes int64 // 0 if no source states its size
+}
+
+// Result is a published figure: per cent, or CIDEr.
+type Result struct {
+	What  string
+	Value float64
+}
+
+// Uses lists what presets are for, in the order in which people look for them. See [PresetInfo.Use].
+var Uses = []string{
+	"search photos, fast", "search photos", "search photos, best quality", "search photos in many languages", "search photos in Chinese",
+	"search photos, tuned on captions", "answer questions about a photo", "describe a photo", "classify a photo", "compare two photos by a sentence", "start a training",
+}
+
+// Use is what the preset is for, one of [Uses].
+func (p *PresetInfo) Use() string {
+	two := p.Sizes.Text != TowerSizes{}
+	switch {
+	case two && p.Words.Languages == "many":
+		return Uses[3]
+	case two && p.Words.Languages == "Chinese":
+		return Uses[4]
+	case two && p.Sizes.Patch > 16:
+		return Uses[0]
+	case two && p.Sizes.Layers <= 12:
+		return Uses[1]
+	case two:
+		return Uses[2]
+	}
+	return Uses[map[string]int{"retrieval": 5, "vqa": 6, "captioning": 7, "classification": 8, "nlvr2": 9, "encode": 10}[p.Task]]
 }
 
 // beit3Sizes are the two released sizes, without the image size.
@@ -57,6 +112,43 @@ var beit3Presets = []struct {
 	{"base large", 480, "_captioning", "captioning", 0, half, false},
 }
 
+// beit3Results are the figures that beit3/README.md states, by file.
+var beit3Results = map[string][]Result{
+	"beit3_base_patch16_224_in1k":                     {{imageNetTop1, 85.4}},
+	"beit3_base_indomain_patch16_224_in1k":            {{imageNetTop1, 85.4}},
+	"beit3_large_patch16_224_in1k":                    {{imageNetTop1, 87.6}},
+	"beit3_large_indomain_patch16_224_in1k":           {{imageNetTop1, 87.5}},
+	"beit3_base_patch16_480_vqa":                      {{vqaTestDev, 77.65}},
+	"beit3_base_indomain_patch16_480_vqa":             {{vqaTestDev, 78.46}},
+	"beit3_large_patch16_480_vqa":                     {{vqaTestDev, 81.85}},
+	"beit3_large_indomain_patch16_480_vqa":            {{vqaTestDev, 82.53}},
+	"beit3_large_indomain_patch16_768_vgqaaug_vqa":    {{vqaTestDev, 82.97}},
+	"beit3_base_patch16_224_nlvr2":                    {{nlvr2TestP, 84.4}},
+	"beit3_base_indomain_patch16_224_nlvr2":           {{nlvr2TestP, 85.3}},
+	"beit3_large_patch16_224_nlvr2":                   {{nlvr2TestP, 89.4}},
+	"beit3_large_indomain_patch16_224_nlvr2":          {{nlvr2TestP, 90.0}},
+	"beit3_base_patch16_480_coco_captioning":          {{cocoCaptions, 133.6}},
+	"beit3_base_indomain_patch16_480_coco_captioning": {{cocoCaptions, 135.0}},
+	"beit3_large_patch16_480_coco_captioning":         {{cocoCaptions, 143.2}},
+	"beit3_base_patch16_480_nocaps":                   {{noCaps, 104.4}},
+	"beit3_base_indomain_patch16_480_nocaps":          {{noCaps, 105.6}},
+	"beit3_large_patch16_480_nocaps":                  {{noCaps, 120.2}},
+	"beit3_base_patch16_384_coco_retrieval":           {{coco, 61.4}},
+	"beit3_large_patch16_384_coco_retrieval":          {{coco, 63.4}},
+	"beit3_base_patch16_384_f30k_retrieval":           {{flickr, 86.2}},
+	"beit3_large_patch16_384_f30k_retrieval":          {{flickr, 88.1}},
+}
+
+// What those figures are.
+const (
+	imageNetTop1 = "ImageNet, top-1"
+	vqaTestDev   = "VQAv2, test-dev"
+	nlvr2TestP   = "NLVR2, test-P"
+	cocoCaptions = "COCO captions, CIDEr"
+	noCaps       = "NoCaps, CIDEr"
+	flickr       = "Flickr30k, picture for a caption, recall at 1"
+)
+
 // vlmoSizes are VLMo's sizes without the image size. Base and large have a layer scale and a
 // relative position bias for texts of up to 196 tokens; base_plus adds position embeddings.
 var vlmoSizes = map[string]Sizes{
@@ -94,11 +186,14 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			file := fmt.Sprintf("beit3_%s_patch16_%d%s", m, r.image, r.suffix)
 			p := PresetInfo{
 				Name: strings.ReplaceAll(file, "_", "-"), Family: "beit3", Sizes: beit3Sizes[size],
-				Task: r.task, Classes: r.classes, Preprocess: r.preprocess,
+				Task: r.task, Classes: r.classes, Preprocess: r.preprocess, Words: Words{"Unigram", "beit3.spm", "English"},
 			}
 			p.Sizes.Image = r.image
 			if r.released {
-				p.File = file + ".pth"
+				p.Source = Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pth"}}, Licence: "MIT"}
+				if p.Source.Results = beit3Results[file]; p.Source.Results != nil {
+					p.Source.Cited = "microsoft/unilm, beit3/README.md"
+				}
 			}
 			all = append(all, p)
 		}
@@ -107,8 +202,9 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 		for _, size := range []string{"base", "base_plus", "large"} {
 			file := fmt.Sprintf("vlmo_%s_patch16_%d%s", size, r.image, r.suffix)
 			p := PresetInfo{
-				Name: strings.ReplaceAll(file, "_", "-"), File: file + ".pt", Family: "vlmo", Sizes: vlmoSizes[size],
-				Task: r.task, Classes: r.classes, Preprocess: half,
+				Name: strings.ReplaceAll(file, "_", "-"), Family: "vlmo", Sizes: vlmoSizes[size],
+				Task: r.task, Classes: r.classes, Preprocess: half, Words: bertWords,
+				Source: Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pt"}}, Licence: "MIT"},
 			}
 			p.Sizes.Image = r.image
 			if r.task == "nlvr2" {
@@ -117,7 +213,7 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			all = append(all, p)
 		}
 	}
-	return append(all, giant)
+	return append(append(all, giant), towerPresets()...)
 })
 
 // Presets lists the released models and the registered models of the reference

@@ -112,6 +112,15 @@ func (g *Guess) Looks() string {
 	switch n := len(g.Presets); {
 	case n == 1:
 		return "it looks like " + g.Presets[0].Name + "."
+	case n > 1 && !g.alike():
+		var names []string
+		for _, p := range g.Presets[:min(n, 6)] {
+			names = append(names, p.Name)
+		}
+		if n > len(names) {
+			names = append(names, fmt.Sprintf("%d more", n-len(names)))
+		}
+		return fmt.Sprintf("its tensors are those of %d released models, which differ in activation or preprocessing, which tensors do not tell: %s. If it is one of them, replace family and sizes by `preset: NAME`.", n, strings.Join(names, ", "))
 	case n > 1:
 		var also []string
 		for _, p := range g.Presets[1:] {
@@ -136,7 +145,12 @@ func (g *Guess) tokenizer() string {
 
 // released reports whether the description has the preset that the guess looks like.
 func (g *Guess) released() bool {
-	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads
+	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads && g.alike()
+}
+
+// alike reports whether all presets that fit compile the same.
+func (g *Guess) alike() bool {
+	return !slices.ContainsFunc(g.Presets, func(p PresetInfo) bool { return !p.same(&g.Presets[0]) })
 }
 
 // preprocess returns the assumed preprocessing, as a line of YAML.
