@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"math"
 	"os/exec"
@@ -57,25 +58,75 @@ func TestExitStatus(t *testing.T) {
 // The list of presets fits a narrow one, and has all of them.
 func TestPresetsFit(t *testing.T) {
 	asmtest.Slow(t)
-	rows, err := presetRows()
+	rows, err := presetRows(model.Presets())
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows[1].Checkpoint = "o.pth"
 	var b bytes.Buffer
-	if err := printByTask(&b, rows); err != nil {
+	if err := printByUse(&b, rows); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()
-	fits(t, "presets", text, 80)
+	fits(t, "presets", text, 110)
 	for _, r := range rows {
 		if strings.Count(text, "\n"+r.Name+" ") != 1 {
 			t.Errorf("%s is not in one line of\n%s", r.Name, text)
 		}
 	}
-	for _, want := range []string{"  o.pth\n", "  .pt\n", "  -\n"} {
+	for _, use := range model.Uses {
+		if !strings.Contains("\n"+text, "\n"+strings.ToUpper(use)+"  ") {
+			t.Errorf("no preset is to %s in\n%s", use, text)
+		}
+	}
+	for _, r := range rows {
+		b.Reset()
+		if err := r.print(&b); err != nil {
+			t.Fatal(err)
+		}
+		_, description, _ := strings.Cut(b.String(), "compiles it:\n\n")
+		if d, err := model.Parse("m.yaml", []byte(description)); err != nil || d.Preset != r.Name {
+			t.Errorf("%s: %v from\n%s", r.Name, err, b.String())
+		}
+		if len(r.Functions) == 0 || r.Parameters == 0 || r.Embedding != 0 && (r.Picture == 0 || r.Caption == 0) {
+			t.Errorf("%+v lacks a number", r)
+		}
+	}
+}
+
+// What the presets command says of one preset, as text and as JSON.
+func TestPresetsOfOne(t *testing.T) {
+	var b bytes.Buffer
+	run := func(args ...string) string {
+		t.Helper()
+		b.Reset()
+		c := presetsCommand(&b)
+		c.SetArgs(args)
+		if err := c.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	text := run("clip-vit-base-patch32")
+	fits(t, "presets clip-vit-base-patch32", text, 110)
+	for _, want := range []string{"openai/clip-vit-base-patch32", "605157884 bytes", "ViT-B-32.pt", "MIT", "quick_gelu", "63.32", "docs/openclip_results.csv"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if text := run("metaclip-2-worldwide-huge-378"); !strings.Contains(text, "results") || strings.Count(text, "not stated") != 3 {
+		t.Errorf("what is not stated is not said in\n%s", text)
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal([]byte(run("--json", "siglip-base-patch16-224")), &rows); err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	for k, want := range map[string]any{
+		"name": "siglip-base-patch16-224", "use": "search photos", "family": "siglip", "task": "retrieval", "dim": 768.0, "layers": 12.0, "image": 224.0,
+		"embedding": 768.0, "hub": "google/siglip-base-patch16-224", "checkpoint": "model.safetensors", "licence": "Apache-2.0", "parameters": 203155970.0,
+		"longest_text": 64.0, "activation": "gelu_tanh", "open_clip": "ViT-B-16-SigLIP webli",
+	} {
+		if rows[0][k] != want {
+			t.Errorf("%s is %v, want %v", k, rows[0][k], want)
 		}
 	}
 }
@@ -94,14 +145,15 @@ func fits(t *testing.T, what, text string, columns int) {
 // What a preset comes to is told from few of its layers.
 func TestPresetSizesFromFewLayers(t *testing.T) {
 	for _, name := range []string{"beit3-base-patch16-384-coco-retrieval", "beit3-base-patch16-480-coco-captioning", "beit3-base-patch16-224-nlvr2",
-		"vlmo-base-patch16-480-vqa", "vlmo-base-plus-patch16-384-coco", "mwt-giant-patch14-224"} {
+		"vlmo-base-patch16-480-vqa", "vlmo-base-plus-patch16-384-coco", "mwt-giant-patch14-224", "clip-vit-base-patch32", "siglip2-giant-opt-patch16-256",
+		"clip-vit-b-32-xlm-roberta-base-laion5b-s13b-b90k"} {
 		i := slices.IndexFunc(model.Presets(), func(p model.PresetInfo) bool { return p.Name == name })
 		p := model.Presets()[i]
 		got, err := grown(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := sizeOf(p, p.Sizes.Layers)
+		want, err := sizeOf(p, [2]int{p.Sizes.Layers, p.Sizes.Text.Layers})
 		if off := math.Abs(float64(got.Blob-want.Blob)) / float64(want.Blob); off > 2e-4 {
 			t.Errorf("%s: weights of %d bytes, want %d", name, got.Blob, want.Blob)
 		}

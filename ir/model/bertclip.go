@@ -31,7 +31,7 @@ func bert(language *Modality, read *Tower, eps float64) {
 // bertText returns the rows of BERT and XLM-RoBERTa in Hugging Face's classes.
 func bertText(prefix, types string, projection ...row) []row {
 	const layer = "encoder.layer.{i}."
-	return []row{each("token", row{rows: []row{
+	return []row{each("token", append([]row{
 		tensor(prefix+"embeddings.word_embeddings.weight", "vocab dim", whole("{m}.embed.tok.w")),
 		tensor(prefix+"embeddings.position_embeddings.weight", "positions dim", cut("{m}.embed.pos.w", "unused", "kept")),
 		tensor(prefix+"embeddings.token_type_embeddings.weight", types+" dim", cut("{m}.embed.type.w", "0", "1")),
@@ -46,7 +46,7 @@ func bertText(prefix, types string, projection ...row) []row {
 			linear(prefix+layer+"output.dense", "dim ffn", "{l}.ffn.{m}.fc2"),
 			norm(prefix+layer+"output.LayerNorm", "dim", "{l}.ffn.{m}.post"),
 		),
-	}}, row{rows: projection})}
+	}, projection...)...)}
 }
 
 var bertLayouts = []layout{

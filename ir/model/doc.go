@@ -13,7 +13,12 @@
 //	checkpoint: beit3_base_patch16_384_coco_retrieval.pth
 //	tokenizer: beit3.spm
 //
-// or, for a model that is not in the table,
+// Presets are named like the repositories that people take the files from: the name on the model hub without its owner, in
+// lower case and with - for _ and for a dot, so that openai/clip-vit-base-patch32 is clip-vit-base-patch32. BEiT-3's and
+// VLMo's, which are on no hub, are named like their files without the ending. [PresetInfo] has the facts of each: sizes,
+// preprocessing, tokenizer, where its files are, what is published of it.
+//
+// For a model that is not in the table,
 //
 //	model: 1
 //	name: emoji

@@ -380,7 +380,7 @@ func (g *Guess) presets(file string) {
 
 // same reports whether presets of the same family and task compile the same.
 func (p *PresetInfo) same(q *PresetInfo) bool {
-	return p.Sizes == q.Sizes && p.Preprocess.yaml() == q.Preprocess.yaml()
+	return p.Sizes == q.Sizes && p.Preprocess.YAML() == q.Preprocess.YAML()
 }
 
 // heads sets the numbers of heads and the sentence about their source.

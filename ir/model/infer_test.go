@@ -226,7 +226,7 @@ func TestSketch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(g.YAML(Sketch{Name: "the_file"})); !strings.Contains(text, "# preprocess: "+half.yaml()) || strings.Contains(text, "ImageNet") {
+	if text := string(g.YAML(Sketch{Name: "the_file"})); !strings.Contains(text, "# preprocess: "+half.YAML()) || strings.Contains(text, "ImageNet") {
 		t.Errorf("of a model of one channel it says\n%s", text)
 	}
 	evil := "a\n# b: \"c'\x01\u00e9.pth"

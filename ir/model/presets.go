@@ -40,8 +40,9 @@ type Source struct {
 
 // File is a released checkpoint.
 type File struct {
-	Name  string
-	Bytes int64 // 0 if no source states its size
+	Name   string
+	Bytes  int64 // 0 if no source states its size
+	Linked bool  // by the page, and not on the hub
 }
 
 // Result is a published figure: per cent, or CIDEr.
@@ -190,7 +191,7 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			}
 			p.Sizes.Image = r.image
 			if r.released {
-				p.Source = Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pth"}}, Licence: "MIT"}
+				p.Source = Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pth", Linked: true}}, Licence: "MIT"}
 				if p.Source.Results = beit3Results[file]; p.Source.Results != nil {
 					p.Source.Cited = "microsoft/unilm, beit3/README.md"
 				}
@@ -204,7 +205,7 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			p := PresetInfo{
 				Name: strings.ReplaceAll(file, "_", "-"), Family: "vlmo", Sizes: vlmoSizes[size],
 				Task: r.task, Classes: r.classes, Preprocess: half, Words: bertWords,
-				Source: Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pt"}}, Licence: "MIT"},
+				Source: Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pt", Linked: true}}, Licence: "MIT"},
 			}
 			p.Sizes.Image = r.image
 			if r.task == "nlvr2" {

@@ -141,7 +141,9 @@ var (
 )
 
 // with is files of the hub, and one of the release page.
-func with(files []File, name string) []File { return append(slices.Clip(files), File{Name: name}) }
+func with(files []File, name string) []File {
+	return append(slices.Clip(files), File{Name: name, Linked: true})
+}
 
 const (
 	openCLIPResults = "mlfoundations/open_clip, docs/openclip_results.csv, docs/openclip_retrieval_results.csv, docs/openclip_multilingual_retrieval_results.csv"
@@ -169,13 +171,13 @@ var towerReleases = []struct {
 	rows   []towerPreset
 }{
 	{page: "openai/CLIP", source: openCLIPResults, words: clipWords, rows: []towerPreset{ // OpenAI's CLIP
-		{"openai/clip-vit-base-patch32", "ViT-B-32", "openai", "quick_gelu", cropFace, "MIT", []File{{"model.safetensors", 605157884}, {"ViT-B-32.pt", 353976522}}, 63.32, 30.44, 0},
-		{"openai/clip-vit-base-patch16", "ViT-B-16", "openai", "quick_gelu", cropFace, "MIT", []File{{"pytorch_model.bin", 598641023}, {"ViT-B-16.pt", 350837078}}, 68.34, 33.09, 0},
-		{"openai/clip-vit-large-patch14", "ViT-L-14", "openai", "quick_gelu", cropFace, "MIT", []File{{"model.safetensors", 1710540580}, {"ViT-L-14.pt", 932768134}}, 75.54, 36.51, 0},
-		{"openai/clip-vit-large-patch14-336", "ViT-L-14-336", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin"}, {"ViT-L-14-336px.pt", 934088680}}, 76.56, 37.09, 0},
+		{"openai/clip-vit-base-patch32", "ViT-B-32", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "model.safetensors", Bytes: 605157884}, {"ViT-B-32.pt", 353976522, true}}, 63.32, 30.44, 0},
+		{"openai/clip-vit-base-patch16", "ViT-B-16", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin", Bytes: 598641023}, {"ViT-B-16.pt", 350837078, true}}, 68.34, 33.09, 0},
+		{"openai/clip-vit-large-patch14", "ViT-L-14", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "model.safetensors", Bytes: 1710540580}, {"ViT-L-14.pt", 932768134, true}}, 75.54, 36.51, 0},
+		{"openai/clip-vit-large-patch14-336", "ViT-L-14-336", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin"}, {"ViT-L-14-336px.pt", 934088680, true}}, 76.56, 37.09, 0},
 	}},
-	{page: "mlfoundations/open_clip, release v0.2-weights", source: openCLIPResults, words: clipWords, rows: []towerPreset{ // LAION's models
-		{"laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "ViT-B-32", "laion2b_s34b_b79k", "gelu", cropOpen, "MIT", []File{{"open_clip_pytorch_model.bin", 605219813}, {Name: "open_clip_model.safetensors"}}, 66.56, 39.34, 0},
+	{page: "mlfoundations/open_clip", source: openCLIPResults, words: clipWords, rows: []towerPreset{ // LAION's models
+		{"laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "ViT-B-32", "laion2b_s34b_b79k", "gelu", cropOpen, "MIT", []File{{Name: "open_clip_pytorch_model.bin", Bytes: 605219813}, {Name: "open_clip_model.safetensors"}}, 66.56, 39.34, 0},
 		{"timm/vit_base_patch32_clip_224.laion2b_e16", "ViT-B-32", "laion2b_e16", "gelu", cropOpen, "", with(openFiles, "vit_b_32-laion2b_e16-af8dbd0c.pth"), 65.65, 39.13, 0},
 		{"timm/vit_base_patch32_clip_224.laion400m_e31", "ViT-B-32", "laion400m_e31", "quick_gelu", cropOpen, "", with(openFiles, "vit_b_32-quickgelu-laion400m_e31-d867053b.pt"), 62.94, 35.35, 0},
 		{"timm/vit_base_patch32_clip_224.laion400m_e32", "ViT-B-32", "laion400m_e32", "quick_gelu", cropOpen, "", with(openFiles, "vit_b_32-quickgelu-laion400m_e32-46683a32.pt"), 62.93, 35.33, 0},
@@ -183,11 +185,11 @@ var towerReleases = []struct {
 		{"timm/vit_base_patch16_clip_224.laion400m_e31", "ViT-B-16", "laion400m_e31", "gelu", cropOpen, "", with(openFiles, "vit_b_16-laion400m_e31-00efa78f.pt"), 66.98, 38.34, 0},
 		{"timm/vit_base_patch16_clip_224.laion400m_e32", "ViT-B-16", "laion400m_e32", "gelu", cropOpen, "", with(openFiles, "vit_b_16-laion400m_e32-55e67d44.pt"), 67.05, 38.35, 0},
 		{"timm/vit_base_patch16_plus_clip_240.laion400m_e31", "ViT-B-16-plus-240", "laion400m_e31", "gelu", cropOpen, "", with(openFiles, "vit_b_16_plus_240-laion400m_e31-8fb26589.pt"), 69.04, 40.75, 0},
-		{"/vit_base_patch16_plus_clip_240.laion400m_e32", "ViT-B-16-plus-240", "laion400m_e32", "gelu", cropOpen, "", []File{{Name: "vit_b_16_plus_240-laion400m_e32-699c4b84.pt"}}, 69.19, 41, 0},
+		{"/vit_base_patch16_plus_clip_240.laion400m_e32", "ViT-B-16-plus-240", "laion400m_e32", "gelu", cropOpen, "", []File{{Name: "vit_b_16_plus_240-laion400m_e32-699c4b84.pt", Linked: true}}, 69.19, 41, 0},
 		{"laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "ViT-L-14", "laion2b_s32b_b82k", "gelu", cropHalf, "MIT", openFiles, 75.25, 46.51, 0},
 		{"timm/vit_large_patch14_clip_224.laion400m_e31", "ViT-L-14", "laion400m_e31", "gelu", cropOpen, "", with(openFiles, "vit_l_14-laion400m_e31-69988bb6.pt"), 72.71, 42.84, 0},
 		{"timm/vit_large_patch14_clip_224.laion400m_e32", "ViT-L-14", "laion400m_e32", "gelu", cropOpen, "", with(openFiles, "vit_l_14-laion400m_e32-3d133497.pt"), 72.77, 43, 0},
-		{"laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "ViT-H-14", "laion2b_s32b_b79k", "gelu", cropOpen, "", []File{{"open_clip_pytorch_model.bin", 3944692325}, {Name: "open_clip_model.safetensors"}}, 77.96, 49.48, 0},
+		{"laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "ViT-H-14", "laion2b_s32b_b79k", "gelu", cropOpen, "", []File{{Name: "open_clip_pytorch_model.bin", Bytes: 3944692325}, {Name: "open_clip_model.safetensors"}}, 77.96, 49.48, 0},
 		{"laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "ViT-g-14", "laion2b_s12b_b42k", "gelu", cropOpen, "", openFiles, 76.63, 48.02, 0},
 		{"laion/CLIP-ViT-g-14-laion2B-s34B-b88K", "ViT-g-14", "laion2b_s34b_b88k", "gelu", cropOpen, "", openFiles, 78.47, 48.78, 0},
 		{"laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", "ViT-bigG-14", "laion2b_s39b_b160k", "gelu", cropOpen, "MIT", openFiles, 80.09, 51.37, 0},
@@ -236,7 +238,7 @@ var towerReleases = []struct {
 		{"UCSC-VLAA/ViT-bigG-14-CLIPA-336-datacomp1B", "ViT-bigG-14-CLIPA-336", "datacomp1b", "gelu", squashImageNet, "Apache-2.0", openFiles, 83.09, 50.42, 0},
 	}},
 	{page: "google-research/big_vision", source: openCLIPResults, words: siglipWords, rows: []towerPreset{ // SigLIP 1
-		{"google/siglip-base-patch16-224", "ViT-B-16-SigLIP", "webli", "gelu_tanh", half, "Apache-2.0", []File{{"model.safetensors", 812672320}}, 76.04, 47.78, 0},
+		{"google/siglip-base-patch16-224", "ViT-B-16-SigLIP", "webli", "gelu_tanh", half, "Apache-2.0", []File{{Name: "model.safetensors", Bytes: 812672320}}, 76.04, 47.78, 0},
 		{"google/siglip-base-patch16-256", "ViT-B-16-SigLIP-256", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 76.53, 48.34, 0},
 		{"google/siglip-base-patch16-384", "ViT-B-16-SigLIP-384", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 78.49, 49.9, 0},
 		{"google/siglip-base-patch16-512", "ViT-B-16-SigLIP-512", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 79.14, 50.55, 0},
@@ -244,7 +246,7 @@ var towerReleases = []struct {
 		{"google/siglip-large-patch16-256", "ViT-L-16-SigLIP-256", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 80.45, 52.28, 0},
 		{"google/siglip-large-patch16-384", "ViT-L-16-SigLIP-384", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 82.07, 53.91, 0},
 		{"google/siglip-so400m-patch14-224", "ViT-SO400M-14-SigLIP", "webli", "gelu_tanh", half, "Apache-2.0", faceFiles, 82.03, 51.76, 0},
-		{"google/siglip-so400m-patch14-384", "ViT-SO400M-14-SigLIP-384", "webli", "gelu_tanh", half, "Apache-2.0", []File{{"model.safetensors", 3511950624}}, 83.08, 54.21, 0},
+		{"google/siglip-so400m-patch14-384", "ViT-SO400M-14-SigLIP-384", "webli", "gelu_tanh", half, "Apache-2.0", []File{{Name: "model.safetensors", Bytes: 3511950624}}, 83.08, 54.21, 0},
 	}},
 	{page: "google-research/big_vision", source: "google-research/big_vision, README_siglip2.md", words: gemmaWords, rows: []towerPreset{ // SigLIP 2
 		{"google/siglip2-base-patch32-256", "ViT-B-32-SigLIP2-256", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 74, 47.2, 0},

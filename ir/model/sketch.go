@@ -159,15 +159,15 @@ func (g *Guess) preprocess() string {
 	if g.released() {
 		of, p = "the preset", g.Presets[0].Preprocess
 	}
-	s := "Tensors do not tell how pictures were fed. Assumed is what " + of + " had:\npreprocess: " + p.yaml()
+	s := "Tensors do not tell how pictures were fed. Assumed is what " + of + " had:\npreprocess: " + p.YAML()
 	if !g.released() && g.Sizes.Channels == 3 && slices.ContainsFunc(g.Tasks, func(t Task) bool { return t.Name == "classification" }) {
-		s += "\nA model with the classes of ImageNet wants\npreprocess: " + imageNet.yaml()
+		s += "\nA model with the classes of ImageNet wants\npreprocess: " + imageNet.YAML()
 	}
 	return s + "\nA wrong one builds and answers wrongly; `multiway docs description` says what each part means."
 }
 
-// yaml returns the preprocessing as YAML.
-func (p Preprocess) yaml() string {
+// YAML returns the preprocessing as a description has it, without the size.
+func (p Preprocess) YAML() string {
 	numbers := func(v []float64) string {
 		var s []string
 		for _, x := range v {
