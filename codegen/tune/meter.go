@@ -36,7 +36,7 @@ func (t *tuner) metered() (*meter, error) {
 	k.total, k.start = smooth+choose, k.now()
 	precision, random := t.Desc.Precision.String(), ""
 	if t.Random {
-		random = "; weights from a seed are random, and their choice is not that of a trained model"
+		random = "; weights from a seed are random, and the choice for a trained model differs"
 	}
 	k.announce = func(time string) {
 		if choose == 0 {

@@ -34,7 +34,7 @@ func TestProgressLines(t *testing.T) {
 	const time = ` takes about \d+ (seconds|minutes)`
 	for _, format := range []string{"int8", "int8x2", "bf16dot"} {
 		lines := told(format, "", 1)
-		first := regexp.MustCompile("^precision " + format + ": choosing the modules to store finer" + time + " on this machine under its present load; weights from a seed are random, and their choice is not that of a trained model. `tune: off` in the description, or --tune off, leaves it out$")
+		first := regexp.MustCompile("^precision " + format + ": choosing the modules to store finer" + time + " on this machine under its present load; weights from a seed are random, and the choice for a trained model differs. `tune: off` in the description, or --tune off, leaves it out$")
 		if !first.MatchString(lines[0]) {
 			t.Errorf("%s: the first line is %s", format, lines[0])
 		}

@@ -60,8 +60,8 @@ func TestHostileLabels(t *testing.T) {
 		{"lists and another", "abc", "{" + list(500_000, `"\u202ebc":[]`) + "}", "unknown list"},
 		{"long list", "abc", `{"` + strings.Repeat("b", 4<<20) + `":[]}`, "unknown list"},
 		{"brackets", "x", `{"y":` + strings.Repeat("[", 4<<20), "exceeded max depth"},
-		{"brackets alone", "", strings.Repeat("[", 4<<20), "item 0 is none"},
-		{"number", "", "[" + strings.Repeat("9", 4<<20) + "]", "item 0 is none"},
+		{"brackets alone", "", strings.Repeat("[", 4<<20), "item 0 is not a string"},
+		{"number", "", "[" + strings.Repeat("9", 4<<20) + "]", "item 0 is not a string"},
 		{"answer", "", `{"answer": "` + strings.Repeat("\x1b", 1<<20) + `", "label": 7}`, "label 0 is"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

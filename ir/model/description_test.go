@@ -295,7 +295,7 @@ func TestLoad(t *testing.T) {
 		{"list of text", "{labels: l, list: a}", "cat\n", "l: it is plain text, so it has no list \"a\"; remove `list`", 0},
 		{"list of a list", "{labels: l, list: a}", `["cat"]`, "l: it is one list of labels, so it has no list \"a\"; remove `list`", 0},
 		{"empty", "labels: l", "\n", "l: 0 labels, want 1 to 1048576", 0},
-		{"numbers", "labels: l", "[1]", "l: want a JSON list of strings; item 0 is none", 0},
+		{"numbers", "labels: l", "[1]", "l: want a JSON list of strings; item 0 is not a string", 0},
 		{"after a list", "labels: l", `["cat"] ["dog"]`, "l: something follows the JSON of the labels; remove it", 0},
 		{"after an object", "{labels: l, list: a}", `{"a": ["cat"]} dog`, "l: something follows the JSON of the labels; remove it", 0},
 		{"not UTF-8", "labels: l", "\xff", "l: not valid UTF-8; want text with one label a line, or JSON", 0},

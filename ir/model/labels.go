@@ -137,7 +137,7 @@ func stringList(d *json.Decoder) ([]string, error) {
 		}
 		s, ok := tok.(string)
 		if !ok {
-			return nil, fmt.Errorf(want+"; item %d is none", len(list))
+			return nil, fmt.Errorf(want+"; item %d is not a string", len(list))
 		}
 		if list = add(list, s); len(list) > maxClasses {
 			return list, nil

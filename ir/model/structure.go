@@ -416,7 +416,7 @@ func (d *Description) completeLong() *problem {
 			}
 		case Token:
 			if tokens >= 0 {
-				return wrong(path+".embedder", " is token, as that of modalities[%d]; one modality at most has a length of its own", tokens)
+				return wrong(path+".embedder", " is token, like that of modalities[%d]; at most one modality has a variable length", tokens)
 			}
 			tokens = i
 			m.Positions = cmp.Or(m.Positions, defaultPositions)

@@ -159,7 +159,7 @@ func TestLongFormErrors(t *testing.T) {
 		{"two of a name", "name: audio", "name: vision", "7:6: modalities[1].name is vision, which is the name of another modality; use another"},
 		{"unknown embedder", "embedder: token", "embedder: tokens", `8:32: modalities[2].embedder: unknown embedder "tokens"; did you mean token?`},
 		{"no embedder", "embedder: token, ", "", "8:6: modalities[2].embedder is missing; add it: patch or token"},
-		{"two of tokens", "embedder: patch, size: [2, 6], patch: 2, channels: 1", "embedder: token, vocab: 4", "8:22: modalities[2].embedder is token, as that of modalities[1]; one modality at most has a length of its own"},
+		{"two of tokens", "embedder: patch, size: [2, 6], patch: 2, channels: 1", "embedder: token, vocab: 4", "8:22: modalities[2].embedder is token, like that of modalities[1]; at most one modality has a variable length"},
 		{"no size", "size: 4, ", "", "6:6: modalities[0].size is missing; add it, 1 to 8192"},
 		{"no patch", "size: 4, patch: 2", "size: 4", "6:6: modalities[0].patch is missing; add it, 1 to 1024"},
 		{"three sizes", "[2, 6]", "[2, 6, 8]", "7:42: modalities[1].size: got 3 numbers, want the side of a square, or [HEIGHT, WIDTH]"},
