@@ -9,8 +9,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// The hash of what a package computes changes with what changes its numbers, and with
-// nothing else.
+// The hash of a package's computation changes exactly if its results can change.
 func TestHashOfComputation(t *testing.T) {
 	text, err := os.ReadFile("testdata/tiny.ir")
 	if err != nil {

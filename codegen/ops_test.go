@@ -17,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// planned has a value of each op that is in some planned program, of those that the text cases of package passes become.
+// planned returns the planned programs of all text cases of package passes, and a value of each op in them.
 func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir.Program) {
 	t.Helper()
 	files, err := filepath.Glob("../passes/testdata/*/*.ir")
@@ -39,8 +39,7 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 	return values, programs
 }
 
-// TestTablesOfOpsAgree holds the tables that have ops together: ir's rows, the catalogue of kernels, what the runtime has steps for, and
-// what ONNX has a form for.
+// TestTablesOfOpsAgree compares the tables of ops: ir's, the catalogue of kernels, the runtime's steps and ONNX's.
 func TestTablesOfOpsAgree(t *testing.T) {
 	values, programs := planned(t)
 	inside := map[*ir.Op]bool{}
@@ -122,8 +121,8 @@ func TestTablesOfOpsAgree(t *testing.T) {
 	}
 }
 
-// TestRowsOfFusedOps compares what the row of each fused op says besides Expand with the expansions of the values that the
-// fusions make of their cases: the weights of the bundle, the kernels, and the columns of norms.
+// TestRowsOfFusedOps compares the row of each fused op with the expansions of its values in the cases of fusions: the weights of
+// the bundle, the kernels, and the columns of norms.
 func TestRowsOfFusedOps(t *testing.T) {
 	type reads struct{ fields, kernels map[string]bool }
 	all := map[*ir.Op]reads{}
@@ -194,7 +193,7 @@ func TestRowsOfFusedOps(t *testing.T) {
 	}
 }
 
-// checkNorm holds that a norm of v's step is one of v's expansion.
+// checkNorm checks that a norm of v's step is a norm of v's expansion.
 func checkNorm(t *testing.T, p *ir.Program, v *ir.Value, expansion *ir.Func, part ir.Part) {
 	t.Helper()
 	eps, ok := v.Attrs.Get(part.Eps)

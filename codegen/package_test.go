@@ -22,7 +22,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// planned reads a program of testdata and takes it to the end of the passes.
+// planned reads a program of testdata and runs all passes.
 func planned(t *testing.T) *ir.Program {
 	t.Helper()
 	p, err := passes.Run(described(t), passes.Options{Rows: 32})
@@ -70,12 +70,12 @@ func write(t *testing.T, dir string, p *ir.Program, opt codegen.Options) map[str
 	return all
 }
 
-// The text of an entry is what people read: names from the IR, a step a line, the
-// IR's line as its comment.
+// The text of an entry is readable: names from the IR, one line per step, with the IR's line as a
+// comment.
 func TestEntryText(t *testing.T) {
 	files := write(t, t.TempDir(), planned(t), options)
 	for _, name := range []string{"pair.go", "weights.go"} {
-		// The build's id is another for any change anywhere.
+		// The build's id changes with any change of any file.
 		cut := bytes.LastIndex(files[name], []byte("\nconst _ = allFilesOfBuild_"))
 		if cut < 0 {
 			t.Fatalf("%s does not name its build", name)
@@ -116,7 +116,7 @@ func TestFilesAreTidy(t *testing.T) {
 	}
 }
 
-// What reads further formats is imported by a file of its own, which goes when they do.
+// Further decoders are imported by a file of their own, which is removed with them.
 func TestDecoders(t *testing.T) {
 	dir := t.TempDir()
 	opt := options
@@ -154,8 +154,8 @@ func TestWriteIsDeterministic(t *testing.T) {
 	}
 }
 
-// A folder is brought up to date: what is made no more goes, what has not changed
-// keeps its time, and what people wrote stays.
+// In an old folder, stale files are removed, unchanged files keep their time, and files of the user
+// stay.
 func TestPlaceIntoOldFolder(t *testing.T) {
 	dir := t.TempDir()
 	fresh, err := codegen.Files(planned(t), options)
@@ -215,7 +215,7 @@ func TestPlaceIntoOldFolder(t *testing.T) {
 	}
 }
 
-// go generate fails at a Go file that was there when it began: what is stale becomes empty, and goes the next time.
+// go generate fails if a Go file disappears while it runs: a stale file becomes an ignored one, which the next build removes.
 func TestPlaceUnderGoGenerate(t *testing.T) {
 	dir := t.TempDir()
 	fresh, err := codegen.Files(planned(t), options)
@@ -244,7 +244,7 @@ func TestPlaceUnderGoGenerate(t *testing.T) {
 	}
 }
 
-// A file of somebody else's is no file of the package, whatever it is called.
+// A file that was not generated is not replaced, whatever its name.
 func TestPlaceBesideOthers(t *testing.T) {
 	fresh, err := codegen.Files(planned(t), options)
 	if err != nil {
@@ -275,7 +275,7 @@ func TestPlaceBesideOthers(t *testing.T) {
 	}
 }
 
-// The package's example leaves the place to somebody else's.
+// The package's example is not written if the user has a file of its name.
 func TestPlaceBesideAnExample(t *testing.T) {
 	const name, mine = "example_multiway_test.go", "package mine\n"
 	opt := options

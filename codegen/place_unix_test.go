@@ -12,7 +12,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// A pipe where a file of the package belongs is refused, and nobody waits for it.
+// A pipe in place of a file of the package is refused at once.
 func TestPlaceOverPipe(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mkfifo(filepath.Join(dir, "model.go"), 0o666); err != nil {

@@ -33,7 +33,7 @@ seed: 7
 tasks: [retrieval]
 `
 
-// engineOf compiles a program of the model; weights is where its weights go, "" anywhere.
+// engineOf compiles a program of the model; weights is the path for its weights, "" for a temporary one.
 func engineOf(t *testing.T, m *compile.Model, p *ir.Program, weights string) *engine.Engine {
 	t.Helper()
 	planned, err := m.Plan(p)
@@ -141,9 +141,8 @@ func TestWritePlacement(t *testing.T) {
 	}
 }
 
-// Weights are stored as the description says, each class and module in its own way, and
-// what was compiled does what the interpreter says of them, or is near to the model if it
-// rounds what it multiplies.
+// Every class and module is stored in the format of the description. The compiled package equals
+// the interpreter with these weights, or is close to the model if products round their inputs.
 func TestWritePrecision(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct {
@@ -220,8 +219,8 @@ func TestWritePrecision(t *testing.T) {
 	}
 }
 
-// Every matrix of a model whose depths are odd is stored in 16 bits, and what is compiled computes at every level what the
-// interpreter does.
+// Every matrix of a model with odd depths can be stored in 16 bits, and the compiled package equals the interpreter at every
+// level.
 func TestOddDepths(t *testing.T) {
 	asmtest.Slow(t)
 	const odd = `model: 1
@@ -326,7 +325,7 @@ func TestInt8Sizes(t *testing.T) {
 	}
 }
 
-// shifty is a checkpoint whose weights change once moved is set.
+// shifty is a checkpoint whose weights change when moved is set.
 type shifty struct {
 	checkpoint.Source
 	moved bool
@@ -343,8 +342,7 @@ func (s *shifty) Read(name string, at int, dst []byte) error {
 	return nil
 }
 
-// A package that does not compute what its model says is refused, and what was there
-// before stays.
+// A package with wrong results is refused, and old files stay.
 func TestSelfCheckRefuses(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, tiny)
@@ -365,7 +363,7 @@ func TestSelfCheckRefuses(t *testing.T) {
 	src := &shifty{Source: seeded}
 	bad := *m
 	bad.Source = src
-	// The weights that are packed and those that the interpreter reads differ by 1%.
+	// The packed weights differ by 1% from the weights that the interpreter reads.
 	_, err = bad.Write(compile.Options{Dir: dir, Log: func(format string, args ...any) { src.moved = strings.HasPrefix(format, "checking") || src.moved }})
 	if err == nil {
 		t.Fatal("a wrong package was written")
@@ -380,8 +378,7 @@ func TestSelfCheckRefuses(t *testing.T) {
 	}
 }
 
-// The quick check of a large model interprets its first layers, which finds the same
-// mistakes.
+// The quick check of a large model interprets only its first layers, which finds the same errors.
 func TestQuickCheckOfLargeModel(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, tiny)
@@ -421,8 +418,8 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// The arena grows with the limit of rows and with nothing else, and in proportion: what
-// a call takes beside it does not depend on the rows.
+// The arena is proportional to the limit of rows and depends on nothing else. The other memory of a
+// call does not depend on the rows.
 func TestArenaGrowsWithRowsAlone(t *testing.T) {
 	arena := func(rows, text int) map[string]int64 {
 		m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[encode]", 1)+fmt.Sprintf("limits: {rows: %d, text: %d}\n", rows, text))

@@ -22,7 +22,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/token"
 )
 
-// The demo model, with the task that its package does not have.
+// The demo model with captioning, a task that its package does not have.
 const captioningEmoji = `model: 1
 name: emoji
 family: beit3
@@ -135,7 +135,7 @@ func sheet(t *testing.T, source string) func(hex string) image.Image {
 	}
 }
 
-// A package of one caption function alone cannot be judged.
+// A package with only one of the caption functions cannot be checked.
 func TestCaptionStepNeedsItsImage(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))
@@ -145,8 +145,7 @@ func TestCaptionStepNeedsItsImage(t *testing.T) {
 	}
 }
 
-// With heads that are no whole panels, states hold them padded, and a build's self-check
-// judges the steps.
+// If heads are not whole panels, states hold padded heads. The self-check of a build covers the steps.
 func TestCaptionWithPaddedHeads(t *testing.T) {
 	asmtest.Slow(t)
 	m := compile.OpenText(t, strings.Replace(tiny, "[retrieval]", "[captioning]", 1))

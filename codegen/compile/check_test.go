@@ -7,8 +7,8 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// Rows further from the model than a precision aims at are said, though only a cosine of the
-// description's own refuses them.
+// Rows below the aim of a precision give a warning; only rows below the description's cosine are an
+// error.
 func TestWriteWarnsOfLowCosine(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct {

@@ -16,10 +16,10 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// expect is a folder of weights and what PyTorch makes of them; its make.py says how.
+// expect is a folder of weights and PyTorch's results with them, which its make.py writes.
 const expect = "testdata/expect"
 
-// expectations describe its models.
+// expectations are the descriptions of its models.
 var expectations = map[string]string{
 	"beit3": "model: 1\nname: b\nfamily: beit3\nsizes: {dim: 16, heads: 4, ffn: 24, layers: 2, image: 16, patch: 8, vocab: 40, positions: 12}\ntasks: [retrieval]\n",
 	"vlmo":  "model: 1\nname: v\nfamily: vlmo\nsizes: {dim: 16, heads: 4, ffn: 24, layers: 3, image: 16, patch: 8, vocab: 40, positions: 8, vl_layers: 1, reach: 10, scale: true}\ntasks: [retrieval]\n",
@@ -35,7 +35,7 @@ func described(t *testing.T, family, description string) *compile.Model {
 	return compile.OpenText(t, description+fmt.Sprintf("checkpoint: %q\n", path))
 }
 
-// held builds a model against a file.
+// held builds a model with --expect.
 func held(t *testing.T, m *compile.Model, path string, bound float64) ([]compile.Result, error) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "out")
@@ -75,7 +75,7 @@ func TestHoldExpected(t *testing.T) {
 	}
 }
 
-// What is wrong in a description is found and named, and what the error says to write makes the model as expected.
+// An error in a description is found and named, and the advice of the error text corrects it.
 func TestHoldExpectedFindsMistakes(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, family, old, new, file, first, cure string }{
@@ -114,7 +114,7 @@ func TestHoldExpectedFindsMistakes(t *testing.T) {
 			}
 		})
 	}
-	// What no description can say is named too.
+	// Causes outside of the description are named too.
 	const imageNet = "preprocess: {resize: crop, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}\n"
 	mean, std := []float32{0.485, 0.456, 0.406}, []float32{0.229, 0.224, 0.225}
 	bgr := func(x tensors) {
@@ -164,7 +164,7 @@ func TestHoldExpectedFindsMistakes(t *testing.T) {
 			}
 		}
 	}
-	// A model that is wrong in two ways: what usually is the cause.
+	// For a model with two errors the text lists the usual causes.
 	text := strings.Replace(expectations["beit3"], "heads: 4", "heads: 2, eps: 0.01", 1)
 	if _, err := held(t, described(t, "beit3", text), filepath.Join(expect, "beit3-expected.safetensors"), 0); err == nil ||
 		!strings.Contains(err.Error(), "Usual causes: the number of heads (sizes.heads), the epsilon of norms (sizes.eps)") {
@@ -322,7 +322,7 @@ func clear2(x map[string]checkpoint.Tensor, names ...string) {
 	}
 }
 
-// README's Python writes what PyTorch computes, and what it writes is what the files of the folder hold.
+// README's Python code writes the results of PyTorch, which equal the files of the folder.
 func TestReadmeWritesExpected(t *testing.T) {
 	asmtest.Slow(t)
 	dir := t.TempDir()

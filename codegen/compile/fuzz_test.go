@@ -17,8 +17,8 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// within runs what reads n bytes of a stranger, and fails if it takes more memory in all than such a file may, or if its
-// error is long or holds what a terminal acts on.
+// within runs a reader of n untrusted bytes. It fails if the reader allocates more memory than a file of that size may need, or
+// if its error is long or has characters that control a terminal.
 func within(t *testing.T, n int, read func() error) {
 	t.Helper()
 	var err error
@@ -33,7 +33,7 @@ func within(t *testing.T, n int, read func() error) {
 // smallest is a description of the smallest model.
 const smallest = "model: 1\nname: tiny\nfamily: beit3\nsizes: {dim: 4, heads: 1, ffn: 4, layers: 1, image: 4, patch: 4, vocab: 8, positions: 9}\nlimits: {text: 3, rows: 8}\n"
 
-// uncheck takes the sums from the directory of a zip archive, so that a changed entry is read.
+// uncheck removes the checksums from the directory of a zip archive, so that changed entries are read.
 func uncheck(data []byte) []byte {
 	data = bytes.Clone(data)
 	for at := 0; ; at += 4 {
@@ -46,8 +46,8 @@ func uncheck(data []byte) []byte {
 	}
 }
 
-// FuzzInit: a checkpoint of any bytes is described or refused, and what is described can be read. kind is what the file is
-// called: 0 a .pth, 1 safetensors, 2 the index of one safetensors file that stands beside it.
+// FuzzInit: init describes or refuses a checkpoint of any bytes, and can read its own description. kind is the form of the
+// file: 0 .pth, 1 safetensors, 2 the index of one safetensors file beside it.
 func FuzzInit(f *testing.F) {
 	dir := f.TempDir()
 	d, err := model.Parse("m.yaml", []byte(smallest))
@@ -100,7 +100,7 @@ func FuzzInit(f *testing.F) {
 	})
 }
 
-// FuzzLower: what a description says is compiled to the end, or refused, and its program reads back at the start and the end.
+// FuzzLower: a description is refused, or its program passes all passes and parses back before and after them.
 func FuzzLower(f *testing.F) {
 	f.Add([]byte(smallest))
 	for _, tail := range []string{

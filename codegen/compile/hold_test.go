@@ -9,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// A model that is too large for the interpreter is held to the rows after each layer in float32, compiled.
+// The rows after each layer of a model that is too large for the interpreter are compared in a package compiled at float32.
 func TestHoldCompiled(t *testing.T) {
 	asmtest.Slow(t)
 	weights, err := filepath.Abs("testdata/expect/beit3.safetensors")
@@ -59,7 +59,7 @@ func TestHoldCompiled(t *testing.T) {
 	}
 }
 
-// A preset has sizes of its own, so what to write is a family and its sizes in its place.
+// For a preset, the advice is to write the family and its sizes in place of the preset.
 func TestPresetWrittenAsFamily(t *testing.T) {
 	d, err := model.Preset("beit3-base-patch16-224")
 	if err != nil {

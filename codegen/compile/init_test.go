@@ -36,7 +36,7 @@ func writeCheckpoint(t *testing.T, path, tasks string, o torchsave.Options) {
 	}
 }
 
-// The description of every kind of file opens and lowers with the file's weights.
+// The description of every kind of checkpoint opens and lowers with the checkpoint's weights.
 func TestInit(t *testing.T) {
 	for _, c := range []struct {
 		tasks string
@@ -115,7 +115,7 @@ func TestInitImage(t *testing.T) {
 	}
 }
 
-// Without a number of heads there is a description, which does not compile.
+// Without the number of heads init writes a description that does not compile.
 func TestInitHeads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.pth")
 	writeCheckpoint(t, path, "retrieval", torchsave.Options{})

@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/compile"
 )
 
-// A build says of a function of which everything is kept from the precision that the precision has no effect on it.
+// A build warns about a function in which tuning stores all weights as f32.
 func TestWritePrecisionWithoutEffect(t *testing.T) {
 	asmtest.Slow(t)
 	for cosine, want := range map[string][]string{"0.5": nil, "0.9999999999": {"pair_nlvr2", "reason_head"}} {

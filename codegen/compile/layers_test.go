@@ -9,8 +9,8 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// What the compiler does for a model grows with its layers and no faster: four times the layers take about four times as
-// much memory in all, which is counted instead of time.
+// The compiler's work is linear in the layers of a model: four times the layers take about four times as many allocated bytes,
+// which are counted instead of time.
 func TestWorkGrowsWithLayers(t *testing.T) {
 	compile := func(layers int) {
 		d, err := model.Parse("", fmt.Appendf(nil, `model: 1

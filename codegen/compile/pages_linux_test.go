@@ -25,11 +25,11 @@ seed: 7
 tasks: [encode]
 `
 
-// window is the most that the system maps at once around a page that is touched.
+// window is the largest number of bytes that the system maps at once around a page that is read.
 const window = 64 << 10
 
-// weightPages looks at a process from outside: which bytes of the payload of its mapped
-// weight file are in its memory.
+// weightPages returns the bytes in the payload of a process's mapped weight file that are in its
+// memory.
 func weightPages(t *testing.T, pid int, path string, start int64) (present func(at, n int64) int64) {
 	t.Helper()
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
@@ -71,7 +71,7 @@ func weightPages(t *testing.T, pid int, path string, start int64) (present func(
 	}
 }
 
-// status reads a line of what the system says of a process, in bytes.
+// status reads a number of bytes from a process's status in /proc.
 func status(t *testing.T, pid int, name string) int64 {
 	t.Helper()
 	text := asmtest.Read(t, fmt.Sprintf("/proc/%d/status", pid))
@@ -94,9 +94,9 @@ func lacks(t *testing.T, why string) {
 	asmtest.Missing(t, "pagemap", "how much memory a process uses cannot be read: "+why)
 }
 
-// A process uses mapped weights in place, and pays for the experts that it calls: one
-// that only reads texts has no page of the vision expert, and little in memory besides
-// the weights that reading texts takes.
+// A process uses mapped weights in place and has only the experts that it calls in memory: a
+// process that only encodes texts has no page of the vision expert, and little memory besides the
+// weights for texts.
 func TestProcessMapsOnlyItsExperts(t *testing.T) {
 	asmtest.Slow(t)
 	const besides = 16 << 20 // the program itself, its arena

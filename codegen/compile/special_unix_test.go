@@ -16,7 +16,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Whatever the compiler reads, a pipe, a device or a folder in its place is refused, and nobody waits for it.
+// A pipe, a device or a folder in place of any input file of the compiler is refused at once.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	for _, kind := range []struct {
 		what, says string

@@ -25,7 +25,7 @@ import (
 
 var measure = flag.Bool("speeds", false, "measure the table of speeds anew and write it, as make speeds does")
 
-// timed is a layer of a base model, all of whose products are in one word.
+// timed is one layer of a base model, with all products at one precision.
 const timed = `model: 1
 name: timed
 family: beit3
@@ -38,15 +38,15 @@ smooth: off
 precision: {default: %[1]s, embedding: f32, patches: %[1]s, projections: %[1]s, ffn: %[1]s}
 `
 
-// timedRounds is how often each level is timed. The table has the medians over rounds and
-// shapes of the medians of short products: others that use the machine change them little.
+// timedRounds is the number of rounds in which each level is timed. The table has medians over
+// rounds and shapes of the medians of short products, on which other load has little effect.
 const timedRounds = 3
 
-// speedsTable is where the table stands.
+// speedsTable is the file with the table.
 const speedsTable = "../tune/speeds.go"
 
-// TestSpeedsTable holds that the table has a time at every precision for every level but plain Go, which nobody chooses for,
-// and is as it is written. With -speeds it measures the levels of this CPU first, keeps the rows of others, and writes it.
+// TestSpeedsTable checks that the table has a time at every precision for every level but plain Go, and that its file is up to
+// date. With -speeds it first measures the levels of this CPU, keeps the rows of other levels, and writes the file.
 func TestSpeedsTable(t *testing.T) {
 	rows := maps.Clone(tune.Speeds)
 	if *measure {
@@ -83,7 +83,7 @@ func TestSpeedsTable(t *testing.T) {
 	}
 }
 
-// measured puts the rows of the levels of this CPU into the table.
+// measured replaces the rows of this CPU's levels in the table.
 func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
 	var models []*compile.Model
 	for _, w := range precision.Formats {
@@ -127,7 +127,7 @@ func measured(t *testing.T, rows map[asm.ISA]tune.Speed) {
 	}
 }
 
-// ratios are the times of products at a precision as shares of those at exact, shape by shape.
+// ratios returns, for each shape, the time of a product at a precision as a share of its time at exact.
 func ratios(r bench.Report, exact, m precision.Map) []float64 {
 	shape := func(k bench.Kernel) string { return strings.Fields(k.Work)[1] }
 	var all []float64

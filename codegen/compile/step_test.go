@@ -8,8 +8,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// TestEveryValue holds that the values which the search for a wrong step returns can be results, and that a row of joined
-// values is found in its part.
+// TestEveryValue checks that the values in the search for a wrong step can be results, and that a row of joined values is found
+// in its part.
 func TestEveryValue(t *testing.T) {
 	p, err := ir.Parse("f.ir", []byte(`program p T<=4
 weight @p.w f32[4,4]

@@ -22,8 +22,8 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// threeEntries are the entries of testdata/three.yaml, each with the experts that its
-// pools have: those of the embeddings and of layer 0, and those of layers 1 and 2.
+// threeEntries lists the entries of testdata/three.yaml, each with the experts in its pools: first of
+// the embeddings and layer 0, then of layers 1 and 2.
 var threeEntries = []struct {
 	name, low, high string
 }{
@@ -55,8 +55,8 @@ func batch(f *ir.Func, lengths []int) []rt.Seq {
 	return seqs
 }
 
-// Every set of the three modalities is an entry, and what is compiled of it computes
-// what the interpreter does, for batches that are split into passes, at every level.
+// Every set of the three modalities is an entry. Its compiled package equals the interpreter at every
+// level, for batches that are split into several passes too.
 func TestThreeModalities(t *testing.T) {
 	asmtest.Slow(t)
 	m := openThree(t)
@@ -120,7 +120,7 @@ func TestThreeModalities(t *testing.T) {
 	}
 }
 
-// A package of one entry holds the experts of that entry and no others.
+// A package of one entry has only the experts of that entry.
 func TestEntryHoldsItsExperts(t *testing.T) {
 	asmtest.Slow(t)
 	for _, e := range threeEntries {
@@ -162,8 +162,8 @@ func TestEntryHoldsItsExperts(t *testing.T) {
 	}
 }
 
-// The checkpoint of a description in the long form has the official code's keys, the
-// experts by name; and a build needs only those of its entries.
+// The checkpoint of a description in the long form has the keys of the reference implementation with
+// the names of experts, and a build needs only the experts of its entries.
 func TestThreeModalitiesCheckpoint(t *testing.T) {
 	m := openThree(t)
 	var keys []string

@@ -16,11 +16,11 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
 )
 
-// tokens are the tokenizers that tests have, by how they are called where models are published.
+// tokens is the folder of tokenizers for tests.
 const tokens = "../rt/token/testdata/"
 
-// A tokenizer belongs to a model with a row for each of its ids, and hardly more. A model that was not trained takes one with
-// fewer ids.
+// A tokenizer belongs to a model with a row for each of its tokens, and few more. An untrained model accepts a tokenizer with fewer
+// tokens.
 func TestOpenTokenizer(t *testing.T) {
 	dir := t.TempDir()
 	writeCheckpoint(t, filepath.Join(dir, "m.pth"), "retrieval", torchsave.Options{})
@@ -50,7 +50,7 @@ func TestOpenTokenizer(t *testing.T) {
 	}
 }
 
-// A vocab.json is read with the merges.txt beside it, in the form that the description says.
+// A vocab.json is read with the merges.txt beside it, in the form of the description.
 func TestOpenVocabulary(t *testing.T) {
 	dir := t.TempDir()
 	vocab, merges := faceVocabulary(t)
@@ -99,7 +99,7 @@ func TestOpenVocabulary(t *testing.T) {
 	}
 }
 
-// faceVocabulary returns the small vocabulary of CLIP as Hugging Face has it: vocab.json and merges.txt.
+// faceVocabulary returns the small vocabulary of CLIP in Hugging Face's form: vocab.json and merges.txt.
 func faceVocabulary(t testing.TB) (vocab, merges string) {
 	t.Helper()
 	lines := strings.Split(unpacked(t, tokens+"tokenizer_clip_tiny/bpe.txt.gz"), "\n")[1:]

@@ -18,10 +18,10 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// torch is a folder of checkpoints that PyTorch and safetensors wrote; its make.py says how.
+// torch is a folder of checkpoints that its make.py wrote with PyTorch and safetensors.
 const torch = "testdata/torch"
 
-// torchWeights describes a checkpoint of the folder and returns its weights by name, and what is said of it.
+// torchWeights runs init on a checkpoint of the folder. It returns the weights by name, and the notes about it.
 func torchWeights(t *testing.T, dir, name, key string) (map[string][]float32, *checkpoint.Report, error) {
 	t.Helper()
 	in, err := compile.Init(filepath.Join(dir, name), compile.InitOptions{Out: filepath.Join(dir, "model.yaml"), Key: key, Heads: 2})
@@ -57,7 +57,7 @@ func torchWeights(t *testing.T, dir, name, key string) (map[string][]float32, *c
 	return all, found, nil
 }
 
-// However people save a model, its weights are read; a set of weights is taken by its key.
+// Weights are read from all usual forms of saving a model, and a set of weights is chosen by its key.
 func TestTorchFiles(t *testing.T) { torchFiles(t, torch) }
 
 func torchFiles(t *testing.T, dir string) {
@@ -130,7 +130,7 @@ func torchFiles(t *testing.T, dir string) {
 	}
 }
 
-// python ends a test where PyTorch is missing, and else returns what runs it.
+// python returns the command that runs Python, or skips the test if PyTorch is missing.
 func python(t *testing.T) string {
 	t.Helper()
 	name := cmp.Or(os.Getenv("MULTIWAY_PYTHON"), "python3")
@@ -149,8 +149,8 @@ func runPython(t *testing.T, args ...string) {
 	asmtest.Run(t, c)
 }
 
-// The folder's files are what PyTorch writes now, and what the errors about tensors that change weights say to do leaves
-// weights that are read.
+// The folder's files are what PyTorch writes now. After the advice of errors about tensors that change weights, the weights can be
+// read.
 func TestTorchFilesAreFresh(t *testing.T) {
 	asmtest.Slow(t)
 	dir := t.TempDir()

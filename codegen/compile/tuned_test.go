@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint/checkpointtest"
 )
 
-// standing is the model of a description in which columns of the residual have a constant that dwarfs the others.
+// standing is the model of a description in which some columns of the residual have a large constant.
 func standing(t *testing.T, description string) *compile.Model {
 	t.Helper()
 	m := compile.OpenText(t, description)
@@ -45,8 +45,7 @@ entries: [vision]
 precision: int8
 `
 
-// What is built of a smoothed model computes what the interpreter does, where nothing is
-// kept too.
+// The package of a smoothed model equals the interpreter, with and without overrides.
 func TestSmoothedBuild(t *testing.T) {
 	asmtest.Slow(t)
 	for _, word := range []string{"int8\ntune: off", "int8x2"} {
@@ -68,7 +67,7 @@ func TestSmoothedBuild(t *testing.T) {
 	}
 }
 
-// A build judges what it compiled on the samples, and refuses what they show.
+// A build checks the package on the samples, and fails if it is not accurate enough on them.
 func TestWriteOnSamples(t *testing.T) {
 	asmtest.Slow(t)
 	golden, err := filepath.Abs("../../golden/testdata")
@@ -96,7 +95,7 @@ func TestWriteOnSamples(t *testing.T) {
 			}
 		}
 	}
-	// Rows of a picture are five, those of a text as many as it has ids.
+	// A picture has five rows, a text a row per token.
 	if rows["vision"] != 5 || rows["language"] < 9 || rows["pair"] != 15+rows["language"] {
 		t.Errorf("rows: %v", rows)
 	}

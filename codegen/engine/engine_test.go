@@ -48,8 +48,8 @@ func interpret(t *testing.T, p *ir.Program, f *ir.Func, s rt.Seq) map[string]*ir
 	return out
 }
 
-// Every step of generated code does what the interpreter says its op means, in
-// batches of sequences of different lengths, at every level of this CPU.
+// Every step of generated code equals its op in the interpreter, in batches of sequences of different
+// lengths, at every level of this CPU.
 func TestEngineRunsEveryStep(t *testing.T) {
 	described := parse(t, "testdata/steps.ir")
 	planned, err := passes.Run(described, passes.Options{Rows: 40})
@@ -104,7 +104,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 				}
 				compare(t, described, f, seqs, outs, 1e-5)
 			}
-			// What the program refuses, it refuses without ending.
+			// The process goes on after an error.
 			if _, err := proc.Run("nosuch", nil); err == nil || !strings.Contains(err.Error(), `no function "nosuch"`) {
 				t.Errorf("got error %v", err)
 			}
@@ -121,7 +121,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 	}
 }
 
-// compare holds outputs of a function against the interpreter's, within a bound for numbers of size 1.
+// compare compares outputs of a function with the interpreter's, within a bound for numbers of magnitude 1.
 func compare(t *testing.T, p *ir.Program, f *ir.Func, seqs []rt.Seq, outs []engineproc.Output, bound float64) {
 	t.Helper()
 	for i, s := range seqs {
@@ -140,7 +140,7 @@ func compare(t *testing.T, p *ir.Program, f *ir.Func, seqs []rt.Seq, outs []engi
 	}
 }
 
-// Every activation is computed as the interpreter does, in a block and alone, whatever weights are stored as.
+// Every activation equals the interpreter's, inside an ffn and alone, for all formats of weights.
 func TestEngineRunsEveryActivation(t *testing.T) {
 	described := parse(t, "testdata/activations.ir")
 	for _, a := range ir.Activations {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What takes long says so once, and says nothing after its end.
+// Long work logs one line, and nothing after its end.
 func TestAfter(t *testing.T) {
 	lines := make(chan string, 2)
 	log := logger(func(format string, args ...any) { lines <- fmt.Sprintf(format, args...) })

@@ -12,7 +12,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// folder is one of files; a text that begins with @ is the name of a golden file.
+// folder makes a folder of files. A content that begins with @ is the name of a golden file to copy.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "own")
@@ -26,7 +26,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// reader is that of a model of images of 16 pixels and of texts.
+// reader returns the reader of a model for images of 16 pixels and texts.
 func reader(t *testing.T) Reader {
 	t.Helper()
 	tokenizer := asmtest.Read(t, "../../golden/testdata/tokenizer/tiny.spm")

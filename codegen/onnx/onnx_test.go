@@ -111,7 +111,7 @@ func texts(fs []field, n int) (out []string) {
 	return out
 }
 
-// write puts a file of ONNX, and its second one, in their places.
+// write writes an ONNX file, and its second file.
 func write(t *testing.T, m *onnx.File, path string) {
 	t.Helper()
 	var set place.Set
@@ -124,7 +124,7 @@ func write(t *testing.T, m *onnx.File, path string) {
 	}
 }
 
-// file is what a written file holds.
+// file is the content of a written file.
 type file struct {
 	tensors         map[string][]byte // elements
 	shapes          map[string][]int
@@ -133,8 +133,8 @@ type file struct {
 	nodes           map[string]int
 }
 
-// read reads a file and its second one and checks that it is whole: tensors are as long
-// as their shapes say, and every input of a node is there before it.
+// read reads a file and its second file. It checks that tensors have the size of their shapes, and that
+// every input of a node is defined before it.
 func read(t *testing.T, path string) *file {
 	t.Helper()
 	b := asmtest.Read(t, path)
@@ -266,7 +266,7 @@ func TestWrite(t *testing.T) {
 			if f.nodes["LayerNormalization"] == 0 || f.nodes["Softmax"] != 2 || f.nodes["Erf"] == 0 {
 				t.Errorf("nodes %v, want two layers", f.nodes)
 			}
-			// Every weight of the function is there as the program has it.
+			// Every weight of the function equals the program's.
 			weights := 0
 			for _, w := range p.Weights {
 				b, ok := f.tensors["@"+w.Name]
@@ -300,8 +300,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// Weights that are too many for one file go to a second one by themselves, with the same
-// bytes.
+// Weights that are too large for one file go to a second file automatically, with the same bytes.
 func TestWriteLargeWeights(t *testing.T) {
 	p := program(t, passes.Prune.Name)
 	limited := func(limit int64) (f *file, second, external bool) {
@@ -367,8 +366,8 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// TestMask checks that what depends on the length of each text depends on the mask: its last row and the mean of its rows
-// do, what follows the text does not.
+// TestMask checks that values which depend on a text's length depend on the mask: the last row and the mean of its rows do, rows
+// after the text do not.
 func TestMask(t *testing.T) {
 	p, err := ir.Parse("mask.ir", []byte(`program mask T<=9
 weight @e.w f32[50,8]

@@ -16,8 +16,8 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// What is kept is enough for the bound, no more than it takes, the same each time, and
-// nothing that the description says otherwise.
+// The overrides are enough for the bound, no more than needed, the same each time, and none is of a
+// module whose format the description gives.
 func TestTuned(t *testing.T) {
 	asmtest.Slow(t)
 	tuned := func(more string) (Model, *Choice) {
@@ -33,7 +33,7 @@ func TestTuned(t *testing.T) {
 	if len(loose.Overrides) > 0 {
 		t.Errorf("for a bound that is met anyway it %v", loose)
 	}
-	// Small models are held nearer than the precision asks for, but not than the description does.
+	// Small models get a smaller bound than the precision's, but not than the description's.
 	_, unasked := tuned("precision: int8\n")
 	least := 1.0
 	for _, r := range unasked.Before {
@@ -78,12 +78,12 @@ func TestTuned(t *testing.T) {
 	}
 }
 
-// A large model keeps from int8 in the coarsest format that is enough, and is near enough on
-// other inputs too, within a tenth of what is allowed.
+// In a large model overrides have the coarsest format that is enough, and the errors on other inputs
+// exceed the bound by at most a tenth.
 func TestTunedLarge(t *testing.T) {
 	asmtest.Slow(t)
 	for bound, want := range map[string]string{"0.9998": precision.Int8X2, "0.99995": "f16", "0.9999999": precision.F32} {
-		// Wider rows differ less from input to input.
+		// Errors of wider rows vary less between inputs.
 		wide := strings.Replace(tiny, "dim: 24, heads: 2, ffn: 40", "dim: 256, heads: 4, ffn: 512", 1)
 		stored := "{default: int8, embedding: f32}"
 		if want == precision.F32 {
@@ -139,7 +139,7 @@ func TestTunedOnSamples(t *testing.T) {
 	}
 }
 
-// Every level that a description can name has the speed of every precision, to two digits.
+// The table has a speed, with two digits, for every precision and every level of descriptions.
 func TestSpeeds(t *testing.T) {
 	for _, l := range asm.Levels {
 		_, err := model.Parse("model.yaml", []byte(tiny+"tune: {level: "+string(l.ISA)+"}\n"))
@@ -158,7 +158,7 @@ func TestSpeeds(t *testing.T) {
 	}
 }
 
-// A choice goes by the speeds of the level that the description names, and says so.
+// A choice uses the speeds of the description's level, and its report names the level.
 func TestTuneLevel(t *testing.T) {
 	asmtest.Slow(t)
 	costs := map[string]float64{}

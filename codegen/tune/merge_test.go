@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// A joined function has what its functions compute alike once, and their results.
+// A joined function computes common values once, and has the results of all functions.
 func TestJoin(t *testing.T) {
 	described := lowered(t, open(t, manyTasks))
 	p, err := passes.Run(described, passes.Options{Upto: passes.Fold.Name})

@@ -19,8 +19,8 @@ limits: {text: 18}
 precision: {default: int8, heads: f32}
 `
 
-// A line says how long a choice takes and how it is left out; those that follow say how far
-// it is.
+// The first line has the estimated time of a choice and the way to leave it out; the following lines
+// have the progress.
 func TestProgressLines(t *testing.T) {
 	told := func(format, tune string, flops float64) (lines []string) {
 		m := open(t, nlvr2Model)
@@ -51,7 +51,7 @@ func TestProgressLines(t *testing.T) {
 			}
 			last = now
 		}
-		// What is counted is what was done: all but rounds that were not needed.
+		// All work is counted, except rounds that were not needed.
 		if len(lines) > 1 && last < 40 {
 			t.Errorf("%s: it ends at %d %%:\n%s", format, last, strings.Join(lines, "\n"))
 		}
@@ -71,7 +71,7 @@ func TestProgressLines(t *testing.T) {
 	}
 }
 
-// What is left is told by what was done, and how long that took.
+// The remaining time is estimated from the work done and its time.
 func TestTimeLeft(t *testing.T) {
 	var line string
 	at := time.Unix(0, 0)

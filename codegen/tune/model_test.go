@@ -26,7 +26,7 @@ seed: 7
 tasks: [encode, retrieval, {classification: {classes: 5}}, {vqa: {classes: 7}}, nlvr2, captioning]
 `
 
-// open is the model of a description with weights from its seed.
+// open returns the model of a description with seeded weights.
 func open(t *testing.T, description string) Model {
 	t.Helper()
 	d, err := model.Parse("model.yaml", []byte(description))
@@ -36,7 +36,7 @@ func open(t *testing.T, description string) Model {
 	return bound(d, nil)
 }
 
-// bound is the model with weights of a source, from the seed if there is none.
+// bound returns the model with the weights of a source, or seeded weights if src is nil.
 func bound(d *model.Description, src checkpoint.Source) Model {
 	return Model{Desc: d, Random: src == nil, Lower: func(d *model.Description, entries []string) (*ir.Program, error) {
 		p, err := model.Lower(d, model.Options{Entries: entries})
@@ -54,8 +54,8 @@ func bound(d *model.Description, src checkpoint.Source) Model {
 	}}
 }
 
-// standing is the model of a description with changed weights, by the names and the columns
-// of tensors.
+// standing returns the model of a description with weights that change edits, by the names and
+// columns of tensors.
 func standing(t *testing.T, description string, change func(name string, row, col int, x float32) float32) Model {
 	t.Helper()
 	m := open(t, description)
@@ -81,7 +81,7 @@ func choose(t *testing.T, m Model, o Options) *Choice {
 	return c
 }
 
-// run runs passes with a choice.
+// run runs passes with the options of a choice.
 func run(t *testing.T, m Model, c *Choice, p *ir.Program, upto string) *ir.Program {
 	t.Helper()
 	p, err := passes.Run(p, passes.Options{Rows: m.Desc.Limits.Rows, Precision: c.Stored(m.Desc.Precision), Smooth: c.Smooth(), Upto: upto})
@@ -91,7 +91,7 @@ func run(t *testing.T, m Model, c *Choice, p *ir.Program, upto string) *ir.Progr
 	return p
 }
 
-// format is how a module is stored.
+// format returns the format of a module.
 func format(m Model, c *Choice, module string) precision.Format {
 	return c.Stored(m.Desc.Precision).Of(module + ".w")
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is picked is what does most for its cost, as much as it takes, and nothing that the
-// rest makes needless.
+// greedy picks the steps that remove most error for their cost, enough of them, and none that later
+// steps make unnecessary.
 func TestGreedy(t *testing.T) {
 	whole := func(cost float64) []candidate { return []candidate{{"int8", 1, 0}, {"f32", 0, cost}} }
 	groups := []*group{
@@ -40,7 +40,7 @@ func TestGreedy(t *testing.T) {
 	}
 }
 
-// An error that is no number is never near enough.
+// NaN is never within a limit.
 func TestNear(t *testing.T) {
 	for _, c := range []struct {
 		errors []float64
@@ -61,15 +61,14 @@ func TestParetoFront(t *testing.T) {
 	}
 }
 
-// searching is a search of groups by segments whose errors are really those of other groups.
+// searching returns a search that estimates errors by groups, while measurements use the groups in is.
 func searching(groups, is []*group, segments []segment, limits []float64) *search {
 	none := &measured{make([]int, len(groups)), make([]Result, len(segments)), expect(is, make([]int, len(is)))}
 	return &search{groups: groups, segments: segments, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
 }
 
-// Where first estimates are poor, what was measured mends them: what is found is near enough,
-// hardly dearer than the cheapest of all choices, and no function is measured twice with what
-// is the same to it.
+// Measurements correct poor estimates: the result is within the limits and costs little more than the
+// cheapest choice, and no function is measured twice with the same formats.
 func TestCheapest(t *testing.T) {
 	const groups, cases = 7, 60
 	const f, g = 0, 1
@@ -150,8 +149,8 @@ func TestCheapest(t *testing.T) {
 	}
 }
 
-// A choice that comes up again and is not enough asks for less in the next round, though the
-// last measurement, of another, says that it should be.
+// If a choice that is not accurate enough comes up again, the next round lowers the bounds, even though
+// the last measurement, of another choice, suggests that it is accurate enough.
 func TestCheapestGoesOn(t *testing.T) {
 	a, b := []candidate{{"", 1, 0}, {"", 0.002, 0.45}}, []candidate{{"", 1, 0}, {"", 0.275, 0.13}, {"", 0.028, 0.31}, {"", 0, 2}}
 	is := []*group{{errors: []float64{0.43e-3, 0.80e-3}, front: a}, {errors: []float64{0.07e-3, 9.91e-3}, front: b}}

@@ -13,17 +13,17 @@ func norms(name string) bool {
 		(strings.Contains(name, "_layer_norm.") || strings.Contains(name, "attn_ln.") || strings.Contains(name, "ffn_layernorm."))
 }
 
-// outliers are weights that make some columns stand out, as those of trained models do.
+// outliers edits weights so that some columns have outliers, as in trained models.
 var outliers = map[string]func(name string, row, col int, x float32) float32{
-	// Norms that make some columns, and so columns of the weights, larger; but not before
-	// attention, which would attend to single rows.
+	// Norms that enlarge some columns, and so columns of the weights; but not before attention, which
+	// would then attend to single rows.
 	"large gains": func(name string, row, col int, x float32) float32 {
 		if norms(name) && !strings.Contains(name, "self_attn_layer_norm") && col%31 == 7 {
 			return 20 * x
 		}
 		return x
 	},
-	// Columns of the residual with a constant that dwarfs the others.
+	// Columns of the residual with a large constant.
 	"constant": func(name string, row, col int, x float32) float32 {
 		switch {
 		case col%31 != 7:
@@ -34,7 +34,7 @@ var outliers = map[string]func(name string, row, col int, x float32) float32{
 		}
 		return x
 	},
-	// Columns that vary more than the others do.
+	// Columns that vary more than others.
 	"varying": func(name string, row, col int, x float32) float32 {
 		switch {
 		case norms(name) && col%31 == 7:
@@ -58,7 +58,7 @@ entries: [vision]
 precision: int8
 `
 
-// Where columns stand out, smoothing brings outputs nearer and less is kept.
+// With outliers, smoothing makes outputs more accurate and reduces overrides.
 func TestSmoothed(t *testing.T) {
 	asmtest.Slow(t)
 	with, without := 0, 0
@@ -84,8 +84,8 @@ func TestSmoothed(t *testing.T) {
 	}
 }
 
-// A model in which nothing stands out stays as it is, and so does one that says so or that
-// rounds no rows.
+// A model without outliers is not smoothed, nor one that turns it off or whose products do not round
+// their inputs.
 func TestSmoothedOnlyWhereItHelps(t *testing.T) {
 	asmtest.Slow(t)
 	for name, m := range map[string]Model{
@@ -101,8 +101,8 @@ func TestSmoothedOnlyWhereItHelps(t *testing.T) {
 	}
 }
 
-// Columns of zeros, on either side, numbers that float32 hardly holds, and products that it
-// does not hold give a model like any other.
+// Columns of zeros, in rows or weights, numbers near the limits of float32, and products beyond them
+// are handled.
 func TestSmoothedExtremes(t *testing.T) {
 	asmtest.Slow(t)
 	extremes := map[string]func(name string, row, col int, x float32) float32{
