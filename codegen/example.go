@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -62,7 +63,7 @@ func (g *generator) exampleFile() error {
 		jen.Defer().Id("m").Dot("Close").Call(),
 		jen.Id("ctx").Op(":=").Qual("context", "Background").Call(),
 	}
-	if g.opt.Pixels != nil {
+	if slices.ContainsFunc(all, func(s *shown) bool { return strings.Contains(fmt.Sprintf("%#v", s.call), "(ctx, pic") }) {
 		size := jen.Lit(g.opt.Pixels.Size)
 		grey := jen.Qual("image", "NewGray").Call(jen.Qual("image", "Rect").Call(jen.Lit(0), jen.Lit(0), size, size))
 		lines = append(lines, jen.Id("pic").Op(":=").Qual(taskPath, "Image").Call(grey).Comment("or task.File(path)"))

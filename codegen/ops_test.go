@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -17,9 +18,11 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// planned returns the planned programs of all text cases of package passes, and a value of each op in them.
-func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir.Program) {
+// planned returns the planned programs of all text cases of package passes, a value of each op in them, and the errors of cases that
+// become no program, by file.
+func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir.Program, failed map[string]error) {
 	t.Helper()
+	failed = map[string]error{}
 	files, err := filepath.Glob("../passes/testdata/*/*.ir")
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +31,8 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 	for _, file := range files {
 		p, err := passes.Run(irtest.Read(t, file), passes.Options{})
 		if err != nil {
-			continue // a case of a late pass begins in the middle
+			failed[file] = err // a case of a late pass begins in the middle
+			continue
 		}
 		for _, f := range p.Funcs {
 			for _, v := range f.Values {
@@ -36,12 +40,23 @@ func planned(t *testing.T) (values map[*ir.Op]*ir.Value, programs map[*ir.Op]*ir
 			}
 		}
 	}
-	return values, programs
+	return values, programs, failed
+}
+
+// reasons lists why cases of the pass that makes op become no program.
+func reasons(failed map[string]error, op *ir.Op) string {
+	var s strings.Builder
+	for file, err := range failed {
+		if strings.Contains(err.Error(), op.Name+" ") {
+			fmt.Fprintf(&s, "\n%s: %v", file, err)
+		}
+	}
+	return s.String()
 }
 
 // TestTablesOfOpsAgree compares the tables of ops: ir's, the catalogue of kernels, the runtime's steps and ONNX's.
 func TestTablesOfOpsAgree(t *testing.T) {
-	values, programs := planned(t)
+	values, programs, failed := planned(t)
 	inside := map[*ir.Op]bool{}
 	for op, v := range values {
 		if !op.Fused() {
@@ -58,7 +73,7 @@ func TestTablesOfOpsAgree(t *testing.T) {
 	for _, op := range ir.Ops {
 		p, v := programs[op], values[op]
 		if v == nil && (op.Fused() || op.Scratch != nil) {
-			t.Errorf("%s: no case of passes/testdata becomes a program that has it; is its pass in All of passes/passes.go, and has it a case?", op.Name)
+			t.Errorf("%s: no case of passes/testdata becomes a program that has it; is its pass in All of passes/passes.go, and has it a case?%s", op.Name, reasons(failed, op))
 			continue
 		}
 		if op.Scratch != nil {

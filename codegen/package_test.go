@@ -309,6 +309,22 @@ func TestPlaceBesideAnExample(t *testing.T) {
 	}
 }
 
+// An example of texts alone has no picture, which Go would not compile unused.
+func TestExampleOfTexts(t *testing.T) {
+	opt := options
+	opt.Tasks = []codegen.Task{{Name: "retrieval"}}
+	opt.Pixels = &pixel.Preprocess{Size: 4, Std: [3]float32{1, 1, 1}}
+	opt.Tokenizer = []byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\n")
+	opt.Functions = []codegen.Function{{Name: "vision", Task: "retrieval", Kind: "text"}}
+	files, err := codegen.Files(planned(t), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(files["example_multiway_test.go"]); !strings.Contains(text, "m.EmbedText(ctx, ") || strings.Contains(text, "pic") {
+		t.Errorf("the example is\n%s", text)
+	}
+}
+
 func TestWriteErrors(t *testing.T) {
 	asmtest.Slow(t)
 	for _, row := range []struct {

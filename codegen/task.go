@@ -85,7 +85,8 @@ func (g *generator) labelled(t Task) bool {
 	return len(t.Labels) > 0 && t.row().labels != "" && g.find(t.Name, t.row().of) != nil
 }
 
-// labels emits the list of a task's labels, if it has any, with the function that returns it. It returns the list's name, or nil.
+// labels emits the list of a task's labels, if it has any, with the function that returns it, whose doc comment calls the labels
+// what. It returns the list's name, or nil.
 func (g *generator) labels(f *jen.File, t Task, what string) jen.Code {
 	if !g.labelled(t) {
 		return jen.Nil()

@@ -49,8 +49,9 @@ type demand struct {
 	rows  []ir.Dim
 }
 
-// mostAlone bounds the rows of v that are computed alone: to compute a seventh of a layer's rows
-// one by one takes as long as the whole layer.
+// mostAlone bounds the rows of v that are computed alone, an eighth of its rows for a text of one token: to
+// compute a seventh of a layer's rows one by one was measured to take as long as the whole layer. Two rows
+// are always computed alone.
 func mostAlone(v *ir.Value) int { return max(2, v.Type.Rows().At(1)/8) }
 
 func (d *demand) add(row ir.Dim) {

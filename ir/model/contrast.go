@@ -32,7 +32,7 @@ func contrastTasks() []task {
 		},
 	}
 	for i := range all {
-		all[i].code, all[i].norm = Contrast, never
+		all[i].code = Contrast
 	}
 	return all
 }

@@ -274,7 +274,7 @@ func (w *writer) normed(name string) bool {
 	has := false
 	for i := range w.d.Tasks {
 		t := &w.d.Tasks[i]
-		norm := w.d.task(t.Name).norm(t)
+		norm := w.d.task(t.Name).normed(t)
 		if t.Name == name {
 			return norm
 		}

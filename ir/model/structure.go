@@ -78,7 +78,7 @@ const (
 	PoolMap   PoolRow = "map"   // a learned query attends to all rows, and goes through a feed-forward block
 )
 
-// PoolNorm is the position of the norm after the last layer.
+// PoolNorm says whether the norm after the last layer comes before or after pooling.
 type PoolNorm string
 
 // The positions of the norm.

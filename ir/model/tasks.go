@@ -27,7 +27,7 @@ type task struct {
 	keys []string
 	// check returns an error about the options at path, or about a model of these sizes with this task. nil: there is nothing to check.
 	check     func(d *Description, t *Task, path string) *problem
-	norm      func(t *Task) bool // reports whether it reads rows after the encoder's final norm
+	norm      func(t *Task) bool // reports whether it reads rows after the encoder's final norm; nil: it never does
 	rows      []row              // the head's tensors, in the order of the reference implementation
 	functions []function         // its functions for each of its entries
 }
@@ -50,8 +50,10 @@ func trunkTo(head func(w *writer, x *ir.Value) []*ir.Value) []function {
 	return []function{{lower: func(w *writer) []*ir.Value { return head(w, w.rows()) }}}
 }
 
+// normed reports whether the task reads rows after the encoder's final norm.
+func (t *task) normed(o *Task) bool { return t.norm != nil && t.norm(o) }
+
 func always(*Task) bool { return true }
-func never(*Task) bool  { return false }
 
 var tasks []task
 
@@ -90,7 +92,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 			takes:   func(e entry) bool { return e.has(Patch) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
-			norm:    never,
 			rows: []row{
 				norm("fc_norm", "dim", "classification.norm"),
 				linear("head", "classes dim", "classification.head"),
@@ -107,7 +108,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
-			norm:    never,
 			rows: []row{
 				norm("pooler.norm", "dim", "vqa.pooler.norm"),
 				linear("pooler.dense", "dim dim", "vqa.pooler.dense"),
@@ -283,7 +283,7 @@ func (d *Description) completeTasks() *problem {
 			t.Classes = preset.Classes
 		}
 		if row.has("norm") && t.Norm == nil {
-			norm := preset == nil || preset.Task == t.Name || d.task(preset.Task).norm(nil)
+			norm := preset == nil || preset.Task == t.Name || d.task(preset.Task).normed(nil)
 			t.Norm = &norm
 		}
 		if t.Classes == 0 && t.Labels == "" {

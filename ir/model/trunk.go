@@ -152,7 +152,7 @@ func (d *Description) trunk() *trunk {
 		t.towers = append(t.towers, x)
 	}
 	for _, o := range d.Tasks {
-		t.norm = t.norm || d.task(o.Name).norm(&o)
+		t.norm = t.norm || d.task(o.Name).normed(&o)
 	}
 	if d.Captions() { // the last token of the longest text and the mask
 		t.text += captionRows

@@ -16,7 +16,7 @@ type Caption struct {
 	Tokens []int32 `json:"tokens,omitempty"`
 }
 
-// Captioned is the answer: a caption, or logits.
+// Captioned is the reply to a request for a caption: the caption, or the logits of given tokens.
 type Captioned struct {
 	caption.Caption
 	Logits [][]float32

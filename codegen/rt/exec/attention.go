@@ -388,8 +388,8 @@ func (t *attnTask) scores(tile []kernel.Gemm, q *float32, m int, keys, c *float3
 	}
 }
 
-// values computes a strip of p*v, as wide as the tile, over the rows of one run, and adds it to c unless
-// acc is 0.
+// values computes a strip of p*v, as wide as the tile, over the rows of one run. It adds it to c, or overwrites c
+// if acc is 0.
 //
 //go:noinline
 func (t *attnTask) values(tile []kernel.GemmNN, p *float32, ldp, m int, v *float32, ldv, rows int, c *float32, ldc, acc int) {

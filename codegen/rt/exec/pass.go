@@ -46,7 +46,7 @@ func (e *Exec) Append(image []float32, ids []int32, st *State, beam int) {
 	e.B++
 }
 
-// Run computes the function on the batch.
+// Run computes the function on the batch: it copies matrix inputs into the arena, and runs the steps.
 func (e *Exec) Run() {
 	for i := range e.f.Inputs {
 		e.f.Inputs[i].fill(e)

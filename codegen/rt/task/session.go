@@ -167,7 +167,7 @@ func (s *Session) row(i int) []float32 {
 	return s.values[at.from:at.to:at.to]
 }
 
-// run is a pass: it computes output 0 of f for the inputs that have not failed.
+// run computes output 0 of f for the inputs that have not failed, a batch at a time.
 func (s *Session) run(ctx context.Context, f *exec.Func, what takes) error {
 	s.values, s.spans = s.values[:0], slices.Grow(s.spans[:0], len(s.pairs))[:len(s.pairs)]
 	for from := 0; from < len(s.pairs); from += batch {

@@ -111,7 +111,7 @@ func (m *Model) Pairs(ctx context.Context, f *exec.Func, pairs []Pair) ([][]floa
 	return m.owned(func(s *Session) ([][]float32, error) { return s.Pairs(ctx, f, pairs) })
 }
 
-// owned is shared for rows of floats, which it copies.
+// owned calls f with one of the model's sessions and returns copies of the rows, which the caller owns.
 func (m *Model) owned(f func(*Session) ([][]float32, error)) ([][]float32, error) {
 	return shared(m, func(s *Session) ([][]float32, error) {
 		rows, err := f(s)
