@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/file"
 	"github.com/multiway-go/multiway/ir/model"
@@ -35,8 +34,13 @@ type Inited struct {
 	Problem error
 }
 
-// Init writes a description from a checkpoint's tensors. It returns the text and writes no file.
+// Init writes a description from a checkpoint's tensors, and from the configuration files beside it. path is the checkpoint, or a
+// folder with one as it is published. Init returns the text and writes no file.
 func Init(path string, o InitOptions) (*Inited, error) {
+	path, err := published(path)
+	if err != nil {
+		return nil, err
+	}
 	src, err := checkpoint.OpenSet(path, o.Key)
 	if err != nil {
 		return nil, err
@@ -58,9 +62,24 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	s := model.Sketch{Name: model.NameOf(path), Image: o.Image, Key: o.Key}
+	folder := filepath.Dir(path)
+	configs, err := readConfigs(folder, r.Guess)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Guess.Take(configs, filepath.Join(repository(folder), filepath.Base(path)), o.Heads, o.TextHeads); err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	s := model.Sketch{Name: nameOf(path), Image: o.Image, Key: o.Key}
 	if o.Tokenizer == "" {
-		o.Tokenizer = tokenizerBeside(path, r.Guess)
+		o.Tokenizer = tokenizerBeside(folder, r.Guess)
+	}
+	if o.Tokenizer != "" {
+		form, err := formOf(o.Tokenizer, r.Guess)
+		if err != nil {
+			return nil, err
+		}
+		s.Form = string(form)
 	}
 	if o.Out != "" {
 		if err := file.Distinct(o.Out, append(checkpoint.Files(src), o.Tokenizer, o.Labels)...); err != nil {
@@ -138,21 +157,4 @@ func relative(out, path string) (string, error) {
 		return to, nil
 	}
 	return filepath.ToSlash(rel), nil
-}
-
-// tokenizerBeside returns the SentencePiece model in the checkpoint's folder, if exactly one
-// fits the model.
-func tokenizerBeside(path string, g *model.Guess) string {
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.spm"))
-	if err != nil || len(found) != 1 {
-		return ""
-	}
-	data, err := file.Read(found[0], token.MaxFile)
-	if err != nil {
-		return ""
-	}
-	if tok, err := token.Open(data, ""); err != nil || tok.Vocab() > g.Sizes.Vocab {
-		return ""
-	}
-	return found[0]
 }

@@ -25,6 +25,13 @@ type Guess struct {
 	// Heads is a sentence about the source of Sizes.Heads, which shapes seldom determine, or, if that is 0, where to find it.
 	// The number is never guessed: a model with a wrong one runs, but gives wrong results.
 	Heads string
+
+	// Of families with a tower for texts, once [Guess.Take] was called.
+	Preprocess *Preprocess
+	Text       int      // longest text, 0 = as the family has it
+	Said       []string // what was taken from where, and what is assumed: a comment each
+
+	Archive bool // it is a TorchScript archive of OpenAI's
 }
 
 // shapes looks up tensors by name.
@@ -89,6 +96,9 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 		g.presets(file)
 		return g, g.heads(heads, text)
 	}
+	if err := notBuilt(s); err != nil {
+		return nil, err
+	}
 	for i := range layouts {
 		if l := &layouts[i]; l.key != "" && s.has(l.key) {
 			g := &Guess{}
@@ -97,7 +107,8 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 				return nil, err
 			}
 			g.presets(file)
-			if z := &g.Sizes; s.has("input_resolution") && z.Dim%64 == 0 && z.Text.Dim%64 == 0 && heads == 0 {
+			g.Archive = s.has("input_resolution")
+			if z := &g.Sizes; g.Archive && z.Dim%64 == 0 && z.Text.Dim%64 == 0 && heads == 0 {
 				z.Heads, z.Text.Heads, g.Heads = z.Dim/64, z.Text.Dim/64, "width / 64, as OpenAI's code has it, whose archive this is"
 				return g, nil
 			}

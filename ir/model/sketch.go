@@ -16,6 +16,7 @@ type Sketch struct {
 	Checkpoint string   // path in the description
 	Key        string   // which of several sets of weights in the checkpoint; "" = the usual one
 	Tokenizer  string   // likewise, "" = not known
+	Form       string   // of the tokenizer; "" = the usual one of its file
 	Labels     string   // likewise; of the task with classes
 	Image      int      // side of the image to compile for, 0 = the checkpoint's
 	Notes      []string // comments at the end
@@ -37,6 +38,9 @@ func (g *Guess) YAML(s Sketch) []byte {
 		image = s.Image
 	}
 	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ": " + g.Looks())
+	for _, n := range g.Said {
+		comment(n)
+	}
 	line("model: %d", Schema)
 	line("name: %s", s.Name)
 	switch {
@@ -69,6 +73,9 @@ func (g *Guess) YAML(s Sketch) []byte {
 		if z.Scale {
 			sizes = append(sizes, "scale: true")
 		}
+		if z.Eps != 0 && z.Eps != familyNamed(g.Family).eps {
+			sizes = append(sizes, "eps: "+decimal(z.Eps))
+		}
 		line("sizes: {%s}", strings.Join(sizes, ", "))
 	}
 	if image != g.Sizes.Image {
@@ -83,6 +90,8 @@ func (g *Guess) YAML(s Sketch) []byte {
 		line("checkpoint: {file: %s, key: %s}", scalar(s.Checkpoint), scalar(s.Key))
 	}
 	switch {
+	case s.Form != "":
+		line("tokenizer: {file: %s, form: %s}", scalar(s.Tokenizer), s.Form)
 	case s.Tokenizer != "":
 		line("tokenizer: %s", scalar(s.Tokenizer))
 	case !familyNamed(g.Family).alone:
@@ -99,7 +108,14 @@ func (g *Guess) YAML(s Sketch) []byte {
 			line("# For the names of the %d classes of %s add labels, a file with one name a line: {%s: {labels: labels.txt}}", t.Classes, t.Name, t.Name)
 		}
 	}
-	comment(g.preprocess())
+	if g.Text > 0 {
+		line("limits: {text: %d}", g.Text)
+	}
+	if g.Preprocess != nil {
+		line("preprocess: %s", g.Preprocess.YAML())
+	} else {
+		comment(g.preprocess())
+	}
 	for _, n := range s.Notes {
 		line("")
 		comment(n)
@@ -133,8 +149,17 @@ func (g *Guess) Looks() string {
 
 func (g *Guess) tokenizer() string {
 	what := "the SentencePiece model it was trained with; the released models use beit3.spm, of 64000 pieces"
-	if g.Family == "vlmo" {
+	switch g.Family {
+	case "vlmo":
 		what = "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased"
+	case "clip":
+		what = "the vocabulary it was trained with: CLIP's, bpe_simple_vocab_16e6.txt.gz as OpenAI and open_clip have it, vocab.json with merges.txt or tokenizer.json as Hugging Face has it; of MetaCLIP 2 the SentencePiece model of XLM-V"
+	case "siglip":
+		what = "the SentencePiece model it was trained with: spiece.model, of SigLIP 2 tokenizer.model of Gemma"
+	case "clipa", "cnclip":
+		what = "the WordPiece vocabulary it was trained with, vocab.txt"
+	case "xlmrclip":
+		what = "the SentencePiece model of XLM-RoBERTa, sentencepiece.bpe.model"
 	}
 	without := ""
 	if (&Description{Tasks: g.Tasks}).Captions() {
@@ -145,7 +170,11 @@ func (g *Guess) tokenizer() string {
 
 // released reports whether the description has the preset that the guess looks like.
 func (g *Guess) released() bool {
-	return len(g.Presets) > 0 && g.Presets[0].Sizes.Heads == g.Sizes.Heads && g.alike()
+	if len(g.Presets) == 0 || !g.alike() {
+		return false
+	}
+	p, z := &g.Presets[0].Sizes, &g.Sizes
+	return p.Heads == z.Heads && p.Text.Heads == z.Text.Heads
 }
 
 // alike reports whether all presets that fit compile the same.
@@ -171,7 +200,7 @@ func (p Preprocess) YAML() string {
 	numbers := func(v []float64) string {
 		var s []string
 		for _, x := range v {
-			s = append(s, strconv.FormatFloat(x, 'g', -1, 64))
+			s = append(s, decimal(x))
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	}
@@ -182,6 +211,15 @@ func (p Preprocess) YAML() string {
 		}
 	}
 	return text + fmt.Sprintf(", alpha: %s, mean: %s, std: %s}", p.Alpha, numbers(p.Mean), numbers(p.Std))
+}
+
+// decimal returns a number as YAML has it: an exponent comes after a point.
+func decimal(x float64) string {
+	s := strconv.FormatFloat(x, 'g', -1, 64)
+	if before, after, ok := strings.Cut(s, "e"); ok && !strings.Contains(before, ".") {
+		return before + ".0e" + after
+	}
+	return s
 }
 
 // task returns a task as YAML.

@@ -1,0 +1,225 @@
+package compile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/token"
+	"github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/model"
+)
+
+// weightFiles are the names of published checkpoints. Of several in a folder, which have the same weights, the first counts.
+var weightFiles = []string{
+	"model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors", "open_clip_model.safetensors.index.json",
+	"pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin", "open_clip_pytorch_model.bin.index.json",
+}
+
+// shard is the name of one of several files of a checkpoint.
+var shard = regexp.MustCompile(`^(.*)-[0-9]{5}-of-([0-9]{5})\.(safetensors|bin)$`)
+
+// published returns the checkpoint that path stands for: a file is itself. A folder has one as it is published, or is the folder
+// of a model in the cache of Hugging Face's hub, which has such a folder for each revision.
+func published(path string) (string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", missing(path, err)
+	}
+	if !st.IsDir() {
+		if m := shard.FindStringSubmatch(filepath.Base(path)); m != nil {
+			index := m[1] + "." + m[3] + ".index.json"
+			return "", fmt.Errorf("%s: is one of %s files of a checkpoint; give %s, which stands beside it and lists them", file.Quote(path), strings.TrimLeft(m[2], "0"), file.Quote(index))
+		}
+		return path, nil
+	}
+	dir, err := revision(path)
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", file.PathError(dir, err)
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
+	}
+	for _, name := range weightFiles {
+		if !has(name) {
+			continue
+		}
+		p := filepath.Join(dir, name)
+		if _, err := os.Stat(p); err != nil {
+			return "", missing(p, err)
+		}
+		return p, nil
+	}
+	for _, e := range entries {
+		switch m := shard.FindStringSubmatch(e.Name()); {
+		case m != nil:
+			return "", fmt.Errorf("%s: has %s, one of several files of a checkpoint, but not the index of them, %s; download it too", file.Quote(dir), file.Quote(e.Name()), file.Quote(m[1]+"."+m[3]+".index.json"))
+		case e.Name() == "adapter_config.json":
+			return "", fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is none by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
+		}
+	}
+	return "", fmt.Errorf("%s: has no checkpoint; want a folder with %s, or give the file of the weights", file.Quote(dir), strings.Join(weightFiles, ", "))
+}
+
+// missing is the error about a file that cannot be looked at. In the hub's cache files are links to where their content is.
+func missing(path string, err error) error {
+	if to, e := os.Readlink(path); e == nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: is a link to %s, which is not there; the download was not finished: run it again", file.Quote(path), file.Quote(to))
+	}
+	return file.PathError(path, err)
+}
+
+// revision returns the folder with a model's files: dir, or that of its only or main revision.
+func revision(dir string) (string, error) {
+	snapshots := filepath.Join(dir, "snapshots")
+	revisions, err := os.ReadDir(snapshots)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir, nil
+	}
+	if err != nil {
+		return "", file.PathError(snapshots, err)
+	}
+	var names []string
+	for _, r := range revisions {
+		names = append(names, r.Name())
+	}
+	if len(names) == 1 {
+		return filepath.Join(snapshots, names[0]), nil
+	}
+	main, err := file.Read(filepath.Join(dir, "refs", "main"), 1<<10)
+	if name := strings.TrimSpace(string(main)); err == nil && slices.Contains(names, name) {
+		return filepath.Join(snapshots, name), nil
+	}
+	if names == nil {
+		return "", fmt.Errorf("%s: has no revision of the model; the download was not finished: run it again", file.Quote(snapshots))
+	}
+	return "", fmt.Errorf("%s: has %d revisions of the model and no main one; give the folder of one", file.Quote(snapshots), len(names))
+}
+
+// repository returns the folder that a checkpoint's folder is called by: in the hub's cache, models--OWNER--NAME.
+func repository(folder string) string {
+	abs, err := filepath.Abs(folder)
+	if err != nil {
+		return folder
+	}
+	if up := filepath.Dir(abs); filepath.Base(up) == "snapshots" {
+		return filepath.Dir(up)
+	}
+	return abs
+}
+
+// nameOf is the name of a checkpoint's model. Files that are called like all others are called like their folder.
+func nameOf(path string) string {
+	if !slices.Contains(weightFiles, filepath.Base(path)) {
+		return model.NameOf(path)
+	}
+	folder := repository(filepath.Dir(path))
+	parts := strings.Split(filepath.Base(folder), "--")
+	return model.NameOf(filepath.Join(parts[len(parts)-1], "model.yaml"))
+}
+
+// readConfigs reads the configuration files in a folder that say something of the model.
+func readConfigs(folder string, g *model.Guess) ([]*model.Config, error) {
+	var all []*model.Config
+	var other error
+	if g.Sizes.Text == (model.TowerSizes{}) {
+		return nil, nil
+	}
+	for _, name := range model.ConfigFiles() {
+		path := filepath.Join(folder, name)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, missing(path, err)
+		}
+		data, err := file.Read(path, model.MaxConfig)
+		if err != nil {
+			return nil, err
+		}
+		c, err := model.ReadConfig(name, data)
+		if e := (*model.OtherModelError)(nil); errors.As(err, &e) {
+			other = fmt.Errorf("%s: %w", file.Quote(folder), err) // beside files of open_clip it may be anything
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Quote(folder), err)
+		}
+		all = append(all, c)
+	}
+	if other != nil && !slices.ContainsFunc(all, func(c *model.Config) bool { return c.Class == "open_clip" }) {
+		return nil, other
+	}
+	return all, nil
+}
+
+// tokenizerNames are the names of published tokenizers, in the order in which they are tried.
+var tokenizerNames = []string{"bpe_simple_vocab_16e6.txt.gz", "vocab.json", "tokenizer.json", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt"}
+
+// tokenizerBeside returns the first published tokenizer in a folder that fits the model, or else the only SentencePiece model there
+// if it does; "" if none does.
+func tokenizerBeside(folder string, g *model.Guess) string {
+	names := tokenizerNames
+	if g.Sizes.Text == (model.TowerSizes{}) {
+		names = nil
+	}
+	if found, err := filepath.Glob(filepath.Join(folder, "*.spm")); err == nil && len(found) == 1 {
+		names = append(slices.Clip(names), filepath.Base(found[0]))
+	}
+	for _, name := range names {
+		path := filepath.Join(folder, name)
+		if _, err := formOf(path, g); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// kindOf is the word for a tokenizer's kind that the table of families has.
+func kindOf(tok token.Tokenizer) string {
+	switch tok.(type) {
+	case *token.CLIP:
+		return "CLIP"
+	case *token.SigLIP:
+		return "SigLIP"
+	case *token.WordPiece:
+		return "WordPiece"
+	}
+	return "Unigram"
+}
+
+// formOf returns the form of a tokenizer for a model, "" if its file tells it. It is an error if the model cannot have the tokenizer.
+func formOf(path string, g *model.Guess) (token.Form, error) {
+	data, err := readTokenizer(path)
+	if err != nil {
+		return "", err
+	}
+	tok, err := token.Open(data, "")
+	if err == nil {
+		err = fits(tok, g.Sizes.Vocab, true)
+	}
+	if kinds := g.Tokenizers(); err == nil && !slices.Contains(kinds, kindOf(tok)) {
+		err = fmt.Errorf("it is a tokenizer of kind %s, and models of family %s have %s", kindOf(tok), g.Family, strings.Join(kinds, " or "))
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	form := token.OpenCLIP
+	if g.Face() {
+		form = token.HF
+	}
+	usual, other := token.Loader(data, ""), token.Loader(data, form)
+	if usual == other {
+		return "", nil
+	}
+	return form, nil
+}

@@ -1,0 +1,321 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/multiway-go/multiway/ir/file"
+)
+
+// Fact is what a configuration file says of a model.
+type Fact struct {
+	Value any    // int, float64, string, bool or []float64
+	From  string // the key, as a path: vision_config.hidden_size
+	Usual bool   // the file leaves it out, so that it is the default of the code that reads the file
+}
+
+// Config is what a configuration file beside a checkpoint says of its model.
+type Config struct {
+	File  string // its name
+	Class string // the code that reads it, such as CLIPModel
+	Facts map[string]Fact
+}
+
+// MaxConfig is the largest configuration file that is read, in bytes.
+const MaxConfig = 1 << 22
+
+// maxConfigDepth is how deep its lists and objects may be nested.
+const maxConfigDepth = 32
+
+// configFormat is a kind of configuration file.
+type configFormat struct {
+	file string
+	rows []configRow
+	// class returns the code that reads such a file, and the facts that hold where the file leaves them out.
+	class func(root map[string]any) (name string, usual map[string]any, err error)
+}
+
+// configRow says that a value in a configuration file is a fact.
+type configRow struct {
+	path string // keys with dots between them; alternatives with | between them, of which the first in the file counts
+	fact string // "": nothing but that it has to be there as a want
+	kind configKind
+	// want is the only value that is built, and why says what any other would be.
+	want any
+	why  string
+	// words are what words of the file mean; others are refused.
+	words map[string]string
+}
+
+type configKind uint8
+
+const (
+	wholeConfig    configKind = iota // from 1
+	numberConfig                     // above 0
+	textConfig                       //
+	flagConfig                       //
+	numbersConfig                    // list of numbers
+	sidesConfig                      // a number, {height, width} or {shortest_edge}
+	resampleConfig                   // Pillow's number of a filter
+	rescaleConfig                    // 1/255
+)
+
+// sides is a size with its way to resize.
+type sides struct {
+	shortest      int
+	height, width int
+}
+
+var configFormats = []configFormat{faceFormat, openFormat, processorFormat, tokenizerFormat}
+
+// ConfigFiles lists the names of the configuration files that ReadConfig reads.
+func ConfigFiles() (names []string) {
+	for _, f := range configFormats {
+		names = append(names, f.file)
+	}
+	return names
+}
+
+// ReadConfig reads a configuration file, whose name, one of ConfigFiles, says what is in it.
+func ReadConfig(name string, data []byte) (*Config, error) {
+	i := slices.IndexFunc(configFormats, func(f configFormat) bool { return f.file == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%s: no configuration file; want %s", file.Quote(name), strings.Join(ConfigFiles(), ", "))
+	}
+	c, err := configFormats[i].read(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+func (f *configFormat) read(data []byte) (*Config, error) {
+	root, err := parseConfig(data)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{File: f.file, Facts: map[string]Fact{}}
+	var usual map[string]any
+	if c.Class, usual, err = f.class(root); err != nil {
+		return nil, err
+	}
+	for fact, v := range usual {
+		c.Facts[fact] = Fact{Value: v, Usual: true}
+	}
+	for _, r := range f.rows {
+		paths := strings.Split(r.path, "|")
+		if u, ok := c.Facts[r.fact]; ok && u.From == "" {
+			u.From = paths[len(paths)-1]
+			c.Facts[r.fact] = u
+		}
+		for _, path := range paths {
+			raw, err := lookUp(root, path)
+			if err != nil {
+				return nil, err
+			}
+			if raw == nil {
+				continue
+			}
+			v, err := r.value(raw)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			if r.want != nil && v != r.want {
+				return nil, fmt.Errorf("%s is %v, want %v: %s", path, v, r.want, r.why)
+			}
+			if r.fact != "" {
+				c.Facts[r.fact] = Fact{Value: v, From: path}
+			}
+			break
+		}
+	}
+	return c, nil
+}
+
+// parseConfig reads a JSON object.
+func parseConfig(data []byte) (map[string]any, error) {
+	switch {
+	case len(data) > MaxConfig:
+		return nil, fmt.Errorf("%d bytes, want at most %d", len(data), MaxConfig)
+	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
+		return nil, errors.New("a git-lfs pointer, not the file; fetch it with git lfs pull")
+	}
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > maxConfigDepth {
+				return nil, fmt.Errorf("lists and objects are nested more than %d deep", maxConfigDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var root map[string]any
+	err := d.Decode(&root)
+	switch {
+	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("the JSON ends before it is complete; the download was cut: fetch the file again")
+	case err != nil:
+		return nil, errors.New(file.Brief("no JSON object: " + err.Error()))
+	case root == nil:
+		return nil, errors.New("null, want a JSON object")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more text follows the JSON object")
+	}
+	return root, nil
+}
+
+// lookUp returns the value at a path, nil if it is left out or null, as None is written.
+func lookUp(root map[string]any, path string) (any, error) {
+	keys := strings.Split(path, ".")
+	for i, k := range keys[:len(keys)-1] {
+		v := root[k]
+		if v == nil {
+			return nil, nil
+		}
+		in, ok := v.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: got %s, want an object", strings.Join(keys[:i+1], "."), shown(v))
+		}
+		root = in
+	}
+	return root[keys[len(keys)-1]], nil
+}
+
+// shown is a value in an error.
+func shown(v any) string {
+	switch v := v.(type) {
+	case string:
+		return file.Literal(v)
+	case bool, json.Number:
+		return file.Brief(fmt.Sprint(v))
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	}
+	return "an object"
+}
+
+// value is the value of a row.
+func (r *configRow) value(raw any) (any, error) {
+	switch r.kind {
+	case wholeConfig:
+		if n, ok := asWhole(raw); ok {
+			return n, nil
+		}
+		return nil, fmt.Errorf("got %s, want a whole number from 1 to %d", shown(raw), maxVocab)
+	case numberConfig:
+		if x, ok := asNumber(raw); ok && x > 0 {
+			return x, nil
+		}
+		return nil, fmt.Errorf("got %s, want a number above 0", shown(raw))
+	case textConfig:
+		s, ok := raw.(string)
+		if !ok {
+			return nil, fmt.Errorf("got %s, want a text", shown(raw))
+		}
+		if r.words == nil {
+			return s, nil
+		}
+		w, ok := r.words[s]
+		if !ok {
+			var known []string
+			for k := range r.words {
+				known = append(known, k)
+			}
+			slices.Sort(known)
+			return nil, fmt.Errorf("got %s, which is not built; want %s", shown(raw), strings.Join(known, ", "))
+		}
+		return w, nil
+	case flagConfig:
+		v, ok := raw.(bool)
+		if !ok {
+			return nil, fmt.Errorf("got %s, want true or false", shown(raw))
+		}
+		return v, nil
+	case numbersConfig:
+		list, ok := raw.([]any)
+		if !ok || len(list) == 0 || len(list) > maxChannels {
+			return nil, fmt.Errorf("got %s, want a list of numbers, one a colour", shown(raw))
+		}
+		var all []float64
+		for _, x := range list {
+			v, ok := asNumber(x)
+			if !ok {
+				return nil, fmt.Errorf("got %s in the list, want numbers", shown(x))
+			}
+			all = append(all, v)
+		}
+		return all, nil
+	case resampleConfig:
+		if n, ok := asWhole(raw); ok && resampleWords[n] != "" {
+			return resampleWords[n], nil
+		}
+		return nil, fmt.Errorf("got %s, want 2, bilinear, or 3, bicubic; other filters are not built", shown(raw))
+	case rescaleConfig:
+		if !isRescale(raw) {
+			return nil, fmt.Errorf("got %s, want 1/255, which is what pixels are multiplied by", shown(raw))
+		}
+		return nil, nil
+	}
+	return readSides(raw)
+}
+
+// readSides reads N, {"shortest_edge": N}, {"height": N, "width": N} or, as open_clip has it, [N, N].
+func readSides(raw any) (any, error) {
+	if n, ok := asWhole(raw); ok {
+		return sides{shortest: n}, nil
+	}
+	var s sides
+	ok1, ok2 := false, false
+	switch v := raw.(type) {
+	case map[string]any:
+		if s.shortest, ok1 = asWhole(v["shortest_edge"]); ok1 {
+			return s, nil
+		}
+		s.height, ok1 = asWhole(v["height"])
+		s.width, ok2 = asWhole(v["width"])
+	case []any:
+		if len(v) == 2 {
+			s.height, ok1 = asWhole(v[0])
+			s.width, ok2 = asWhole(v[1])
+		}
+	}
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("got %s, want a whole number, {shortest_edge} or {height, width}", shown(raw))
+	}
+	return s, nil
+}
+
+func asWhole(raw any) (int, bool) {
+	n, ok := raw.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.Atoi(n.String())
+	return v, err == nil && v >= 1 && v <= maxVocab
+}
+
+func asNumber(raw any) (float64, bool) {
+	n, ok := raw.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	v, err := n.Float64()
+	return v, err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
+}

@@ -1,0 +1,107 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// faceFormat is the config.json of a model of Hugging Face's transformers.
+var faceFormat = configFormat{file: "config.json", class: faceClass, rows: []configRow{
+	{path: "projection_dim", fact: "embed"},
+	{path: "text_config_dict.hidden_size|text_config.hidden_size", fact: "text.dim"},
+	{path: "text_config_dict.num_attention_heads|text_config.num_attention_heads", fact: "text.heads"},
+	{path: "text_config_dict.intermediate_size|text_config.intermediate_size", fact: "text.ffn"},
+	{path: "text_config_dict.num_hidden_layers|text_config.num_hidden_layers", fact: "text.layers"},
+	{path: "text_config_dict.vocab_size|text_config.vocab_size", fact: "vocab"},
+	{path: "text_config_dict.max_position_embeddings|text_config.max_position_embeddings", fact: "positions"},
+	{path: "text_config_dict.hidden_act|text_config.hidden_act", fact: "text.act", kind: textConfig, words: faceActs},
+	{path: "text_config_dict.layer_norm_eps|text_config.layer_norm_eps", fact: "text.eps", kind: numberConfig},
+	{path: "text_config_dict.projection_size|text_config.projection_size", fact: "embed"},
+	{path: "text_config.position_embedding_type", kind: textConfig, want: "absolute", why: "other positions are not built"},
+	{path: "vision_config_dict.hidden_size|vision_config.hidden_size", fact: "vision.dim"},
+	{path: "vision_config_dict.num_attention_heads|vision_config.num_attention_heads", fact: "vision.heads"},
+	{path: "vision_config_dict.intermediate_size|vision_config.intermediate_size", fact: "vision.ffn"},
+	{path: "vision_config_dict.num_hidden_layers|vision_config.num_hidden_layers", fact: "vision.layers"},
+	{path: "vision_config_dict.num_channels|vision_config.num_channels", fact: "channels"},
+	{path: "vision_config_dict.image_size|vision_config.image_size", fact: "image"},
+	{path: "vision_config_dict.patch_size|vision_config.patch_size", fact: "patch"},
+	{path: "vision_config_dict.hidden_act|vision_config.hidden_act", fact: "vision.act", kind: textConfig, words: faceActs},
+	{path: "vision_config_dict.layer_norm_eps|vision_config.layer_norm_eps", fact: "vision.eps", kind: numberConfig},
+	{path: "vision_config.vision_use_head", kind: flagConfig, want: true, why: "without a head pictures have no embedding"},
+}}
+
+// faceActs are the activations that are built, by what transformers call them.
+var faceActs = map[string]string{"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
+
+// faceClasses are the classes of models in transformers, and what their configurations have by default.
+var faceClasses = []struct {
+	types, class, family string
+	usual                map[string]any
+}{
+	{"clip metaclip_2", "CLIPModel", "clip", clipUsual},
+	{"siglip", "SiglipModel", "siglip", map[string]any{
+		"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "text.layers": 12, "vocab": 32000, "positions": 64, "text.act": "gelu_tanh", "text.eps": 1e-6,
+		"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu_tanh", "vision.eps": 1e-6,
+	}},
+	{"chinese_clip", "ChineseCLIPModel", "cnclip", over(clipUsual, map[string]any{
+		"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "vocab": 30522, "positions": 512, "text.act": "gelu", "text.eps": 1e-12,
+	})},
+}
+
+var clipUsual = map[string]any{
+	"embed":    512,
+	"text.dim": 512, "text.heads": 8, "text.ffn": 2048, "text.layers": 12, "vocab": 49408, "positions": 77, "text.act": "quick_gelu", "text.eps": 1e-5,
+	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 32, "vision.act": "quick_gelu", "vision.eps": 1e-5,
+}
+
+// over is a with what b says in place of it.
+func over(a, b map[string]any) map[string]any {
+	c := maps.Clone(a)
+	maps.Copy(c, b)
+	return c
+}
+
+func faceClass(root map[string]any) (string, map[string]any, error) {
+	raw, err := lookUp(root, "model_type")
+	if err != nil {
+		return "", nil, err
+	}
+	kind, ok := raw.(string)
+	if raw == nil {
+		return "", nil, errors.New("model_type is missing; want the config.json of a model of Hugging Face's transformers")
+	}
+	if !ok {
+		return "", nil, fmt.Errorf("model_type: got %s, want a text", shown(raw))
+	}
+	if kind == "siglip2" {
+		return "", nil, errors.New("model_type is siglip2, a NaFlex model, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures, whose model_type is siglip")
+	}
+	if _, ok := root["peft_type"]; ok {
+		return "", nil, errors.New("the configuration of an adapter; " + mergeAdapter)
+	}
+	var known []string
+	for _, c := range faceClasses {
+		types := strings.Fields(c.types)
+		if slices.Contains(types, kind) {
+			return c.class, over(c.usual, map[string]any{"family": c.family}), nil
+		}
+		known = append(known, types...)
+	}
+	return "", nil, &OtherModelError{kind, known}
+}
+
+// OtherModelError says that a config.json is of a model that is read without it, or that is not built.
+type OtherModelError struct {
+	Type  string // its model_type
+	Known []string
+}
+
+func (e *OtherModelError) Error() string {
+	return fmt.Sprintf("model_type is %s, want %s", quote(e.Type), strings.Join(e.Known, ", "))
+}
+
+// mergeAdapter says what to do with an adapter.
+const mergeAdapter = "it changes another model and is none by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)"
