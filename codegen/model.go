@@ -34,7 +34,7 @@ func (g *generator) modelFile(layout [32]byte) error {
 	}
 	f.Line().Comment("//go:embed check.json")
 	f.Var().Id("vectors").Index().Byte()
-	f.Line().Comment("This package was written for the fifth contract between generated code and the runtime.")
+	f.Line().Comment("This package was written for the fifth contract between generated code and the runtime: an older or newer runtime lacks the constant.")
 	f.Const().Id("_").Op("=").Qual(rtPath, "Contract5")
 
 	var funcs []jen.Code

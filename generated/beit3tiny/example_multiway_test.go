@@ -35,4 +35,4 @@ func Example_multiway() {
 	// 5 classes, the most probable first
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

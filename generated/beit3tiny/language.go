@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_b6ef3f4ef774_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain

@@ -40,7 +40,7 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fifth contract between generated code and the runtime.
+// This package was written for the fifth contract between generated code and the runtime: an older or newer runtime lacks the constant.
 const _ = rt.Contract5
 
 // compiled describes the compiled model.
@@ -711,4 +711,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_c6dd375c03ee_elseRunMultiwayBuildAgain = true

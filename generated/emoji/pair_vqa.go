@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_7819aa2cd3b1_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6dd375c03ee_elseRunMultiwayBuildAgain

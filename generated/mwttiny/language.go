@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain

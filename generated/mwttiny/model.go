@@ -38,7 +38,7 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fifth contract between generated code and the runtime.
+// This package was written for the fifth contract between generated code and the runtime: an older or newer runtime lacks the constant.
 const _ = rt.Contract5
 
 // compiled describes the compiled model.
@@ -325,4 +325,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain = true

@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain

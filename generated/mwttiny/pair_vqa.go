@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain

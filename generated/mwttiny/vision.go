@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_db91e702cff3_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain

@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

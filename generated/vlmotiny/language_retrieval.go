@@ -84,4 +84,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

@@ -43,7 +43,7 @@ var vocab []byte
 //go:embed check.json
 var vectors []byte
 
-// This package was written for the fifth contract between generated code and the runtime.
+// This package was written for the fifth contract between generated code and the runtime: an older or newer runtime lacks the constant.
 const _ = rt.Contract5
 
 // compiled describes the compiled model.
@@ -469,4 +469,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain = true

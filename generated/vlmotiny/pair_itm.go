@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

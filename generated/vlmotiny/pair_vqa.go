@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_28924faf89a4_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain

@@ -147,7 +147,11 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 			return nil, 0, err
 		}
 		if m.Ints == nil || !slices.Equal(m.Shape, ids.Shape) {
-			return nil, 0, fmt.Errorf("input %q has shape %v, want integers of the shape of text_ids, %v", name, m.Shape, ids.Shape)
+			kind := "integers"
+			if m.Ints == nil {
+				kind = "floats"
+			}
+			return nil, 0, fmt.Errorf("input %q holds %s of shape %v, want integers of the shape of text_ids, %v", name, kind, m.Shape, ids.Shape)
 		}
 		if lens, err = Lengths(m.Ints, batch, padded, value); err != nil {
 			return nil, 0, fmt.Errorf("input %q: %w", name, err)

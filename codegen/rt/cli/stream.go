@@ -119,7 +119,9 @@ func (a *App) failed(t tally, strict bool) error {
 		return errors.New("it could not be read, so there is no result")
 	case t.done == 0:
 		return fmt.Errorf("none of %d could be read", n)
-	case strict || t.named:
+	case strict:
+		return fmt.Errorf("%d of %d could not be read, which --strict does not allow", t.failed, n)
+	case t.named:
 		return fmt.Errorf("%d of %d could not be read", t.failed, n)
 	default:
 		kinds := ""
