@@ -16,7 +16,7 @@ import (
 	"github.com/multiway-go/multiway/generated/vlmotiny"
 )
 
-// computesNothing are the methods of Model and Session that open, close and describe.
+// computesNothing lists the methods of Model and Session that only open, close or describe.
 var computesNothing = strings.Fields("Close Fingerprint Info LogitBias LogitScale LogitScaleVL NewSession Task Verify")
 
 var (
@@ -25,7 +25,7 @@ var (
 	seqsType    = reflect.TypeFor[[]rt.Seq]()
 )
 
-// plural is the name of the form for several inputs.
+// plural returns the name of a method's form for several inputs.
 func plural(one string) string {
 	for _, suffix := range []string{"VL", "With"} {
 		if rest, ok := strings.CutSuffix(one, suffix); ok {
@@ -38,8 +38,8 @@ func plural(one string) string {
 	return one + "s"
 }
 
-// TestTypedAPI holds that what computes takes a context first and ends with an error, that Model and Session have the same
-// methods, each for one input and for several, and that those for several are what task.Each takes.
+// TestTypedAPI checks that methods which compute take a context first and return an error last, that Model and Session have the
+// same methods, each for one input and for several, and that task.Each accepts the latter.
 func TestTypedAPI(t *testing.T) {
 	for _, m := range []any{&beit3tiny.Model{}, &emoji.Model{}, &mwttiny.Model{}, &vlmotiny.Model{}} {
 		model := reflect.TypeOf(m)
@@ -85,7 +85,7 @@ func TestTypedAPI(t *testing.T) {
 	}
 }
 
-// TestFirstProgram holds that README's first program, which opens a model and handles a file, its limits and errors, is short.
+// TestFirstProgram checks that README's first program, which opens a model and handles a file, its limits and errors, is short.
 func TestFirstProgram(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -98,7 +98,7 @@ func TestFirstProgram(t *testing.T) {
 	}
 }
 
-// TestGoDoc holds that go doc of a generated package fits on two screens, and that of each of its types.
+// TestGoDoc checks that go doc of a generated package, and of each of its types, fits on two screens.
 func TestGoDoc(t *testing.T) {
 	for _, name := range []string{"", ".Model", ".Session"} {
 		out, err := exec.Command("go", "doc", "../generated/emoji"+name).Output()

@@ -40,8 +40,8 @@ var (
 	runFlag = regexp.MustCompile(`-run '?([^' ]+)`)
 )
 
-// TestHowTos holds that the files which README says to edit exist and have what it says to copy there, and that the tests it
-// says to run exist.
+// TestHowTos checks that the files which README says to edit exist and contain the code to copy, and that the tests which it says
+// to run exist.
 func TestHowTos(t *testing.T) {
 	all := howTos(t)
 	for _, title := range []string{"A pass", "A primitive op", "A fused op", "A kernel", "An activation", "A tile", "A format of weights",
@@ -90,7 +90,7 @@ func TestHowTos(t *testing.T) {
 	}
 }
 
-// checkTestCommand holds that the packages of a go test command exist, and have tests with the names that it asks for.
+// checkTestCommand checks that the packages of a go test command exist, and have tests with its names.
 func checkTestCommand(t *testing.T, line string) {
 	var tests strings.Builder
 	for word := range strings.FieldsSeq(line) {
@@ -120,11 +120,11 @@ func checkTestCommand(t *testing.T, line string) {
 	}
 }
 
-// newFile is a file of a how-to's example: its name, and its text, indented.
+// newFile matches a file of a how-to's example: its name, and its indented text.
 var newFile = regexp.MustCompile("(?s)\\d+\\. `([^`*]+\\.go)`, new[^`]*.*?```go\n(.*?) *```")
 
-// example copies the compiler and adds the example of a how-to to it. rows are what that adds to files that exist: a file, the
-// line before which it stands, and the row.
+// example copies the compiler and adds the example of a how-to to it. rows are the additions to existing files: a file, the line
+// to insert before, and the new row.
 func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 	t.Helper()
 	asmtest.Slow(t)
@@ -170,7 +170,7 @@ func example(t *testing.T, howTo string, rows ...[3]string) (root string) {
 	return root
 }
 
-// outdented takes the indent of a list's items away.
+// outdented removes the indentation of list items.
 func outdented(text string) string { return strings.ReplaceAll("\n"+text, "\n   ", "\n")[1:] }
 
 // build returns the command with which the compiler at root compiles a description into package dir, which it checks against
@@ -181,8 +181,8 @@ func build(root, dir, description string) *exec.Cmd {
 	return cmd
 }
 
-// TestFusedOpOfREADME builds a package with the fused op that README adds. A build with a step that computes something else
-// names the step.
+// TestFusedOpOfREADME builds a package with the fused op that README adds. The error of a build with a wrong step names the
+// step.
 func TestFusedOpOfREADME(t *testing.T) {
 	root := example(t, "A fused op", [3]string{"passes/passes.go", "\tNarrow, ", "\tFuseLinTanh, // anywhere among the fusions: no other pattern has a tanh"})
 	dir := filepath.Join(t.TempDir(), "vlmotiny")

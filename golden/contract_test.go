@@ -9,8 +9,8 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// TestOlderPackage holds that the first errors of a package which was written for a contract before say what to do: what
-// the compiler comes to first in such a package is a function's argument or a list of kernels.
+// TestOlderPackage checks that the first compile errors of a package for an older contract say what to do. They are about an
+// argument of a function or a list of kernels.
 func TestOlderPackage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "old.go")
 	asmtest.Write(t, file, `package old

@@ -24,12 +24,12 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// maxInterp bounds the interpreter's distance to the truth. Both are float64 until
-// the truth is rounded to float32, and no value of these cases exceeds 16, so half
-// an ulp of 16 and a little for another order of summing.
+// maxInterp bounds the interpreter's difference from the truth. Both are float64, and the truth
+// is rounded to float32. No value of these cases exceeds 16, so the bound is half an ulp of 16
+// and a little more for another order of sums.
 const maxInterp = 1e-6
 
-// counts compares summaries by what they count.
+// counts compares only the counts of summaries.
 var counts = cmpopts.IgnoreFields(golden.Summary{}, "NotRun")
 
 // runCheck runs cases and returns the lines that the check prints.
@@ -62,7 +62,7 @@ func runCheck(t *testing.T, opt golden.Options, dirs ...string) (golden.Summary,
 	return sum, lines
 }
 
-// committed are the cases of testdata.
+// committed lists the cases of testdata.
 var committed = []struct {
 	name    string
 	outputs int // of all runs and weight variants
@@ -99,9 +99,9 @@ var committed = []struct {
 	{name: "tokenizer", outputs: 3, library: true},
 }
 
-// The original models judge the interpreter, with it the lowering and the readers of
-// weights, and the compiled package at every level of this CPU. The float64
-// interpreter judges everything else, so it has to be far closer than a case asks.
+// The interpreter, with the lowering and the readers of weights, and the compiled package at every
+// level of this CPU equal the original models. Everything else is compared with the interpreter, so
+// its bound is far smaller than the case's.
 func TestCases(t *testing.T) {
 	for _, row := range committed {
 		t.Run(row.name, func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// Weights stored in 16 bits pass the cases of weights that are rounded to that type, and
-// leave the others alone.
+// Weights stored in 16 bits pass the cases whose weights are rounded to that type; other cases are
+// skipped.
 func TestCasesIn16Bits(t *testing.T) {
 	asmtest.Slow(t)
 	for _, p := range precision.Formats {
@@ -184,8 +184,8 @@ func TestCasesIn16Bits(t *testing.T) {
 	}
 }
 
-// Products of bytes are exact, so that levels differ only by what happens between them;
-// and a model keeps from them what they are too coarse for.
+// int8 products are exact, so levels differ only by operations between them; tuning stores modules
+// finer for which they are too coarse.
 func TestCasesInInt8(t *testing.T) {
 	asmtest.Slow(t)
 	sum, lines := runCheck(t, golden.Options{Precision: "int8"}, filepath.Join("testdata", "classification"))
@@ -217,7 +217,7 @@ func TestCasesInInt8(t *testing.T) {
 	}
 }
 
-// What is rounded further keeps the direction of rows at every level, as near as its precision aims at.
+// At a coarse precision the rows at every level reach the cosine that the precision aims at.
 func TestCasesByCosine(t *testing.T) {
 	asmtest.Slow(t)
 	for _, p := range precision.Formats {
@@ -238,8 +238,8 @@ func TestCasesByCosine(t *testing.T) {
 	}
 }
 
-// builtLevels are the levels of this CPU that the compiler makes kernels for, but for
-// those with kernels for one precision alone.
+// builtLevels lists the levels of this CPU with kernels, except levels whose kernels are for only one
+// precision.
 func builtLevels() []string {
 	return slices.DeleteFunc(kernel.Levels(), func(l string) bool {
 		level, built := asm.ISA(l).Level()
@@ -257,7 +257,7 @@ func TestCaseWithoutAssembly(t *testing.T) {
 	}
 }
 
-// copyCase copies a case to a folder of its own, its files changed by edit.
+// copyCase copies a case to a new folder, with its files changed by edit.
 func copyCase(t *testing.T, name string, edit func(file string, data []byte) []byte) string {
 	t.Helper()
 	from, dir := filepath.Join("testdata", name), filepath.Join(t.TempDir(), name)
@@ -278,7 +278,7 @@ func copyCase(t *testing.T, name string, edit func(file string, data []byte) []b
 	return dir
 }
 
-// A judge that never says no judges nothing.
+// A check fails if a case is damaged.
 func TestCheckFails(t *testing.T) {
 	asmtest.Slow(t)
 	replace := func(file, old, new string) func(string, []byte) []byte {
@@ -289,7 +289,7 @@ func TestCheckFails(t *testing.T) {
 			return data
 		}
 	}
-	// tail sets the last float32 of a file, that of the last output.
+	// tail sets the last float32 of a file, which belongs to the last output.
 	tail := func(file string, bits ...byte) func(string, []byte) []byte {
 		return func(name string, data []byte) []byte {
 			if name == file {
@@ -398,7 +398,7 @@ func TestCheckErrors(t *testing.T) {
 	}
 }
 
-// foreign is a level of another CPU than this one.
+// foreign returns a level of another architecture.
 func foreign() (level, arch string) {
 	if runtime.GOARCH == "arm64" {
 		return "avx2", "amd64"
@@ -406,7 +406,7 @@ func foreign() (level, arch string) {
 	return "neon", "arm64"
 }
 
-// A level of another CPU is refused where nothing emulates that.
+// A level of another architecture is an error without an emulator.
 func TestCheckForeignLevel(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	level, arch := foreign()
@@ -416,7 +416,7 @@ func TestCheckForeignLevel(t *testing.T) {
 	}
 }
 
-// The text is for people and scripts: columns, and the summary as the last line.
+// The text has columns, and the summary as the last line.
 func TestCheckText(t *testing.T) {
 	var out bytes.Buffer
 	if _, err := golden.Check([]string{filepath.Join("testdata", "tokenizer")}, golden.Options{Engine: "interp"}, &out); err != nil {
@@ -435,8 +435,8 @@ func TestCheckText(t *testing.T) {
 	}
 }
 
-// Tokenizers of other families give the ids of open_clip and of transformers. Texts that were decoded by the wrong encoding,
-// which ftfy repairs, are listed.
+// Tokenizers of other families give the token ids of open_clip and of transformers. Wrongly decoded texts, which ftfy repairs, are
+// listed.
 func TestCheckTokenizers(t *testing.T) {
 	for name, repaired := range map[string]int{"tokenizer_clip": 8, "tokenizer_clip_tiny": 8, "tokenizer_siglip": 9, "tokenizer_gemma": 8} {
 		var out bytes.Buffer

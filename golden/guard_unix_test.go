@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newFence returns n floats between two pages that nobody may touch: one float too far, in either direction, crashes.
+// newFence returns n floats between two protected pages, so that an access one float too far, in either direction, crashes.
 // n is rounded up to whole pages.
 func newFence(t testing.TB, n int) []float32 {
 	page := unix.Getpagesize()

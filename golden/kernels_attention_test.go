@@ -44,8 +44,8 @@ func testGemmNN(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// A power 2^d has three relative errors: that of d, a difference rounded once (d*ln2*unit), that of the polynomial (9.2e-8)
-// and those of its evaluation (less than 4*unit). Below 2^-125 it is 2^-125.
+// A power 2^d has three relative errors: of d, a difference rounded once (d*ln2*unit), of the polynomial (9.2e-8) and of its
+// evaluation (less than 4*unit). Below 2^-125 it is 2^-125.
 func powerBound(d, want float64) float64 {
 	return want*(9.2e-8+(4-d)*unit) + 0x1p-125
 }

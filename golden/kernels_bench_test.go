@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// peak measures the multiply-add ceiling of this core, in GFLOP/s: the better of the peak kernels, best of several runs.
+// peak measures the multiply-add peak of this core, in GFLOP/s: the best of several runs of the peak kernels.
 func peak() float64 {
 	best := 0.0
 	for _, k := range asm.Catalogue {
@@ -199,7 +199,7 @@ func BenchmarkKernels(b *testing.B) {
 	}
 }
 
-// BenchmarkGemm times whole products, driven as codegen/rt does: blocks of k, then panels, then row tiles of equal height.
+// BenchmarkGemm times whole products with the loops of codegen/rt: blocks of k, then panels, then row tiles of equal height.
 func BenchmarkGemm(b *testing.B) {
 	ceiling := peak()
 	for _, l := range asm.Levels {
@@ -255,7 +255,7 @@ func product(fs []kernel.Gemm, m, k, n int, x []float32, lda int, w, c []float32
 			lines := kb
 			for t := range count {
 				r0, r1 := t*m/count, (t+1)*m/count
-				// The tiles of this panel fetch the next one between them, or for few rows the rest of their own.
+				// The tiles of this panel prefetch the next panel or, for few rows, the rest of their own.
 				pf, step := &w[min(p*k*asm.Panel+k0*asm.Panel+128, len(w)-1)], 64
 				if m >= 16 {
 					pf = &w[min((p+1)*k*asm.Panel+k0*asm.Panel+t*lines/count*asm.Panel, len(w)-1)]

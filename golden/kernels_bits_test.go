@@ -13,8 +13,8 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// TestSameBitsOfTiles checks what callers rely on when they choose tiles and blocks freely: tiles of any number of rows, and of
-// any ISA but generic, give the same bits, whether k is taken at once or in blocks.
+// TestSameBitsOfTiles checks that tiles of any number of rows, and of any ISA but generic, give the same bits, whether k is split
+// into blocks or not, so that callers can choose tiles and blocks freely.
 func TestSameBitsOfTiles(t *testing.T) {
 	const depth, split, n = 100, 37, asm.Panel
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -92,8 +92,8 @@ func TestSameBitsOfTiles(t *testing.T) {
 	}
 }
 
-// TestSameBitsOfCPUs checks that an op's kernels in assembly give the same bits of the same numbers on every CPU. Twins have
-// no fused multiply-add and compute in float64: theirs are other bits, but where an element takes at most one rounding.
+// TestSameBitsOfCPUs checks that an op's assembly kernels give the same bits on every CPU. Twins compute in float64 without fused
+// multiply-add, so their bits differ unless an element is rounded at most once.
 func TestSameBitsOfCPUs(t *testing.T) {
 	const rows, n, ld = 6, 197, 208
 	for _, k := range asm.Catalogue {

@@ -19,11 +19,11 @@ func init() {
 	testers[asm.OpRound] = tester{test: testRound}
 }
 
-// A sum of k products has an error of at most (k+2)*unit*sum|a||b|, the start among the terms: one rounding for each
-// addition, one for each product unless it is fused, one to add the bias.
+// A sum of k products has an error of at most (k+2)*unit*sum|a||b|, where the sum includes the initial value: one rounding for
+// each addition, one for each product unless it is fused, and one for the bias.
 func gemmBound(k int, abs float64) float64 { return float64(k+2) * unit * abs }
 
-// startOf is what an element of C is before the sum, and its terms' absolute values.
+// startOf returns the initial value of an element of C, and the sum of its terms' absolute values.
 func startOf(c float32, acc int, bias []float32, j int) (start, abs float64) {
 	if acc != 0 {
 		start, abs = float64(c), math.Abs(float64(c))
@@ -51,7 +51,7 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 			if withBias {
 				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
 			}
-			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			// Prefetching may be beyond the panel, in protected memory, or turned off.
 			pf, step := &b.p[0], 64
 			if variant == 3 {
 				pf, step = nil, 0
@@ -72,10 +72,10 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// halves is n 16-bit values of the second input.
+// halves returns n 16-bit values of the second input.
 func (c *check) halves(n int) []uint16 { return narrow[uint16](c, c.in2, n) }
 
-// narrow is the memory of a fenced row of floats as n values of a type, which end where it ends.
+// narrow returns the end of a fenced row of floats as n values of another type.
 func narrow[T uint8 | uint16](c *check, fence []float32, n int) []T {
 	size := int(unsafe.Sizeof(T(0)))
 	floats := c.newMat(fence, 1, (n*size+3)/4, (n*size+3)/4, c.normal).p
@@ -83,7 +83,7 @@ func narrow[T uint8 | uint16](c *check, fence []float32, n int) []T {
 	return all[len(all)-n:]
 }
 
-// dtypeOf is the element type of the weights that a kernel reads.
+// dtypeOf returns the element type of the weights that a kernel reads.
 func dtypeOf(k asm.Kernel) ir.DType {
 	d, err := ir.ParseDType(k.DType)
 	if err != nil {
@@ -115,7 +115,7 @@ func testGemmNarrow(c *check, k asm.Kernel, fn any) {
 			if withBias {
 				bias = c.newMat(c.vec, 1, k.NR, k.NR, c.normal).p
 			}
-			// Prefetching may run past the panel, off into protected memory, or be turned off.
+			// Prefetching may be beyond the panel, in protected memory, or turned off.
 			pf, step := &b[0], 64
 			if variant == 3 {
 				pf, step = nil, 0
@@ -136,7 +136,7 @@ func testGemmNarrow(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testConvert widens every value of the type, and runs of every length.
+// testConvert converts every value of the type, and rows of every length.
 func testConvert(c *check, k asm.Kernel, fn any) {
 	f, d := fn.(kernel.Convert), dtypeOf(k)
 	all := 1 << (8 * d.Size())
@@ -162,7 +162,7 @@ func testConvert(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testGemmBF16 holds sums of products of bfloat16 to their definition, to the bit: it says in which order they are rounded.
+// testGemmBF16 compares sums of products of bfloat16 with their definition, which gives the order of roundings, bit for bit.
 func testGemmBF16(c *check, k asm.Kernel, fn any) {
 	f := fn.(kernel.GemmBF16)
 	panels := k.NR / asm.Panel
@@ -212,7 +212,7 @@ func testGemmBF16(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// testRound rounds numbers between all neighbours, and rows of every length.
+// testRound rounds numbers between all neighbouring values, and rows of every length.
 func testRound(c *check, _ asm.Kernel, fn any) {
 	f := fn.(kernel.Round)
 	for _, n := range upTo(70, 768, 1<<16) {

@@ -22,7 +22,7 @@ func init() {
 	testers[asm.OpRowCompensation] = tester{test: testRowCompensation}
 }
 
-// sizeOf is the bytes of a rounded element.
+// sizeOf returns the bytes of a quantised element.
 func sizeOf(k asm.Kernel) int {
 	if k.Op == asm.OpGemmI16 || k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16 {
 		return 2
@@ -30,7 +30,7 @@ func sizeOf(k asm.Kernel) int {
 	return 1
 }
 
-// testGemmI8 holds tiles to their definition, which leaves no room, also where 16 bits nearly overflow.
+// testGemmI8 compares tiles with their exact definition, also with values where 16-bit sums nearly overflow.
 func testGemmI8(c *check, k asm.Kernel, fn any) {
 	f := fn.(kernel.GemmI8)
 	panels := k.NR / asm.Panel
@@ -115,7 +115,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			if copy(given, b); size > 1 {
 				widenPanel(given, b, groups)
 			}
-			// Prefetching may run off into protected memory, or be turned off.
+			// Prefetching may be in protected memory, or turned off.
 			pf, step := (*int8)(unsafe.Pointer(&given[0])), 64
 			if variant == 3 {
 				pf, step = nil, 0
@@ -142,7 +142,7 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// widenPanel is what widen does, a value at a time.
+// widenPanel computes the result of widen, one value at a time.
 func widenPanel(dst, src []uint8, groups int) {
 	for i := range 4 * groups {
 		for j := range asm.Panel {
@@ -161,7 +161,7 @@ func widenPanel(dst, src []uint8, groups int) {
 	}
 }
 
-// compensateRow is what row_compensation does to a row, a product at a time.
+// compensateRow computes the result of row_compensation, one product at a time.
 func compensateRow(row []uint8, groups int) {
 	sum := int32(0)
 	for i := range 2 * groups {
@@ -196,7 +196,7 @@ func testRowCompensation(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// testWiden holds widened panels to their definition.
+// testWiden compares widened panels with their definition.
 func testWiden(c *check, _ asm.Kernel, fn any) {
 	f := fn.(kernel.Widen)
 	for _, groups := range upTo(10, 48, 192) {
@@ -214,7 +214,7 @@ func testWiden(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// testQuant holds the bytes of a row to their definition, which leaves no room.
+// testQuant compares the bytes of a row with their exact definition.
 func testQuant(c *check, k asm.Kernel, fn any) {
 	f, bytes, parts := fn.(kernel.Quant), sizeOf(k), partsOf(k)
 	for _, n := range upTo(70, 768) {
@@ -277,8 +277,7 @@ func testQuant(c *check, k asm.Kernel, fn any) {
 	}
 }
 
-// partsOf is how many numbers a value is rounded to: with i8x2 what that takes away is another, unless they have 16 bits and
-// are one.
+// partsOf returns the number of terms that a value is quantised to: two for i8x2, unless both are in one 16-bit number.
 func partsOf(k asm.Kernel) int {
 	if k.DType == "i8x2" && sizeOf(k) == 1 {
 		return 2
@@ -286,7 +285,7 @@ func partsOf(k asm.Kernel) int {
 	return 1
 }
 
-// rounded is the memory of rows of so many bytes a part, each part a row of the matrix.
+// rounded returns the memory of quantised rows with the given bytes per term; each term is a row of the matrix.
 func (c *check) rounded(rows, bytes, parts int) mat {
 	return c.newMat(c.out, parts*rows, bytes/4, bytes/4+3, c.normal)
 }

@@ -15,7 +15,7 @@ func init() {
 	testers[asm.OpYCC] = tester{test: testYCC}
 }
 
-// The types of kernels that no model calls.
+// The types of kernels for pixels.
 type (
 	idctFunc   = func(dst *uint8, stride int, block *int16, quant *uint16)
 	pairsFunc  = func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
@@ -23,7 +23,7 @@ type (
 	yccFunc    = func(n int, dst *uint8, luma *uint8, chroma *uint32)
 )
 
-// words is the memory of a fenced row of floats as n 32-bit values, which end where it ends.
+// words returns the end of a fenced row of floats as n 32-bit values.
 func words(fence []float32) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(&fence[0])), len(fence))
 }
@@ -99,7 +99,7 @@ func testYCC(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// testIDCT compares with the transform of the JPEG standard. Its twin, which it equals bit for bit, stands with its user.
+// testIDCT compares with the transform of the JPEG standard. A test of package jpeg compares it with its twin, bit for bit.
 func testIDCT(c *check, _ asm.Kernel, fn any) {
 	f := fn.(idctFunc)
 	var basis [8][8]float64 // of frequency u at sample x

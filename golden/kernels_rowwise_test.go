@@ -40,8 +40,8 @@ func testAdd(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// rowwise tests a kernel that takes the rows of src to those of dst, in place too. run calls it and returns what element
-// [r][i] should be, given the source's, and how far it may be from that.
+// rowwise tests a kernel from rows of src to rows of dst, which may be the same. run calls it and returns a function of the
+// expected value of element [r][i], given the source, and its bound.
 func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, src mat) func(r, i int, x float32) (want, bound float64)) {
 	c.Helper()
 	for _, n := range ns {
@@ -71,9 +71,9 @@ func (c *check) rowwise(ns []int, fill func() float32, run func(rows int, dst, s
 	}
 }
 
-// The error of layer normalisation, to first order: the mean is a sum of n/32 terms a lane; its error and that of the
-// difference are scaled like the result. The variance's relative error counts half; the square of the mean's error, which
-// matters for rows that are almost constant, counts too.
+// The error of layer normalisation, to first order: the mean is a sum of n/32 terms per lane; its error and the error of the
+// difference are scaled like the result. Half of the variance's relative error is added, and the square of the mean's error,
+// which matters for almost constant rows.
 func layerNormBound(n int, x, mean, meanAbs, scale float64) float64 {
 	terms := float64(n/32 + 10)
 	dm := terms * unit * meanAbs
@@ -120,10 +120,10 @@ func testLayerNorm(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// geluBound is absolute, because the exponent, up to 28 in base 2 for what counts beside it, is a float32, and then that of one rounding.
+// geluBound has an absolute part for the error of the exponent, a float32 of up to 28 in base 2, and one rounding of the result.
 func geluBound(want float64) float64 { return 3e-7 + unit*math.Abs(want) }
 
-// testGelu tests the kernels of an activation that is 0 far below 0 and x far above.
+// testGelu tests the kernels of an activation that tends to 0 below 0 and to x above.
 func testGelu(of func(x float64) float64) func(*check, asm.Kernel, any) {
 	return func(c *check, k asm.Kernel, fn any) { c.gelu(string(k.Op), of, fn.(kernel.Gelu)) }
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/multiway-go/multiway/generated/kernels"
 )
 
-// usable returns the kernel of that name, or why it cannot run here and which of asmtest.Features it lacks.
+// usable returns the kernel, or the reason why it cannot run here, with the missing feature of asmtest.Features.
 func usable(k asm.Kernel) (c kernels.Kernel, lacks, why string) {
 	all := kernels.All()
 	i := slices.IndexFunc(all, func(c kernels.Kernel) bool { return c.Name == k.Name() })
@@ -38,13 +38,13 @@ type tester struct {
 	once bool                                // an element takes at most one rounding, so twins compute it too
 }
 
-// testers holds each op's; each file adds its own.
+// testers has the tester of each op. Each file adds its own.
 var testers = map[asm.Op]tester{
 	asm.OpPeakFMA: {test: func(_ *check, _ asm.Kernel, f any) { f.(func(int))(1) }}, // it returns; asmtest.Peak reads its loop
 }
 
-// TestKernels runs every kernel of the catalogue that this CPU has against float64, at every size that may be special,
-// in memory that ends, and in memory that starts, where it must not go on.
+// TestKernels compares every kernel that this CPU can run with float64, at every size that may be special, in memory that
+// ends, and in memory that starts, at a protected page.
 func TestKernels(t *testing.T) {
 	c := &check{in: newFence(t, 1<<19), in2: newFence(t, 1<<16), out: newFence(t, 1<<19), vec: newFence(t, 1<<14), vec2: newFence(t, 1<<14)}
 	for _, k := range asm.Catalogue {
@@ -65,7 +65,7 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// TestKernelTable checks that the compiled kernels are those of the catalogue.
+// TestKernelTable checks that the compiled kernels equal the catalogue.
 func TestKernelTable(t *testing.T) {
 	for _, c := range kernels.All() {
 		k, ok := asm.ByName(c.Name)
@@ -79,7 +79,7 @@ func TestKernelTable(t *testing.T) {
 	}
 }
 
-// signature is the op's Go type without the names of its parameters.
+// signature returns the op's Go type without the names of its parameters.
 func signature(op asm.Op) string {
 	var params []string
 	for _, p := range op.Row().Params() {
@@ -88,7 +88,7 @@ func signature(op asm.Op) string {
 	return "func(" + strings.Join(params, ", ") + ")"
 }
 
-// check is a test at work: its memory and its random numbers.
+// check is the state of a test: its memory and its random numbers.
 type check struct {
 	*testing.T
 	rng                     *rand.Rand
@@ -99,10 +99,10 @@ type check struct {
 // unit is the unit roundoff of float32.
 const unit = 0x1p-24
 
-// canary fills what no kernel may write; as an input that no kernel may use, it is a NaN.
+// canary fills memory that no kernel may write. It is a NaN, to show in results if a kernel reads it.
 const canary = 0x7fc0dead
 
-// mat is a matrix in a fence: rows of n floats, ld apart. It touches one end of the fence; on its other side stand canaries.
+// mat is a matrix in a fence: rows of n floats, ld apart. It touches one end of the fence; the other side has canaries.
 type mat struct {
 	p           []float32
 	rows, n, ld int
@@ -152,7 +152,7 @@ func (c *check) intact(m mat, what string) {
 	}
 }
 
-// near reports a value that is further than bound from want, or no number.
+// near reports a value that differs from want by more than bound, or is NaN.
 func (c *check) near(got float32, want, bound float64, what string, r, i int) {
 	if e := math.Abs(float64(got) - want); !(e <= bound) {
 		c.Helper()
@@ -160,7 +160,7 @@ func (c *check) near(got float32, want, bound float64, what string, r, i int) {
 	}
 }
 
-// same reports a value whose bits are not those of want.
+// same reports a value whose bits differ from want's.
 func (c *check) same(got, want float32, what string, r, i int) {
 	if math.Float32bits(got) != math.Float32bits(want) {
 		c.Helper()
@@ -170,10 +170,10 @@ func (c *check) same(got, want float32, what string, r, i int) {
 
 func (c *check) normal() float32 { return float32(c.rng.NormFloat64()) }
 
-// scores are numbers as softmax sees them: some far below the largest.
+// scores returns random inputs of softmax, some far below the largest.
 func (c *check) scores() float32 { return float32(c.rng.NormFloat64() * 20) }
 
-// upTo is 1..n and then more.
+// upTo returns 1 to n, and then more.
 func upTo(n int, more ...int) []int {
 	var s []int
 	for i := 1; i <= n; i++ {

@@ -16,15 +16,15 @@ import (
 
 const module = "github.com/multiway-go/multiway/"
 
-// ladder says what each package may import besides the standard library, from the ground up:
-// a package imports those of rows above its own, and the packages of a folder stand together, so
-// that no arrow runs back in a drawing of folders either. Kernels (asm) and what a model is (ir)
-// come first, then rewrites (passes), then what generated packages link to (codegen/rt), which
-// knows nothing of the compiler, then the compiler (codegen), then judges and commands. The heavy
-// libraries sit in leaves.
+// ladder lists what each package may import besides the standard library. A package imports only
+// packages of rows above its own, and the packages of a folder are adjacent, so that imports of
+// folders have no cycles either. Kernels (asm) and the intermediate representation (ir) are first,
+// then rewrites (passes), then the runtime of generated packages (codegen/rt), which knows nothing
+// of the compiler, then the compiler (codegen), then tests and commands. Large libraries are
+// imported only by leaves.
 //
-// A path ending in /... stands for itself and everything below it. An edge that the table lacks
-// is a decision about the architecture: it belongs here only with a reason.
+// A path ending in /... stands for itself and everything below it. A new import is a decision about
+// the architecture and needs a reason.
 var ladder = []rung{
 	{path: "asm"}, // plain data: neither the IR's programs nor an emitter
 	{path: "asm/asmtest", imports: "asm " + goCmp},
@@ -89,7 +89,7 @@ var ladder = []rung{
 	{path: "cmd/emoji", imports: "generated/emoji generated/emoji/source codegen/rt/... ir/file github.com/spf13/cobra", tests: "ir/checkpoint ir/precision codegen codegen/compile " + testscript},
 }
 
-// rung holds the imports of a package, and those that its tests add.
+// rung lists the imports of a package, and further imports of its tests.
 type rung struct{ path, imports, tests string }
 
 const (
@@ -111,11 +111,11 @@ func rowOf(path string) int {
 	return slices.IndexFunc(ladder, func(r rung) bool { return allows(r.path, path) })
 }
 
-// buildOutput are names of folders that tools take for what a build made, and pass over.
+// buildOutput lists names of folders that tools ignore as build output.
 var buildOutput = strings.Fields("bin build builds coverage debug dist lib node_modules obj out output release target third_party tmp vendor")
 
-// TestLadder parses every Go file, whatever its build constraints, and refuses
-// imports that the ladder does not have or that run upwards in it.
+// TestLadder parses every Go file, whatever its build constraints, and refuses imports that the
+// ladder does not list or that are below the package in it.
 func TestLadder(t *testing.T) {
 	seen := map[string]bool{}
 	edges := 0
@@ -184,8 +184,8 @@ func TestLadder(t *testing.T) {
 	}
 }
 
-// TestNoNetwork holds that programs which never speak to a network link nothing that does.
-// What a generated main imports is below codegen/rt.
+// TestNoNetwork checks that generated programs link no network code. Their main packages import
+// only packages below codegen/rt.
 func TestNoNetwork(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "../cmd/...", "../codegen/rt/...").Output()
 	if err != nil {
@@ -202,7 +202,7 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
-// TestLadderOfFolders holds that the packages of each folder stand together.
+// TestLadderOfFolders checks that the packages of each folder are adjacent.
 func TestLadderOfFolders(t *testing.T) {
 	closed := map[string]string{} // folders, and the package that followed their last one
 	var open []string             // those of the row before
@@ -223,7 +223,7 @@ func TestLadderOfFolders(t *testing.T) {
 	}
 }
 
-// TestLadderIsStrict holds that the table says no where it should.
+// TestLadderIsStrict checks that some forbidden imports are refused.
 func TestLadderIsStrict(t *testing.T) {
 	for _, edge := range [][2]string{
 		{"ir", "asm"},

@@ -22,7 +22,7 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// here ends a test of a level that this CPU or this build lacks.
+// here skips a test of a level that this CPU or this build lacks.
 func here(t *testing.T, level asm.ISA) {
 	t.Helper()
 	if !slices.Contains(kernel.Levels(), string(level)) {
@@ -33,7 +33,7 @@ func here(t *testing.T, level asm.ISA) {
 	}
 }
 
-// native are the levels of this architecture that the compiler makes kernels for, lowest first.
+// native lists the levels of this architecture with kernels, lowest first.
 func native() (levels []asm.ISA) {
 	for _, l := range asm.Levels {
 		if l.Arch == "" || l.Arch == runtime.GOARCH {
@@ -43,7 +43,7 @@ func native() (levels []asm.ISA) {
 	return levels
 }
 
-// TestLevels stands for what tests do at every level that they find here: golden cases, answers, builds, generated packages.
+// TestLevels reports the levels that are missing here, at which tests of golden cases, builds and generated packages do not run.
 func TestLevels(t *testing.T) {
 	for _, level := range native() {
 		t.Run(string(level), func(t *testing.T) { here(t, level) })
@@ -53,9 +53,9 @@ func TestLevels(t *testing.T) {
 // outputs runs a function on a batch and returns every value of its results.
 type outputs func(f *exec.Func, batch []rt.Seq) ([]float32, error)
 
-// sameBits compares what the levels of this CPU compute of every function that keeps nothing between its calls. Levels with
-// assembly give the same bits. Plain Go rounds products before it adds them: it gives the same values to a relative error,
-// of the norm of all. open starts a level and returns what ends it.
+// sameBits compares the results of every function without a state between the levels of this CPU. Levels with assembly give the
+// same bits. Plain Go rounds products before it adds them, so its results differ by at most the relative error most, in the norm
+// of all values. open starts a level and returns a function that ends it.
 func sameBits(t *testing.T, pkg *rt.Package, most float64, open func(t *testing.T, level string) (outputs, func())) {
 	t.Helper()
 	var plain, first [][]float32
@@ -105,7 +105,7 @@ func sameBits(t *testing.T, pkg *rt.Package, most float64, open func(t *testing.
 	}
 }
 
-// distance is the norm of the difference of two lists over that of the first.
+// distance returns the norm of the difference of two lists over the norm of the first.
 func distance(want, got []float32) float64 {
 	if len(want) != len(got) {
 		return math.Inf(1)
@@ -118,8 +118,7 @@ func distance(want, got []float32) float64 {
 	return math.Sqrt(off / all)
 }
 
-// Levels differ in speed: the committed packages, the demo with its weights in 16 bits among
-// them.
+// Levels of the committed packages give the same bits, also of the demo with weights in 16 bits.
 func TestLevelsGiveTheSameBits(t *testing.T) {
 	for _, pkg := range []*rt.Package{beit3tiny.Package(), mwttiny.Package(), vlmotiny.Package(), emoji.Package()} {
 		t.Run(pkg.Name, func(t *testing.T) {
@@ -144,7 +143,7 @@ func TestLevelsGiveTheSameBits(t *testing.T) {
 	}
 }
 
-// The same at every precision whose arithmetic levels share.
+// Levels give the same bits at every precision with the same arithmetic on all levels.
 func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 	asmtest.Slow(t)
 	var engines engine.Engines
@@ -179,7 +178,7 @@ func TestLevelsGiveTheSameBitsAtEveryPrecision(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer e.Close()
-				// Off plain Go: another sum may round to another byte.
+				// For plain Go: a different sum may round to another int8.
 				most := max(1e-5, min(row.Rounding.Tolerance/10, 1-row.Rounding.Least))
 				sameBits(t, pkg, most, func(t *testing.T, level string) (outputs, func()) {
 					proc, err := e.Start(level)

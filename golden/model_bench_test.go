@@ -8,8 +8,8 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
-// BenchmarkModel times the functions of the demo model that keep no state, on one thread: one picture, or a text of 16 ids, or
-// both, a call.
+// BenchmarkModel times the functions of the demo model without a state, on one thread, with one picture, a text of 16 tokens, or
+// both per call.
 func BenchmarkModel(b *testing.B) {
 	m, err := emoji.Package().New(rt.WithThreads(1))
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/multiway-go/multiway/generated/mwttiny"
 )
 
-// The tests of this file are of the committed package mwttiny: shared attention, an
-// expert for pairs, and the tasks of a picture and a text.
+// Tests of the committed package mwttiny: shared attention, an expert for pairs, and tasks of a
+// picture and a text.
 
 func TestMwtEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
@@ -113,7 +113,7 @@ func TestMwtAnswers(t *testing.T) {
 	})
 }
 
-// TruthProbability is the head on the features of both pictures: worked out step by step.
+// TruthProbability equals the head on the features of both pictures, computed step by step.
 func TestMwtReason(t *testing.T) {
 	m := opened(t, mwttiny.New, "generic")
 	s := m.NewSession()

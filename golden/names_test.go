@@ -11,8 +11,8 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// TestNamedTestsExist holds that the tests exist which are run or skipped by name: a name that no test begins with any more
-// would run nothing, or skip nothing, without a word.
+// TestNamedTestsExist checks that tests exist for all names with which tests are run or skipped: an outdated name would silently
+// run or skip nothing.
 func TestNamedTestsExist(t *testing.T) {
 	var all []string
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)

@@ -30,8 +30,7 @@ func openModel(t *testing.T, path string) *compile.Model {
 	return m
 }
 
-// A case that was recorded of a model judges the package that was compiled of it, and
-// the compiler.
+// A case recorded from a model can test the package compiled from it, and the compiler.
 func TestRecord(t *testing.T) {
 	asmtest.Slow(t)
 	dir := filepath.Join(t.TempDir(), "case")
@@ -54,7 +53,7 @@ func TestRecord(t *testing.T) {
 	for _, r := range c.Runs {
 		got[r.Function]++
 		for name, o := range r.Outputs {
-			// Measured, so neither nothing nor more than float32 has.
+			// The tolerance is measured: neither zero nor larger than float32 errors.
 			if o.Atol < 1e-5 || o.Atol > 1e-3 || o.Rtol != 1e-5 || o.F32vsF64 == 0 || o.Atol < 6*o.F32vsF64 {
 				t.Errorf("%s %s: measured %g, atol %g, rtol %g", r.Name, name, o.F32vsF64, o.Atol, o.Rtol)
 			}
@@ -86,7 +85,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("check (-want +got):\n%s", d)
 	}
 
-	// A case of the same name is replaced, one of PyTorch is not.
+	// A recorded case is replaced, a case of PyTorch is not.
 	o := golden.RecordOptions{Texts: texts[:1], IDs: [][]int32{{0, 7, 2}}, Entries: []string{"language"}}
 	if err := golden.Record(dir, openModel(t, tinyYAML), o); err != nil {
 		t.Error(err)
@@ -97,8 +96,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A reduced precision is measured as float32 is: the truth is that of the model as it is
-// described, and tolerances hold what the precision costs.
+// At a reduced precision the truth is still that of the described model, and tolerances include the
+// error of the precision.
 func TestRecordReduced(t *testing.T) {
 	asmtest.Slow(t)
 	o := golden.RecordOptions{Images: []string{"testdata/preprocess/sq_down.png"}, IDs: [][]int32{{0, 7, 2}}}
@@ -170,7 +169,7 @@ func TestRecordErrors(t *testing.T) {
 	}
 }
 
-// What PyTorch computed of the golden cases is what their models are held to, captions all rows of a text at once too.
+// --expect accepts the results of PyTorch in the golden cases, for captions too.
 func TestHoldExpectedOfCases(t *testing.T) {
 	asmtest.Slow(t)
 	for _, c := range []struct{ name, run, output string }{{"captioning", "tf_b1", "logits"}, {"classification", "b3", "logits"}} {

@@ -9,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// What has typed methods or commands is a task that a description may ask for.
+// Every task with typed methods or commands can be in a description.
 func TestEveryTaskCanBeDescribed(t *testing.T) {
 	for _, table := range []struct {
 		where string

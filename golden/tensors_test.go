@@ -14,8 +14,8 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// The official lists, in order, as the golden cases state them; and a golden case's
-// program, with taps, declares what its checkpoint has.
+// Tensors lists the tensors of golden cases in their order, and a golden case's program, with taps,
+// declares the weights of its checkpoint.
 func TestTensorsOfCases(t *testing.T) {
 	for _, name := range []string{"encode_t1", "encode_d128", "retrieval", "classification", "vqa", "nlvr2", "mwt_paper", "vlmo_rel", "vlmo_plus", "base"} {
 		t.Run(name, func(t *testing.T) {

@@ -28,8 +28,7 @@ import (
 	"github.com/multiway-go/multiway/generated/beit3tiny"
 )
 
-// The tests of this file are of the committed package beit3tiny, and of what every
-// generated package promises.
+// Tests of the committed package beit3tiny, and of the promises of all generated packages.
 
 // opened opens a package at a level.
 func opened[M io.Closer](t testing.TB, open func(...rt.Option) (M, error), level string, opts ...rt.Option) M {
@@ -53,7 +52,7 @@ func atLevels(t *testing.T, f func(t *testing.T, level string)) {
 	}
 }
 
-// sequence makes the input of a function with a text of n ids.
+// sequence makes the input of a function with a text of n tokens.
 func sequence(f *exec.Func, n int, seed uint64) rt.Seq {
 	r := rand.New(rand.NewPCG(seed, 17))
 	var s rt.Seq
@@ -80,7 +79,7 @@ func picture(w, h int, seed uint64) image.Image {
 	return img
 }
 
-// The package computes what the float64 interpreter computes for its description.
+// The package equals the float64 interpreter on the program of its description.
 func TestTinyEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
 		equalsInterpreter(t, "beit3tiny", beit3tiny.Package(), opened(t, beit3tiny.New, level).Task().Model)
@@ -137,8 +136,8 @@ func equalsInterpreter(t *testing.T, name string, pkg *rt.Package, m *rt.Model) 
 	}
 }
 
-// A sequence's results are the same bits alone and in a batch, whatever stands beside
-// it, however the batch is split into passes, and with any number of threads.
+// A sequence has the same bits alone and in any batch, however the batch is split into passes, and
+// with any number of threads.
 func TestTinyBatches(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
 		alone := opened(t, beit3tiny.New, level, rt.WithThreads(1)).NewSession().Task()
@@ -169,8 +168,8 @@ func TestTinyBatches(t *testing.T) {
 	})
 }
 
-// Batches of any mixture take the memory of the first one that fills the limit of rows:
-// no other length, no other number of sequences a pass, takes more.
+// After a batch that fills the limit of rows, no batch of other lengths or numbers of sequences
+// allocates more memory.
 func TestTinyMixturesAllocateNothing(t *testing.T) {
 	s := opened(t, beit3tiny.New, "generic", rt.WithThreads(2)).NewSession().Task()
 	most := beit3tiny.Package().Text
@@ -198,7 +197,7 @@ func TestTinyMixturesAllocateNothing(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	// The process's own few are counted too.
+	// A few allocations of the process itself are counted too.
 	if got := after.Mallocs - before.Mallocs; got > calls/10 {
 		t.Errorf("%d mixed batches allocate %d times", calls, got)
 	}
@@ -231,7 +230,7 @@ func TestTinyAllocatesNothing(t *testing.T) {
 	})
 }
 
-// One session serves one goroutine; a second one is told so and disturbs nothing.
+// A session serves one goroutine; a second one gets an error and disturbs nothing.
 func TestTinyBusySession(t *testing.T) {
 	m := opened(t, beit3tiny.New, "generic")
 	s, img := m.NewSession(), task.Image(picture(24, 24, 9))
@@ -345,8 +344,7 @@ func TestTinyConcurrentModel(t *testing.T) {
 	})
 }
 
-// The vectors that a package carries pass on it at every level, and a package with
-// other weights fails them.
+// A package's golden vectors pass at every level, and fail with other weights.
 func TestTinyCheck(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
 		results, err := opened(t, beit3tiny.New, level).Task().Check(t.Context())
@@ -410,7 +408,7 @@ func TestTinyAnswers(t *testing.T) {
 	}
 }
 
-// Whatever comes in, an answer or an error comes out.
+// Any input gives a result or an error.
 func TestTinyHostileInput(t *testing.T) {
 	s := opened(t, beit3tiny.New, "generic").NewSession()
 	long, err := s.EmbedText(t.Context(), strings.Repeat("long ", 100000))
@@ -463,7 +461,7 @@ func within(data []byte, text string) bool {
 	return at >= from && at+uintptr(len(data)) <= from+uintptr(len(text))
 }
 
-// Open takes the weight file of the package and no other.
+// Open accepts only the weight file of the package.
 func TestTinyWeightFiles(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join(generated, "beit3tiny", "weights.bin"))
 	if err != nil {
@@ -516,8 +514,7 @@ func TestTinyWeightFiles(t *testing.T) {
 		t.Errorf("no file: got error %v", err)
 	}
 
-	// The payload is only read by those who ask: Verify finds any change, the
-	// vectors a large one.
+	// Open does not read the payload: Verify finds any change in it, the vectors find a large one.
 	spoiled := slices.Clone(good)
 	for i := len(spoiled) / 2; i < len(spoiled); i++ {
 		spoiled[i] ^= 0x20

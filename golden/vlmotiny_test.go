@@ -11,8 +11,8 @@ import (
 	"github.com/multiway-go/multiway/generated/vlmotiny"
 )
 
-// The tests of this file are of the committed package vlmotiny: a relative position
-// bias, the text first, words in pieces, and two pictures of different types.
+// Tests of the committed package vlmotiny: a relative position bias, the text first, a WordPiece
+// tokenizer, and two pictures of different modality types.
 
 func TestVLMoEqualsInterpreter(t *testing.T) {
 	atLevels(t, func(t *testing.T, level string) {
@@ -83,7 +83,7 @@ func TestVLMoTasks(t *testing.T) {
 		t.Errorf("answers are %+v", answers)
 	}
 
-	// The second picture is of another type, so exchanged pictures are not exchanged features.
+	// The second picture has another modality type, so exchanged pictures do not give exchanged features.
 	p, err = m.TruthProbability(t.Context(), a, b, text)
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Of every type of at most 16 bits each value is nearest to itself, what lies between two
-// goes to the nearer one, or to the even one, and what is no number stays none.
+// In every type of at most 16 bits each value encodes to itself, a number between two values to the
+// nearer one, or the even one, and NaN to NaN.
 func TestDTypes(t *testing.T) {
 	for _, d := range DTypes() {
 		if again, err := ParseDType(d.String()); err != nil || again != d {

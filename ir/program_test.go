@@ -7,7 +7,7 @@ import (
 
 func named(name string) *Weight { return &Weight{Name: name, Type: Of(F32, C(1)), Offset: -1} }
 
-// Whatever is done to a program, its weights are found by name, and those that it lacks are not.
+// After any change of a program all of its weights, and only these, are found by name.
 func TestWeightIsFound(t *testing.T) {
 	check := func(p *Program, what string, present string, absent string) {
 		t.Helper()
@@ -55,7 +55,7 @@ func TestWeightIsFound(t *testing.T) {
 	}
 }
 
-// Every way to a program leaves an index, so that passes never search.
+// Every function that makes a program also makes its index, so that passes never search.
 func TestProgramsAreIndexed(t *testing.T) {
 	p, err := Parse("x", []byte("program x\nweight @a.w f32[1]\nweight @b.w f32[1]\n"))
 	if err != nil || !p.known() {

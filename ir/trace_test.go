@@ -134,8 +134,7 @@ func TestRunAll(t *testing.T) {
 	}
 }
 
-// A product of bytes rounds each row to 255 steps, of which its least and its largest value
-// are two.
+// An int8 product quantises each row to 255 values, from its least to its largest.
 func TestInt8Linear(t *testing.T) {
 	const text = `program bytes T<=2
 weight @a.w i8[1,3]

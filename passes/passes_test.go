@@ -21,8 +21,8 @@ import (
 // rows is the limit of the text cases: small, so that offsets are readable.
 const rows = 16
 
-// TestCases runs every pass on the files of its folder. The passes from select on
-// build on each other's notes, so a case of one runs those before it too.
+// TestCases runs every pass on the files of its folder. The passes from select on need each other's
+// attributes, so their cases also run the passes from select on before them.
 func TestCases(t *testing.T) {
 	first := slices.Index(All, Select)
 	for i, pass := range All {
@@ -65,7 +65,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// smoothings are a gain and a bias for each column of every norm of p that takes them.
+// smoothings returns random gains and biases for every norm of p that can be smoothed.
 func smoothings(p *ir.Program) map[string]Smoothing {
 	all := map[string]Smoothing{}
 	for _, n := range Smoothable(p, precision.Map{}) {
@@ -78,7 +78,7 @@ func smoothings(p *ir.Program) map[string]Smoothing {
 	return all
 }
 
-// TestAllPassesOnModels sends the programs that package model's tests print through all passes.
+// TestAllPassesOnModels runs all passes on the programs that tests of package model print.
 func TestAllPassesOnModels(t *testing.T) {
 	files, err := filepath.Glob("../ir/model/testdata/*.ir")
 	if err != nil || len(files) == 0 {
@@ -120,7 +120,7 @@ func TestAllPassesOnModels(t *testing.T) {
 				for _, v := range f.Values {
 					switch v.Op {
 					case ir.OpLinear, ir.OpAttention, ir.OpGelu, ir.OpAdd, ir.OpAddRows, ir.OpLookup, ir.OpPatches:
-						// A task's head is one row a sequence, and no block of a layer.
+						// A task's head has one row per sequence, and is not a block of a layer.
 						if v.Type.Rows() == ir.C(1) && (v.Op == ir.OpGelu || strings.Contains(v.Bundle, ".head.")) {
 							continue
 						}
@@ -134,7 +134,7 @@ func TestAllPassesOnModels(t *testing.T) {
 	}
 }
 
-// fusions are the passes that fuse.
+// fusions lists the passes that fuse.
 func fusions() (list []*Pass) {
 	for _, pass := range All {
 		if strings.HasPrefix(pass.Name, "fuse-") {
@@ -144,11 +144,11 @@ func fusions() (list []*Pass) {
 	return list
 }
 
-// TestFusionsDoNotTakeFromEachOther holds that no fusion makes a part of a larger pattern a fused op before the larger
-// pattern is looked for: whatever one fused op computes without a fusion, one as large computes with it.
+// TestFusionsDoNotTakeFromEachOther checks that no fusion fuses a part of a larger pattern before the larger pattern is tried: a
+// value that is in a fused op without some fusion is in a fused op of at least that size with it.
 func TestFusionsDoNotTakeFromEachOther(t *testing.T) {
-	// fused runs the passes up to the last fusion, but for one, and returns the number of primitives that the op of each value
-	// stands for, by function and value, and the name of the op.
+	// fused runs the passes up to the last fusion, except one, and returns the number of primitives in the expansion of each
+	// value, and the name of its op.
 	fused := func(t *testing.T, p *ir.Program, but *Pass) (sizes map[string]int, ops map[string]string) {
 		p = clone(p)
 		var set []*Property
@@ -202,7 +202,7 @@ func TestFusionsDoNotTakeFromEachOther(t *testing.T) {
 	}
 }
 
-// TestRefusals holds that a fused op which does not equal the program is refused with the first difference.
+// TestRefusals checks that a fused op which does not equal the program is refused, with the first difference.
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ name, kept, first, residual, result, want string }{
 		{"another op", "p", "q", "x", "y, k", "the expansion has `h = linear x, @p.fc1`, the program `h = linear x, @q.fc1`"},
@@ -239,7 +239,7 @@ func f(x: f32[3,4], z: f32[3,4]) {
 	}
 }
 
-// TestFolders holds that each folder of cases is that of a pass of All.
+// TestFolders checks that each folder of cases belongs to a pass of All.
 func TestFolders(t *testing.T) {
 	folders, err := os.ReadDir("testdata")
 	if err != nil {
@@ -252,7 +252,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestBlobSize holds the blob of real shapes to the parameters that are kept.
+// TestBlobSize compares the size of the weight file of real models with their parameters.
 func TestBlobSize(t *testing.T) {
 	p := &ir.Program{Name: "base", MaxT: 64}
 	for i, entry := range []string{"vision", "language"} {
@@ -414,7 +414,7 @@ func value(p *ir.Program, name string) *ir.Value {
 	panic("no value " + name)
 }
 
-// FuzzRun: whatever verifies goes through the passes or gives an error, and its text after each of them is read back.
+// FuzzRun: a program that verifies passes all passes or gives an error, and its text after each pass parses back.
 func FuzzRun(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.ir")
 	if err != nil {
@@ -444,7 +444,7 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
-// A plan of many values takes time in proportion, and one of too many that are alive at the same time is refused.
+// The time of plan is linear in the values, and too many values that are alive at the same time are an error.
 func TestPlanOfManyValues(t *testing.T) {
 	const n = 30_000
 	var chain strings.Builder
@@ -477,7 +477,7 @@ func TestPlanOfManyValues(t *testing.T) {
 	}
 }
 
-// Folding many values takes time in proportion, and one bundle under too many rules is refused.
+// The time of fold is linear in the values, and too many rules for one bundle are an error.
 func TestFoldOfManyValues(t *testing.T) {
 	scaled := func(n, scales int) *ir.Program {
 		var weights, values strings.Builder

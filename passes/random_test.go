@@ -12,10 +12,9 @@ import (
 	"github.com/multiway-go/multiway/ir/irtest"
 )
 
-// TestRandomPrograms sends small multiway programs through all passes: layers with
-// pools, shared weights and experts of the whole sequence, of one, two and three
-// modalities, deviations from the patterns that fusions look for, selected rows,
-// several results.
+// TestRandomPrograms runs all passes on small multiway programs of one to three modalities: layers
+// with pools, shared weights and experts of the whole sequence, deviations from the patterns of
+// fusions, selected rows, several results.
 func TestRandomPrograms(t *testing.T) {
 	planned := 0
 	for seed := range uint64(80) {
@@ -49,14 +48,14 @@ func TestRandomPrograms(t *testing.T) {
 			}
 		})
 	}
-	// Plan may refuse what it has no place for, but not often.
+	// Plan may refuse some programs, but not many.
 	if planned < 60 {
 		t.Errorf("%d of 80 programs were planned, want 60", planned)
 	}
 }
 
-// smooth checks that with every norm smoothed that can be, what a program computes and
-// which ops it is made of stay. A norm that several qkv share goes into each with its weights.
+// smooth checks that a program keeps its results and ops if every possible norm is smoothed. A norm
+// that several qkv share is repeated in each, with its weights.
 func smooth(t *testing.T, p *ir.Program, upto string, plain *ir.Program) {
 	t.Helper()
 	folded, err := Run(p, Options{Rows: rows, Upto: "fold"})
@@ -185,7 +184,7 @@ func randomProgram(t *testing.T, seed uint64) *ir.Program {
 	return p
 }
 
-// experts are the bundles that a possibly pooled bundle stands for.
+// experts returns the bundles of a bundle that may be a pool.
 func experts(bundle string) []string {
 	if !ir.Pool(bundle) {
 		return []string{bundle}
@@ -197,7 +196,7 @@ func experts(bundle string) []string {
 	return all
 }
 
-// route is the attribute of ops whose pool has an expert of the whole sequence.
+// route returns the attribute of ops whose pool has an expert for the whole sequence.
 func (b *builder) route(bundle string) ir.Attrs {
 	if b.joint && ir.Pool(bundle) && strings.Contains(bundle, ".ffn.") {
 		return ir.Attrs{ir.SymbolAttr("route", "vl")}
@@ -223,7 +222,7 @@ func (b *builder) norm(x *ir.Value, bundle string, eps float64) *ir.Value {
 	return b.Op(ir.OpLayerNorm, "", bundle, append(b.route(bundle), ir.FloatAttr("eps", eps)), x)
 }
 
-// layer is a pre-norm layer, one time in three with a deviation.
+// layer adds a pre-norm layer, in one of three cases with a deviation.
 func (b *builder) layer(x *ir.Value, attn, ffn string, heads int) *ir.Value {
 	odd := b.r.IntN(24)
 	n := b.norm(x, attn+".ln", 1e-5)

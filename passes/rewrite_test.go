@@ -8,7 +8,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// However arguments are exchanged, the counts that follow are those that counting anew gives.
+// After any replacement of arguments, the updated counts equal a new count.
 func TestCountsStayRight(t *testing.T) {
 	for seed := range int64(50) {
 		r := rand.New(rand.NewSource(seed))

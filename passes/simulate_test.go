@@ -10,10 +10,9 @@ import (
 	"github.com/multiway-go/multiway/ir/irtest"
 )
 
-// simulate runs a planned program in a real arena, batches of several sequences
-// packed as the runtime does, and compares the results with those of the program
-// before, a sequence at a time. Scratch memory and padding columns are filled with
-// NaN, so that whatever the plan lets run over a live value shows.
+// simulate runs a planned program in a real arena, with batches packed as in the runtime, and
+// compares the results with the program before planning, run on one sequence at a time. Scratch
+// memory and padding columns are filled with NaN, so that an overwritten value shows.
 func simulate(t *testing.T, before, after *ir.Program, rows int) {
 	t.Helper()
 	for _, f := range after.Funcs {
@@ -48,7 +47,7 @@ type simulation struct {
 	inputs []map[string]*ir.Tensor // of each sequence
 }
 
-// packed is the rows of all sequences in a dimension.
+// packed returns the number of rows of all sequences in a dimension.
 func (s *simulation) packed(d ir.Dim) int {
 	n := len(s.text) * d.C
 	if d.T {
@@ -186,7 +185,7 @@ func (s *simulation) store(v *ir.Value, seq int, x *ir.Tensor) {
 	}
 }
 
-// eval computes v for one sequence from what the arena holds.
+// eval computes v for one sequence from the content of the arena.
 func (s *simulation) eval(v *ir.Value, seq int) (*ir.Tensor, error) {
 	in := map[string]*ir.Tensor{}
 	f := &ir.Func{Name: "step"}

@@ -7,7 +7,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// A case costs memory in proportion to its text, and errors are short whatever it holds.
+// The memory for a case is proportional to its text, and errors are short whatever its content.
 func TestHostileCases(t *testing.T) {
 	const head = `{"format": 1, "name": "x", "family": "beit3", "task": "encode", `
 	long := strings.Repeat("x", 500_000)

@@ -27,8 +27,8 @@ func loadCase(t *testing.T, dir string) *Case {
 	return c
 }
 
-// Every model case in the tree: all weight variants hold the same weights, and
-// every input and reference can be read.
+// In every model case of testdata all variants have the same weights, and every input and
+// reference can be read.
 func TestCasesOfTestdata(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -128,8 +128,7 @@ func checkRun(t *testing.T, k *Case, r *Run) {
 	}
 }
 
-// The float32 reference passes against the truth, and its errors at padded
-// rows would not count.
+// The float32 reference passes against the truth, and errors at padded rows do not count.
 func TestExpectedAgainstTruth(t *testing.T) {
 	k := loadCase(t, filepath.Join(testdata, "encode_t1"))
 	src, err := checkpoint.OpenFile(filepath.Join(k.Dir, "expected.safetensors"))

@@ -6,7 +6,7 @@ import (
 	"github.com/multiway-go/multiway/golden/cases"
 )
 
-// A case says for each way to get weights which runs go with them, and judges the outputs of each.
+// A case lists the runs for each variant of its weights, and compares their outputs.
 func Example() {
 	c, err := cases.Load("../testdata/encode_t1")
 	if err != nil {

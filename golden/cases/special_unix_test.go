@@ -12,7 +12,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// A pipe, a device or a folder in the place of a case is refused, and nobody waits for it.
+// A pipe, a device or a folder in place of a file of a case is refused at once.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	for what, make := range map[string]func(path string) error{
 		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o666) },

@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// What is written reads back, and is checked when it is written.
+// A written case reads back, and Write checks it.
 func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "case")
 	c := &Case{
@@ -51,14 +51,14 @@ func TestWrite(t *testing.T) {
 		}
 	}
 
-	// An id that the vocabulary lacks, and outputs of another shape.
+	// A token id outside of the vocabulary, and outputs of another shape.
 	inputs[1].Ints[1] = 9
 	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), "sequence 0 has id 9 at 1, want 0 to 8")
 	inputs[1].Ints[1] = 8
 	truth[0].Shape = []int{1, 2, 1}
 	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), `tensor "y.0" has shape [1 2 1], case.json says [1 1 2]`)
 
-	// What could not be replaced is as it was. A file of another recording is refused.
+	// A case that could not be replaced is unchanged. A file of another recording is refused.
 	kept := loadCase(t, dir)
 	if _, err := kept.Reference(&kept.Runs[0], "y"); err != nil {
 		t.Errorf("after a recording that failed: %v", err)
@@ -71,7 +71,7 @@ func TestWrite(t *testing.T) {
 	_, err = mixed.Reference(&mixed.Runs[0], "y")
 	asmtest.ErrorSays(t, err, "truth.safetensors: it does not belong to the case.json in its folder (SHA-256 ")
 
-	// Other cases stay.
+	// Cases of another task are not replaced.
 	c.Task = "other"
 	asmtest.ErrorSays(t, Write(dir, c, inputs, truth), "is a case of task recorded, which is not overwritten")
 	asmtest.Write(t, filepath.Join(dir, "case.json"), "{")

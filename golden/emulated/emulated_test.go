@@ -23,13 +23,13 @@ const (
 	module   = "github.com/multiway-go/multiway/"
 )
 
-// tools are the programs that emulation needs, by Debian package.
+// tools lists the programs that emulation needs, by Debian package.
 var tools = map[string]string{
 	"qemu-user-static":           emulator,
 	"binutils-aarch64-linux-gnu": "aarch64-linux-gnu-objdump",
 }
 
-// asked skips the test unless it is asked for, and fails it if what it then needs is missing.
+// asked skips the test unless it is asked for, and fails it if tools are missing then.
 func asked(t *testing.T) {
 	t.Helper()
 	asmtest.Asked(t, "neon")
@@ -43,14 +43,14 @@ func asked(t *testing.T) {
 	}
 }
 
-// command runs a program at the root of the module, for arm64, and returns what it says. Tests that it runs have to have
-// what the emulated CPU has, whatever this machine's tests have to have.
+// command runs a program for arm64 at the root of the module and returns its output. The features that tests must have are set to
+// those of the emulated CPU.
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot"), name, args)
 }
 
-// native is command for this machine.
+// native is like command, for this machine.
 func native(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	return runIn(t, os.Environ(), name, args)
@@ -67,7 +67,7 @@ func runIn(t *testing.T, env []string, name string, args []string) string {
 	return string(out)
 }
 
-// fine are the lines of go test -v that say nothing of a failure.
+// fine matches the lines of go test -v that are not about a failure.
 var fine = regexp.MustCompile(`(?m)^\s*(=== \w+|--- (PASS|SKIP):) .*\n`)
 
 // build compiles a command for arm64 and returns its path.
@@ -78,7 +78,7 @@ func build(t *testing.T, name string) string {
 	return exe
 }
 
-// TestArm64 runs everything that has assembly on an emulated CPU.
+// TestArm64 runs all packages with assembly on an emulated CPU.
 func TestArm64(t *testing.T) {
 	asked(t)
 	t.Run("vet", func(t *testing.T) { // compares the assembly's frames with its Go declarations
@@ -87,7 +87,7 @@ func TestArm64(t *testing.T) {
 	t.Run("kernels", func(t *testing.T) {
 		test(t, "TestKernels|TestKernelTable|TestSameBits|TestTiny", "^$", "./golden")
 	})
-	// What has to have the same bits on every CPU has tests with constants. The emulator does not say where a fault was.
+	// Code that must give the same bits on every CPU has tests with constants. The emulator does not report the address of a fault.
 	t.Run("bits", func(t *testing.T) {
 		test(t, ".", "TestBlocksDoNotShow|TestBlockingsGiveTheSameBits|TestLongText|TestCollection|TestWeightsCutOff", "./asm", "./codegen/rt", "./codegen/rt/exec", "./codegen/rt/kernel", "./codegen/rt/blob", "./codegen/rt/pixel", "./codegen/rt/token", "./codegen/rt/imagefile/jpeg", "./ir/checkpoint")
 	})
@@ -96,7 +96,7 @@ func TestArm64(t *testing.T) {
 	})
 }
 
-// test runs tests under emulation, but for those that would take minutes there.
+// test runs tests under emulation, except the tests in skip, which would take minutes.
 func test(t *testing.T, run, skip string, packages ...string) {
 	t.Helper()
 	out := command(t, "go", slices.Concat([]string{"test", "-v", "-timeout", "30m", "-exec", emulator, "-run", run, "-skip", skip}, packages)...)
@@ -108,8 +108,8 @@ func test(t *testing.T, run, skip string, packages ...string) {
 	t.Log("\n" + out)
 }
 
-// TestArm64Cases judges the compiled package by every golden case. The compiler runs on this machine, at its speed. Base
-// has 222 million parameters.
+// TestArm64Cases runs every golden case with the compiled package under emulation. The compiler runs natively. Base has 222 million
+// parameters.
 func TestArm64Cases(t *testing.T) {
 	asked(t)
 	here := filepath.Join(t.TempDir(), "multiway")
@@ -154,11 +154,11 @@ func TestArm64Cases(t *testing.T) {
 	}
 }
 
-// summary is what a check ends with.
+// summary matches the last lines of a check.
 var summary = regexp.MustCompile(`(?m)^(not run, .*|\d+ passed, .*)$`)
 
-// TestArm64Compiler has the compiler, too, run under emulation: it judges a case by what it makes there, at the levels of
-// a CPU with dot products and of one without.
+// TestArm64Compiler runs the compiler under emulation too: it checks a case at the levels of a CPU with dot products and of one
+// without.
 func TestArm64Compiler(t *testing.T) {
 	asked(t)
 	multiway := build(t, "multiway")
@@ -181,8 +181,8 @@ func TestArm64Compiler(t *testing.T) {
 	t.Run("unfused", func(t *testing.T) { unfused(t, multiway) })
 }
 
-// unfused looks for multiply-adds in what has to have the same bits on every CPU: Go fuses x*y + z on arm64, not on amd64.
-// The float64 interpreter and what only measures may have them.
+// unfused looks for fused multiply-adds in code that must give the same bits on every CPU: Go fuses x*y + z on arm64, but not on
+// amd64. The float64 interpreter and code that only measures may have them.
 func unfused(t *testing.T, exe string) {
 	out := command(t, "go", "tool", "objdump", "-s", "^"+module+"(asm|passes|ir/checkpoint|codegen)[./]", exe)
 	free := regexp.MustCompile(`^` + module + `codegen/compile\.\(\*checker\)`)
@@ -211,7 +211,7 @@ func TestArm64Demo(t *testing.T) {
 	if n := strings.Count(out, "gemm_f32_6x16_neon"); n < 3 || strings.Contains(out, "FAIL") {
 		t.Errorf("check has %d lines of NEON kernels:\n%s", n, out)
 	}
-	// The same pictures, in the same order, as this machine's own kernels find.
+	// It finds the same pictures, in the same order, as natively.
 	query := []string{"search", "--top", "3", "--folder", "golden/testdata/emoji/images", "a monkey"}
 	here := filepath.Join(t.TempDir(), "here")
 	native(t, "go", "build", "-o", here, "./cmd/emoji")

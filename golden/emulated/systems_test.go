@@ -20,14 +20,14 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// system is one that this machine runs by itself or under an emulator.
+// system is an operating system and architecture that this machine runs natively or under an emulator.
 type system struct {
 	os, arch string
 	run      []string // what runs a program
 	env      []string
 }
 
-// emulates returns the system, or ends the test if this machine cannot run it.
+// emulates returns the system, or skips the test if this machine cannot run it.
 func emulates(t *testing.T, goos, arch, emulator string) system {
 	t.Helper()
 	asmtest.Asked(t, asmtest.Full)
@@ -54,7 +54,7 @@ func (s system) build(t *testing.T, name string) string {
 	return s.compile(t, "./cmd/"+name, "build")
 }
 
-// compile has the go command compile a package and returns the program's path.
+// compile compiles a package with the go command and returns the path of the program.
 func (s system) compile(t *testing.T, pkg string, how ...string) string {
 	t.Helper()
 	exe := filepath.Join(t.TempDir(), filepath.Base(pkg)+".exe")
@@ -83,8 +83,8 @@ func (s system) commandIn(dir, exe string, args ...string) (status int, out, err
 	return status, stdout.String(), stderr.String()
 }
 
-// checks holds that the demo is right on the system, at levels of at least that number, and
-// that it is the same model as here.
+// checks checks the demo on the system, at no fewer than the given number of levels, and that its
+// model is the same as here.
 func (s system) checks(t *testing.T, emoji string, levels int) {
 	t.Helper()
 	status, out, errs := s.command(emoji, "check")
@@ -99,7 +99,7 @@ func (s system) checks(t *testing.T, emoji string, levels int) {
 	}
 }
 
-// packages holds that the compiler writes the same package there as here, byte for byte.
+// packages checks that the compiler writes the same package there as here, byte for byte.
 func (s system) packages(t *testing.T) {
 	t.Helper()
 	there, here := t.TempDir(), t.TempDir()
@@ -117,7 +117,7 @@ func (s system) packages(t *testing.T) {
 	}
 }
 
-// pictures holds that pictures of all kinds are what they are elsewhere.
+// pictures checks that pictures of all formats are decoded as on other systems.
 func (s system) pictures(t *testing.T) {
 	t.Helper()
 	for _, pkg := range []string{"codegen/rt/imagefile", "codegen/rt/imagefile/heic", "codegen/rt/imagefile/avif"} {
@@ -129,7 +129,7 @@ func (s system) pictures(t *testing.T) {
 	}
 }
 
-// Test32Bit runs demo and compiler where integers and memory are of 32 bits.
+// Test32Bit runs demo and compiler on 32-bit systems.
 func Test32Bit(t *testing.T) {
 	for arch, emulator := range map[string]string{"386": "", "arm": "qemu-arm-static"} {
 		t.Run(arch, func(t *testing.T) {
@@ -143,8 +143,8 @@ func Test32Bit(t *testing.T) {
 	}
 }
 
-// TestBigEndian sees that a model is refused there in one line, and that the compiler, which
-// can do all but run what it makes, makes the same there.
+// TestBigEndian checks that a model is refused in one line on a big-endian system, and that the
+// compiler, which cannot run compiled models there, writes the same packages.
 func TestBigEndian(t *testing.T) {
 	s := emulates(t, "linux", "s390x", "qemu-s390x-static")
 	emoji := s.build(t, "emoji")
@@ -157,8 +157,7 @@ func TestBigEndian(t *testing.T) {
 	s.packages(t)
 }
 
-// TestWindows runs the demo under Wine: at every level, and over files that are there. Tests of how files get their places run
-// there too.
+// TestWindows runs the demo under Wine: at every level, and with existing output files. Tests of package file run there too.
 func TestWindows(t *testing.T) {
 	s := emulates(t, "windows", "amd64", "wine")
 	emoji := s.build(t, "emoji")
@@ -180,8 +179,8 @@ func TestWindows(t *testing.T) {
 	}
 	s.checks(t, emoji, 2)
 
-	// How files get their places. Old Wines do not remove folders in the way of package os, so that a test may fail by what
-	// removes its own, and by nothing else.
+	// Tests of package file. Old Wines do not support how package os removes folders, so a test may fail in its cleanup, but
+	// for no other reason.
 	status, out, errs := s.command(s.compile(t, "./ir/file", "test", "-c"), "-test.v", "-test.run=^(TestWrite|TestLock|TestReplaceInUse)$")
 	removal := regexp.MustCompile(`(?m)^ +testing\.go:\d+: TempDir RemoveAll cleanup: .* Invalid function\.\n--- FAIL: `)
 	rest := removal.ReplaceAllString(out, "--- PASS: ")
@@ -208,8 +207,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// forwarder is a 64-bit Windows library with one function, which stands for one of another
-// library: "library.function". It has no code, a section that lists the function is all.
+// forwarder returns a 64-bit Windows library with one function, which forwards to a function of
+// another library: "library.function". It has no code, only a section that exports the function.
 func forwarder(library, name, target string) []byte {
 	const page, sector = 0x1000, 0x200
 	le := func(b *bytes.Buffer, values ...any) {

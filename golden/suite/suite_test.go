@@ -14,7 +14,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// files are a module whose tests end in every way.
+// files is a module whose tests end in all possible ways.
 var files = map[string]string{
 	"go.mod": "module example.com/m\n\ngo 1.26\n",
 	"good/good_test.go": `package good
@@ -124,7 +124,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// What go prints besides events is an event of its own.
+// Output of go that is not an event becomes an event of its own.
 func TestForeignLines(t *testing.T) {
 	var out strings.Builder
 	s := newSuite(&out)

@@ -118,7 +118,7 @@ func hostilePickles() []hostile {
 		{"memo", start().op('N').each(3_000_000, "\x94").op('.').Bytes(), over},
 		{"memo far away", start().op('N', 'r', 0xff, 0xff, 0xff, 0xff, '.').Bytes(), over},
 		{"deep lists", start().each(100_000, "]").each(100_000-1, "a").op('.').Bytes(), "holds list"},
-		// Each of these would be called by the one around it, as deep as the file says, were it known by its path alone.
+		// Nested calls would recurse to any depth if functions were compared by their paths alone.
 		{"calls inside calls by two paths", start().global("torch._tensor", "_rebuild_from_type_v2").op('(').
 			global("torch", "_tensor._rebuild_from_type_v2").op('N', '(').
 			global("torch._tensor", "_rebuild_from_type_v2").op('N', '(').
@@ -137,7 +137,7 @@ type hostile struct {
 	what string
 }
 
-// mostOf is what opening n bytes may allocate in all, what was freed again included. It is twice the budget: growing
+// mostOf bounds the bytes that opening a file of n bytes may allocate, freed ones included. It is twice the budget, because growing
 // slices and maps are copied.
 func mostOf(n int) int { return 2*pickleBudget(n, int64(n)).left + 8*n }
 
@@ -181,7 +181,7 @@ func TestHostileLegacy(t *testing.T) {
 	}
 }
 
-// What torch.save writes stays far below the budget, at any number of tensors.
+// Files of torch.save need far less than the budget, with any number of tensors.
 func TestPickleBudgetSuffices(t *testing.T) {
 	for _, n := range []int{1, 300, 10_000} {
 		p := start().op('}', 'q', 0, '(')
@@ -260,7 +260,7 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-// Metadata is looked at and not held.
+// Metadata is checked, but not held in memory.
 func TestMetadataIsNotHeld(t *testing.T) {
 	head := `{"__metadata__":{` + strings.Repeat(`"0123456":"",`, 300_000) + `"a":"b"}}`
 	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)
@@ -306,7 +306,7 @@ func TestHostileIndexes(t *testing.T) {
 	}
 }
 
-// What is listed ends, however many tensors a file has or lacks, and their names are quoted.
+// Lists in errors are bounded, however many tensors a file has or lacks, and names are quoted.
 func TestErrorsAreBounded(t *testing.T) {
 	e := &BindError{Source: file.Quote(strings.Repeat("s\x1b", 4000)), Hint: strings.Repeat("h", 500)}
 	var surplus []Info
@@ -326,7 +326,7 @@ func TestErrorsAreBounded(t *testing.T) {
 	asmtest.Harmless(t, err, "is missing")
 }
 
-// Reading a tensor sums up its storage, so storages that share bytes could cost any multiple of the file.
+// Reading a tensor checks the sum of its storage, so overlapping storages could multiply the work.
 func TestOverlappingStorages(t *testing.T) {
 	const n = 1 << 14
 	p := start().op('}', '(')
@@ -361,7 +361,7 @@ func TestOverlappingStorages(t *testing.T) {
 	asmtest.ErrorSays(t, err, "they overlap")
 }
 
-// A tensor of two elements, far apart, does not read what is between them.
+// Reading a tensor of two distant elements does not read the bytes between them.
 func TestSparseTensorReadsItsElements(t *testing.T) {
 	const n = 1 << 20
 	values := make([]float32, n)
@@ -380,7 +380,7 @@ func TestSparseTensorReadsItsElements(t *testing.T) {
 	}
 }
 
-// What names a file may have bounds what summing them up holds, and looking for names that are meant.
+// Hostile names do not make the summary of surplus tensors, or the search for similar names, expensive.
 func TestHostileNames(t *testing.T) {
 	var list []Info
 	for i := range 20_000 {
@@ -396,7 +396,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// Files gives paths as they are: an output is held against them.
+// Files returns paths without quoting, since outputs are compared with them.
 func TestFilesOfStrangeNames(t *testing.T) {
 	dir := t.TempDir()
 	var part bytes.Buffer
@@ -421,7 +421,7 @@ func TestFilesOfStrangeNames(t *testing.T) {
 	}
 }
 
-// What the files of one checkpoint hold beside their tensors is bounded in all, and not only for each.
+// The headers of all files of a checkpoint have a common bound.
 func TestManyLargeHeaders(t *testing.T) {
 	dir := t.TempDir()
 	const files = 3*maxShardText/maxHeader/2 + 1

@@ -15,7 +15,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// bound binds a program that wants the tensors to a source with the given names, each of the value of its place.
+// bound binds a program with the wanted tensors to a source with the given names; each tensor's value is its index.
 func bound(t testing.TB, wanted, names []string) (*Report, map[string]float32, error) {
 	t.Helper()
 	var tensors []Tensor
@@ -112,7 +112,7 @@ func TestSetByKey(t *testing.T) {
 	asmtest.ErrorSays(t, err, `m: no weights under the key "c"; there are "a" (3 tensors)`)
 }
 
-// Of a set that the key took out of another, the other is no choice; and no key is offered where none takes a set.
+// If the key selects a set inside of another, the outer one is not offered; and no key is offered that does not open a set.
 func TestHintsOfSets(t *testing.T) {
 	alone, around := "a.w", "net.a.w"
 	for _, c := range []struct {
@@ -148,7 +148,7 @@ func TestHintsOfSets(t *testing.T) {
 	}
 }
 
-// What would change the weights is refused by name, where it matters.
+// Tensors that would change used weights are refused, with their names.
 func TestAlteredWeightsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{"q.lora_A.default.weight", "has adapters (LoRA and its like), in \"q.lora_A.default.weight\"; without them the weights would be wrong: merge them"},
@@ -254,7 +254,7 @@ func TestDictsInDicts(t *testing.T) {
 	asmtest.ErrorSays(t, err, "far more memory or work")
 }
 
-// Names that are made to cost much are looked at in seconds, whatever they say.
+// Names that are constructed to be expensive take at most seconds.
 func TestHostileWrappedNames(t *testing.T) {
 	var names []string
 	for i := range 5000 {

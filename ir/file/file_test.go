@@ -36,7 +36,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// lacks skips a test of what not every system has. Linux has it all.
+// lacks skips a test of a feature that a system may lack; on Linux it fails the test.
 func lacks(t *testing.T, what string, err error) {
 	t.Helper()
 	if runtime.GOOS == "linux" {
@@ -45,7 +45,7 @@ func lacks(t *testing.T, what string, err error) {
 	t.Skipf("this system has no %s: %v", what, err)
 }
 
-// Files that say that they are regular and can be waited for: of these, one that has a size is read, as those of FUSE are.
+// Some files are reported as regular although reading may wait. Those with a size, such as files of FUSE, are read.
 func TestReadWaiting(t *testing.T) {
 	for path, want := range map[string]error{"/proc/self/mountinfo": ErrNotRegular, "/sys/devices/system/cpu/online": nil} {
 		if _, err := os.Stat(path); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// tree returns what is in a folder: names and what files hold.
+// tree returns the names in a folder, with the content of files.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -219,7 +219,7 @@ func TestSetCommits(t *testing.T) {
 	s.Abandon()
 	want(t, dir, done)
 
-	// What cannot be put in its place leaves all as it was, if it is seen in time.
+	// An obstacle that is found before the first step changes nothing.
 	s = begin()
 	if err := os.Mkdir(filepath.Join(dir, "c"), 0o777); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestSetCommits(t *testing.T) {
 	}
 }
 
-// TestLeftovers begins files and folders and drops their locks, as the death of a process does.
+// TestLeftovers begins files and folders and releases their locks, as the end of a killed process does.
 func TestLeftovers(t *testing.T) {
 	if !locks {
 		t.Skip("files cannot be locked on " + runtime.GOOS)
@@ -348,7 +348,7 @@ func TestLeftovers(t *testing.T) {
 	want(t, dir, theirs)
 }
 
-// A Set that holds a folder keeps another one waiting.
+// A Set that has locked a folder makes another one wait.
 func TestLock(t *testing.T) {
 	if !locks {
 		t.Skip("folders cannot be locked on " + runtime.GOOS)
@@ -384,7 +384,7 @@ func TestLock(t *testing.T) {
 	want(t, dir, map[string]string{"count": "xxxxxxxx"})
 }
 
-// TestConcurrentWrites has many goroutines write one file and make folders: each takes the others' for alive.
+// TestConcurrentWrites writes one file and makes folders in many goroutines, none of which removes another's as leftovers.
 func TestConcurrentWrites(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)

@@ -12,7 +12,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// A temporary that cannot be locked, here because there is no file left to open, is not left behind.
+// A temporary file that cannot be locked, here because no more files can be opened, is removed.
 func TestCreateLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	var before syscall.Rlimit
@@ -44,7 +44,7 @@ func TestCreateLeavesNothing(t *testing.T) {
 	want(t, dir, map[string]string{})
 }
 
-// A pipe where a folder is wanted is refused, and nobody waits for it.
+// A pipe in place of a folder is refused at once.
 func TestPipeInPlaceOfFolder(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
@@ -66,7 +66,7 @@ func TestPipeInPlaceOfFolder(t *testing.T) {
 	}
 }
 
-// TestFolderTakesFiles tells whether a folder takes files before anything is written.
+// TestFolderTakesFiles checks folders in which files can and cannot be created.
 func TestFolderTakesFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, at := range []string{dir, filepath.Join(dir, "new"), filepath.Join(dir, "new", "and", "newer")} {

@@ -15,8 +15,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// A file that is mapped, and a program that runs, are replaced; what they were goes with the next Create, once nobody uses
-// it.
+// A mapped file and a running program are replaced; the next Create removes the old files once they are not in use.
 func TestReplaceInUse(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "weights.bin")

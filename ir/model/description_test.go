@@ -85,8 +85,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Every row changes one thing in a good description (a text to replace, and with
-// what) or is a whole one; the error says where, what and how to mend it.
+// Every row makes one change to a valid description (a text and its replacement) or is a whole
+// description, with the expected error.
 var badDescriptions = []struct {
 	name, old, new string
 	want           string
@@ -233,7 +233,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// A task of one code's checkpoints is not there for another's.
+// A task for checkpoints of one code is not available for another code.
 func TestTaskOfAnotherFamily(t *testing.T) {
 	var have []string
 	for _, row := range tasks {
@@ -335,8 +335,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Without its labels file a description parses, so that it can be shown, but says
-// what it lacks when it is lowered.
+// Without its labels file a description parses, so that it can be shown, but lowering it is an
+// error.
 func TestParseWithoutLabels(t *testing.T) {
 	d, err := Parse("m.yaml", []byte(emoji))
 	if err != nil {

@@ -20,7 +20,7 @@ var fieldBases = []string{
 	"{model: 1}",
 }
 
-// Every key has documentation whose example is accepted, and whose default is what the key is where it is not given.
+// Every key has documentation. Its example is valid, and its default gives the same description as leaving the key out.
 func TestFields(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range Fields() {
@@ -116,7 +116,7 @@ func decodeTree(root *node) (*Description, error) {
 	return d, nil
 }
 
-// merged are the trees of a with what b says otherwise: in place of a list, or in one of its items.
+// merged returns the trees of a with the values of b: in place of a list, or in one of its items.
 func merged(a, b *node) []*node {
 	switch {
 	case a.kind == mapNode && b.kind == mapNode:

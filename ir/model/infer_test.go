@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Every preset's own tensors tell that preset, or one that has the same tensors.
+// The tensors of every preset are recognised as that preset, or one with the same tensors.
 func TestInferPresets(t *testing.T) {
 	for _, p := range Presets() {
 		t.Run(p.Name, func(t *testing.T) {
@@ -187,8 +187,7 @@ func TestSketchOfHostileName(t *testing.T) {
 	}
 }
 
-// What a guess writes reads back as the same model, for the checkpoint's image and
-// another.
+// The description of a guess reads back as the same model, for the checkpoint's image size and another.
 func TestSketch(t *testing.T) {
 	for _, p := range Presets() {
 		d, err := Preset(p.Name)

@@ -26,8 +26,7 @@ import (
 
 const root = "../../.."
 
-// cpus are the CPU models that stand for the levels of amd64, lowest first: each has its own level and those above it in
-// this list, and no other.
+// cpus lists a CPU model for each level of amd64, lowest first. Its highest level is this level.
 var cpus = []struct {
 	level asm.ISA
 	model string // of Bochs
@@ -38,10 +37,10 @@ var cpus = []struct {
 	{asm.AVX512BF16, "sapphire_rapids"},
 }
 
-// highest is the model with every level.
+// highest returns the model with every level.
 func highest() string { return cpus[len(cpus)-1].model }
 
-// TestCPUs holds that every level of amd64 has a CPU.
+// TestCPUs checks that every level of amd64 has a CPU.
 func TestCPUs(t *testing.T) {
 	var got, want []asm.ISA
 	for _, c := range cpus {
@@ -57,7 +56,7 @@ func TestCPUs(t *testing.T) {
 	}
 }
 
-// emulator returns the emulator if it is asked for.
+// emulator returns the emulator, or skips the test unless it is asked for.
 func emulator(t *testing.T) *bochs.Machine {
 	t.Helper()
 	asmtest.Asked(t, "bochs")
@@ -68,7 +67,7 @@ func emulator(t *testing.T) *bochs.Machine {
 	return m
 }
 
-// amd64 runs the go command at the root of the module, for guests.
+// amd64 runs the go command at the root of the module, to build for guests.
 func amd64(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.Command("go", args...)
@@ -84,7 +83,7 @@ func tester(t *testing.T, flags ...string) string {
 	return exe
 }
 
-// tests is a job that runs some of those tests.
+// tests returns a job that runs some tests of package golden.
 func tests(exe, cpu, run string) bochs.Job {
 	return bochs.Job{
 		CPU:   cpu,
@@ -96,12 +95,12 @@ func tests(exe, cpu, run string) bochs.Job {
 	}
 }
 
-// kernelTests selects the tests of kernels.
+// kernelTests returns the pattern that selects the tests of kernels.
 func kernelTests(names ...string) string {
 	return "TestKernels$/^(" + strings.Join(names, "|") + ")$"
 }
 
-// verdicts are those of all tests, or of those of kernels, in the output of go test -v.
+// verdicts returns the verdicts of the tests whose names have the prefix, from the output of go test -v.
 func verdicts(out []byte, prefix string) map[string]string {
 	got := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^ *--- (\w+): `+prefix+`(\S+)`).FindAllSubmatch(out, -1) {
@@ -110,7 +109,7 @@ func verdicts(out []byte, prefix string) map[string]string {
 	return got
 }
 
-// all gives every name the same verdict.
+// all returns the same verdict for every name.
 func all(verdict string, names []string) map[string]string {
 	want := map[string]string{}
 	for _, n := range names {
@@ -119,12 +118,12 @@ func all(verdict string, names []string) map[string]string {
 	return want
 }
 
-// TestAVX512 runs on emulated CPUs what has assembly for AVX-512.
+// TestAVX512 runs kernels and models with AVX-512 on emulated CPUs.
 func TestAVX512(t *testing.T) {
 	m := emulator(t)
 	exe := tester(t)
 
-	// Each kernel runs on a CPU that has its level and no higher one, against its twin.
+	// Each kernel is compared with its twin on a CPU whose highest level is the kernel's.
 	for _, c := range cpus {
 		var names []string
 		for _, k := range asm.Catalogue {
@@ -149,7 +148,7 @@ func TestAVX512(t *testing.T) {
 		})
 	}
 
-	// A model takes the best level of its CPU, and knows those below.
+	// A model uses the best level of its CPU, and can use lower ones.
 	emoji := filepath.Join(t.TempDir(), "emoji")
 	amd64(t, "build", "-ldflags=-s -w", "-o", emoji, "./cmd/emoji")
 	levels := []string{"generic"}
@@ -182,10 +181,10 @@ func TestAVX512(t *testing.T) {
 	}
 }
 
-// cases are golden cases, one of each family.
+// cases lists golden cases, one of each family.
 var cases = []string{"classification", "mwt_paper", "vlmo_rel"}
 
-// models are tests of whole models, by what the guest that runs them is called.
+// models lists tests of whole models, by the name of the guest.
 var models = map[string]string{
 	"models": "^(TestKernelTable|TestSameBitsOfTiles|TestSameBitsOfCPUs|TestLevels|TestTinyEqualsInterpreter|TestMwtEqualsInterpreter|TestVLMoEqualsInterpreter|TestTinyCheck)$|" +
 		"^TestCases$/^(" + strings.Join(cases, "|") + ")$|" +
@@ -193,8 +192,8 @@ var models = map[string]string{
 	"precisions": "^(TestLevelsGiveTheSameBitsAtEveryPrecision|TestCasesInInt8|TestCasesByCosine)$",
 }
 
-// runModels runs tests of whole models at every level. This machine compiles what the guest runs, and runs it first at the
-// levels it has.
+// runModels runs tests of whole models at every level. This machine compiles the programs and first runs them at its own
+// levels.
 func runModels(t *testing.T, m *bochs.Machine, exe, run string) {
 	engines := t.TempDir()
 	here := exec.Command(exe, "-test.v", "-test.run", run)
@@ -226,8 +225,8 @@ func runModels(t *testing.T, m *bochs.Machine, exe, run string) {
 	passed(t, run, native, out.Bytes())
 }
 
-// passed holds that the guest passed every test that it ran, and ran every test that is asked for by name or that this machine
-// knows: those that are skipped here, for want of a level, among them.
+// passed checks that the guest passed all its tests, and ran every test that this machine knows, including those that it skips
+// because it lacks a level.
 func passed(t *testing.T, run string, native, guest []byte) {
 	t.Helper()
 	got, here := verdicts(guest, ""), verdicts(native, "")
@@ -238,8 +237,8 @@ func passed(t *testing.T, run string, native, guest []byte) {
 	}
 }
 
-// wrong has, by the name of a kernel, what to look for in its assembly and what to write instead: another register as the
-// operand of a multiplication.
+// wrong has, by the name of a kernel, a text in its assembly and a wrong replacement: another register as an operand of a
+// multiplication.
 var wrong = map[string]struct {
 	find *regexp.Regexp
 	with string
@@ -249,7 +248,7 @@ var wrong = map[string]struct {
 	"gemm_bf16dot_1x48_avx512bf16": {regexp.MustCompile(`WORD \$0x\w\w52 // VDPBF16PS`), "WORD $$0xc052 // VDPBF16PS"},
 }
 
-// TestAVX512Wrong holds that kernels which compute something else fail under emulation, and no others do.
+// TestAVX512Wrong checks that wrong kernels fail under emulation, and no others.
 func TestAVX512Wrong(t *testing.T) {
 	m := emulator(t)
 	source, err := filepath.Abs(filepath.Join(root, "generated/kernels/kernels_amd64.s"))

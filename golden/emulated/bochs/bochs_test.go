@@ -13,7 +13,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// Output arrives whole and without its trailer, however it is cut.
+// Output arrives complete and without the trailer, however it is split into writes.
 func TestTrailer(t *testing.T) {
 	const text = "one\ntwo\x00 exit 3\n\x00exit\n"
 	for _, c := range []struct {
@@ -47,7 +47,7 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
-// A machine that lacks tools says which and how to get them, and what a run that was killed left is no emulator.
+// If tools are missing, the error names them and how to install them. The folder of a killed run is not taken for an emulator.
 func TestOpenWithoutTools(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv(EnvCache, t.TempDir())
@@ -67,7 +67,7 @@ func TestOpenWithoutTools(t *testing.T) {
 	}
 }
 
-// A guest that does not get to the program's end is an error that says so, and so is one that does not boot.
+// A guest that does not boot, or ends before the program, is an error.
 func TestGuestFails(t *testing.T) {
 	asmtest.Asked(t, "bochs")
 	good, err := Open(t.Context(), t.TempDir(), t.Output())

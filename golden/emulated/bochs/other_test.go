@@ -9,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 )
 
-// Who asks for the emulator where it is not is told so.
+// On other systems the test fails if it is asked for.
 func TestAVX512(t *testing.T) {
 	asmtest.Asked(t, "bochs")
 	t.Fatalf("AVX-512 is emulated on linux/amd64, without -tags noasm; this is %s/%s", runtime.GOOS, runtime.GOARCH)
