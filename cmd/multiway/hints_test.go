@@ -122,6 +122,7 @@ var followed = []struct {
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/tune.TestSmoothed"},
 	{"with `cosine: %v` in the description this is an error", "", "", "codegen/tune.TestTuned"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},
+	{"replace family and sizes by `preset: NAME`", "", "", "ir/model.TestSketch"},
 }
 
 // Advice works: doing as a text says leads to no error.

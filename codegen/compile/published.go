@@ -59,6 +59,19 @@ func published(path string) (string, error) {
 		}
 		return p, nil
 	}
+	var others []string // a checkpoint of another name
+	for _, e := range entries {
+		if slices.Contains([]string{".safetensors", ".bin", ".pt", ".pth"}, filepath.Ext(e.Name())) && !strings.HasPrefix(e.Name(), "adapter_") && !shard.MatchString(e.Name()) {
+			others = append(others, e.Name())
+		}
+	}
+	if len(others) == 1 {
+		p := filepath.Join(dir, others[0])
+		if _, err := os.Stat(p); err != nil {
+			return "", missing(p, err)
+		}
+		return p, nil
+	}
 	for _, e := range entries {
 		switch m := shard.FindStringSubmatch(e.Name()); {
 		case m != nil:
@@ -67,7 +80,18 @@ func published(path string) (string, error) {
 			return "", fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is none by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
 		}
 	}
+	if others != nil {
+		return "", fmt.Errorf("%s: has several checkpoints, %s; give one of them", file.Quote(dir), strings.Join(quoted(others[:min(len(others), 8)]), ", "))
+	}
 	return "", fmt.Errorf("%s: has no checkpoint; want a folder with %s, or give the file of the weights", file.Quote(dir), strings.Join(weightFiles, ", "))
+}
+
+// quoted quotes names of files.
+func quoted(names []string) (all []string) {
+	for _, n := range names {
+		all = append(all, file.Quote(n))
+	}
+	return all
 }
 
 // missing is the error about a file that cannot be looked at. In the hub's cache files are links to where their content is.

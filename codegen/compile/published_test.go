@@ -205,6 +205,13 @@ func TestInitPublished(t *testing.T) {
 				t.Errorf("it does not say what comes from where:\n%s", r.YAML)
 			}
 
+			if o.Heads != 0 || o.TextHeads != 0 {
+				r, err := compile.Init(dir, compile.InitOptions{})
+				if err != nil || r.Guess.Sizes.Heads != 0 || !strings.Contains(string(r.YAML), "by another library, whose heads are not known") {
+					t.Errorf("heads of a tower that is not known: %v\n%s", err, r.YAML)
+				}
+			}
+
 			// Without the files heads have to be given, and what is assumed is said.
 			bare := t.TempDir()
 			path := p.put(t, bare, p.file, nil)
@@ -370,13 +377,16 @@ func TestInitUnbuilt(t *testing.T) {
 	asmtest.Write(t, filepath.Join(dir, "cut.safetensors"), weights[:len(weights)-100])
 	asmtest.Write(t, filepath.Join(dir, "model-00001-of-00002.safetensors"), weights)
 	asmtest.Write(t, filepath.Join(dir, "pointer.safetensors"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-	for _, sub := range []string{"shards", "lora"} {
+	for _, sub := range []string{"shards", "lora", "two"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
 	asmtest.Write(t, filepath.Join(dir, "shards", "model-00001-of-00002.safetensors"), weights)
 	asmtest.Write(t, filepath.Join(dir, "lora", "adapter_config.json"), "{}")
+	asmtest.Write(t, filepath.Join(dir, "lora", "adapter_model.safetensors"), weights)
+	asmtest.Write(t, filepath.Join(dir, "two", "a.pt"), "")
+	asmtest.Write(t, filepath.Join(dir, "two", "b.safetensors"), "")
 	asmtest.Write(t, filepath.Join(dir, "model.safetensors.index.json"), `{"weight_map": {"logit_scale": "model-00001-of-00002.safetensors", "x": "model-00002-of-00002.safetensors"}}`)
 	for _, c := range []struct{ path, want string }{
 		{write("resnet.safetensors", map[string][]int{"visual.conv1.weight": {4, 3, 3, 3}, "visual.layer1.0.conv1.weight": {4, 4, 1, 1}}), "it is a CLIP whose pictures go through a ResNet, a net of convolutions, which is not built; give one with a ViT"},
@@ -389,6 +399,8 @@ func TestInitUnbuilt(t *testing.T) {
 		{filepath.Join(dir, "model-00001-of-00002.safetensors"), "is one of 2 files of a checkpoint; give model.safetensors.index.json, which stands beside it and lists them"},
 		{filepath.Join(dir, "shards"), "but not the index of them, model.safetensors.index.json; download it too"},
 		{filepath.Join(dir, "lora"), "has an adapter (LoRA and its like), which changes another model"},
+		{dir, "model-00002-of-00002.safetensors with 1 tensors is missing"},
+		{filepath.Join(dir, "two"), "has several checkpoints, a.pt, b.safetensors; give one of them"},
 		{filepath.Join(dir, "model.safetensors.index.json"), "the file model-00002-of-00002.safetensors with 1 tensors is missing"},
 	} {
 		_, err := compile.Init(c.path, compile.InitOptions{})
@@ -444,10 +456,16 @@ func TestInitTokenizer(t *testing.T) {
 	asmtest.ErrorSays(t, err, "spiece.model: ", "it belongs to another model")
 }
 
-// writeClip writes a seeded CLIP with rows for the small vocabulary.
+// writeClip writes a CLIP with rows for the small vocabulary.
 func writeClip(t *testing.T, dir, layout string) string {
 	t.Helper()
-	d, err := model.Parse("m.yaml", []byte("model: 1\nfamily: clip\nsizes: {dim: 8, heads: 2, ffn: 16, layers: 1, image: 8, patch: 4, vocab: 764, positions: 12, embed: 8, text: {dim: 8, heads: 2, layers: 1}}\nlayout: "+layout+"\n"))
+	return writeTowers(t, dir, "model: 1\nfamily: clip\nsizes: {dim: 8, heads: 2, ffn: 16, layers: 1, image: 8, patch: 4, vocab: 764, positions: 12, embed: 8, text: {dim: 8, heads: 2, layers: 1}}\nlayout: "+layout+"\n")
+}
+
+// writeTowers writes a checkpoint of zeros for a description.
+func writeTowers(t *testing.T, dir, description string) string {
+	t.Helper()
+	d, err := model.Parse("m.yaml", []byte(description))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,4 +480,27 @@ func writeClip(t *testing.T, dir, layout string) string {
 	path := filepath.Join(dir, "weights.safetensors")
 	asmtest.Write(t, path, data)
 	return path
+}
+
+// Heads of towers of other libraries are known by their names and widths.
+func TestInitNamedTowers(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		dim         int
+		heads, want string
+	}{
+		{"vit_base_patch16_siglip_224", 768, "heads: 12,", ""},
+		{"vit_base_patch16_siglip_224", 64, "heads: MISSING", "whose heads are not known; --heads gives them"},
+	} {
+		dir := t.TempDir()
+		path := writeTowers(t, dir, fmt.Sprintf("model: 1\nfamily: siglip\nsizes: {dim: %d, heads: 4, ffn: 16, layers: 1, image: 8, patch: 4, vocab: 20, positions: 12, text: {dim: 8, heads: 2, ffn: 32, layers: 1}}\nlayout: siglip_open_clip\n", c.dim))
+		asmtest.Write(t, filepath.Join(dir, "open_clip_config.json"), fmt.Sprintf(`{"model_cfg": {"embed_dim": %d, "vision_cfg": {"timm_model_name": %q, "image_size": 8}, "text_cfg": {"width": 8, "heads": 2, "layers": 1, "vocab_size": 20, "context_length": 12, "no_causal_mask": true, "pool_type": "last"}}}`, c.dim, c.name))
+		r, err := compile.Init(path, compile.InitOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(r.YAML), c.heads) || !strings.Contains(string(r.YAML), c.want) {
+			t.Errorf("%s of %d: want %q and %q in\n%s", c.name, c.dim, c.heads, c.want, r.YAML)
+		}
+	}
 }

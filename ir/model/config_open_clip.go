@@ -2,7 +2,6 @@ package model
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -76,23 +75,25 @@ func openClass(root map[string]any) (string, map[string]any, error) {
 	return "open_clip", usual, nil
 }
 
-// knownHeads are the heads of towers that open_clip takes from other libraries, by the beginning of their names.
+// knownHeads are the heads of towers that open_clip takes from other libraries, by the beginning of their names. A tower of
+// another width is another one.
 var knownHeads = []struct {
 	tower, name string
-	heads       int
+	dim, heads  int
 }{
-	{"vision", "vit_base_", 12}, {"vision", "vit_large_", 16}, {"vision", "vit_so400m_", 16}, {"vision", "vit_giantopt_", 16}, {"vision", "vit_small_", 6},
-	{"text", "xlm-roberta-base", 12}, {"text", "xlm-roberta-large", 16}, {"text", "FacebookAI/xlm-roberta-base", 12}, {"text", "FacebookAI/xlm-roberta-large", 16},
+	{"vision", "vit_small_", 384, 6}, {"vision", "vit_base_", 768, 12}, {"vision", "vit_large_", 1024, 16}, {"vision", "vit_so400m_", 1152, 16}, {"vision", "vit_giantopt_", 1536, 16},
+	{"text", "xlm-roberta-base", 768, 12}, {"text", "xlm-roberta-large", 1024, 16},
 }
 
-// headsOf returns the heads of a named tower.
-func headsOf(tower, name string) (int, error) {
+// headsOf returns the heads of a named tower, 0 if they are not known.
+func headsOf(tower, name string, dim int) int {
+	name = name[strings.LastIndex(name, "/")+1:] // without the owner
 	for _, k := range knownHeads {
-		if k.tower == tower && strings.HasPrefix(name, k.name) {
-			return k.heads, nil
+		if k.tower == tower && strings.HasPrefix(name, k.name) && dim == k.dim {
+			return k.heads
 		}
 	}
-	return 0, fmt.Errorf("%s: how many heads it has is not known", quote(name))
+	return 0
 }
 
 // resNet says what a CLIP with convolutions is.

@@ -208,12 +208,12 @@ func (t *taking) heads(vision, text int) error {
 	z := &t.g.Sizes
 	from := false
 	for _, h := range []struct {
-		tower     string
-		given     int
-		dim       int
-		to        *int
-		name      string
-		of, other string
+		tower    string
+		given    int
+		dim      int
+		to       *int
+		name     string
+		of, flag string
 	}{
 		{"vision", vision, z.Dim, &z.Heads, "vision.timm", "pictures", "--heads"},
 		{"text", text, z.Text.Dim, &z.Text.Heads, "text.hf", "texts", "--text-heads"},
@@ -229,11 +229,11 @@ func (t *taking) heads(vision, text int) error {
 		}
 		if !ok {
 			if name, g, has := fact[string](t.main, h.name); has {
-				k, err := headsOf(h.tower, name)
-				if err != nil && h.given == 0 {
-					return fmt.Errorf("%s: %s: %w; give it with %s", t.main.File, g.From, err, h.other)
+				if n, f = headsOf(h.tower, name, h.dim), g; n > 0 {
+					ok = true
+				} else if h.given == 0 && *h.to == 0 {
+					t.assume("%s has the tower of %s called %s by another library, whose heads are not known; %s gives them.", t.main.File, h.of, file.Quote(name), h.flag)
 				}
-				n, f, ok = k, g, err == nil
 			}
 		}
 		if h.given != 0 {
