@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds precisions speeds docs generate lint bench bench-peers check-onnx check-pictures clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds presets precisions speeds docs generate lint bench bench-peers check-onnx check-pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,10 @@ fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each
 presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit3-base-patch16-480-coco-captioning,beit3-large-patch16-384-coco-retrieval
 builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
+
+photos ?= clip-vit-base-patch32,siglip-base-patch16-224,siglip2-base-patch32-256,chinese-clip-vit-base-patch16
+presets: ## time a photo of models of real size, and write README's table of which file to get (minutes, 4 GB of memory; photos=NAME,NAME)
+	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run PresetTable -v -photos '$(photos)' -table ../../README.md
 
 precisions: ## measure the demo model at every precision, and write README's table of precisions
 	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md

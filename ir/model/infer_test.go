@@ -121,6 +121,28 @@ func TestInferOthers(t *testing.T) {
 	}
 }
 
+// Released models with two towers of one size differ in what tensors do not tell. Only a file's name decides between them.
+func TestInferOneOfMany(t *testing.T) {
+	d, err := Preset("clip-vit-base-patch32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, looks, has, lacks string }{
+		{"model.safetensors", "its tensors are those of 8 released models, which differ in activation or preprocessing, which tensors do not tell: ", "\nfamily: clip\n", "\npreset:"},
+		{"ViT-B-32.pt", "it looks like clip-vit-base-patch32; tensors do not tell it from metaclip-b32-400m, metaclip-b32-fullcc2-5b, which compile the same.", "\npreset: clip-vit-base-patch32\n", "\nfamily:"},
+		{"vit_b_32-laion2b_e16-af8dbd0c.pth", "it looks like vit-base-patch32-clip-224-laion2b-e16; ", "\npreset: vit-base-patch32-clip-224-laion2b-e16\n", "\nfamily:"},
+	} {
+		g, err := Infer(Tensors(d), c.file, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(g.YAML(Sketch{Name: "the_file", Checkpoint: c.file}))
+		if looks := g.Looks(); !strings.HasPrefix(looks, c.looks) || !strings.Contains(text, c.has) || strings.Contains(text, c.lacks) {
+			t.Errorf("%s: %s\n%s", c.file, looks, text)
+		}
+	}
+}
+
 func TestInferErrors(t *testing.T) {
 	tiny := tinyTensors(t, "beit3", "", "encode")
 	without := func(name string) []Tensor {
