@@ -16,6 +16,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/ir/checkpoint"
+	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -502,5 +503,64 @@ func TestInitNamedTowers(t *testing.T) {
 		if !strings.Contains(string(r.YAML), c.heads) || !strings.Contains(string(r.YAML), c.want) {
 			t.Errorf("%s of %d: want %q and %q in\n%s", c.name, c.dim, c.heads, c.want, r.YAML)
 		}
+	}
+}
+
+// A checkpoint in several files is opened by its index, which a folder holds.
+func TestInitShards(t *testing.T) {
+	p := publishedCases[0]
+	src, err := checkpoint.Safetensors(bytes.NewReader(p.weights), int64(len(p.weights)), "weights")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var half [2][]checkpoint.SeededTensor
+	for i, x := range src.Tensors() {
+		half[i%2] = append(half[i%2], checkpoint.NewSeededTensor(x.Name, x.Shape))
+	}
+	for _, kind := range []struct{ index, file string }{
+		{"model.safetensors.index.json", "model-%05d-of-00002.safetensors"},
+		{"pytorch_model.bin.index.json", "pytorch_model-%05d-of-00002.bin"},
+	} {
+		dir := t.TempDir()
+		where := map[string]string{}
+		for i, list := range half {
+			name := fmt.Sprintf(kind.file, i+1)
+			shapes := map[string][]int{}
+			for _, x := range list {
+				where[x.Name], shapes[x.Name] = name, x.Shape
+			}
+			if filepath.Ext(name) == ".bin" {
+				src, err := checkpoint.Seeded(1, list)
+				if err == nil {
+					err = torchsave.WriteFile(filepath.Join(dir, name), src, torchsave.Options{Style: torchsave.Bare})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			data, err := zeros(shapes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asmtest.Write(t, filepath.Join(dir, name), data)
+		}
+		for name, c := range p.configs() {
+			asmtest.Write(t, filepath.Join(dir, name), asJSON(t, c))
+		}
+		asmtest.Write(t, filepath.Join(dir, kind.index), asJSON(t, object{"metadata": object{"total_size": 1}, "weight_map": where}))
+		o := compile.InitOptions{Out: filepath.Join(dir, "model.yaml")}
+		r, err := compile.Init(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := opened(t, o.Out, r); d.Sizes.Heads != p.Vision.Heads || d.Checkpoint != kind.index {
+			t.Errorf("%d heads, checkpoint %s", d.Sizes.Heads, d.Checkpoint)
+		}
+		if err := os.Remove(filepath.Join(dir, fmt.Sprintf(kind.file, 2))); err != nil {
+			t.Fatal(err)
+		}
+		_, err = compile.Init(dir, compile.InitOptions{})
+		asmtest.ErrorSays(t, err, kind.index, fmt.Sprintf("the file "+kind.file+" with", 2), "is missing; it belongs beside the index")
 	}
 }
