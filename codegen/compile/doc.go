@@ -7,7 +7,8 @@
 //
 // [Model.Write] runs the stages that are listed in write.go.
 //
-// [Init] writes a description for Open, as far as a checkpoint's tensors determine it.
+// [Init] writes a description for Open, as far as a checkpoint's tensors and the configuration
+// files beside it determine it.
 //
 // A [Scratch] is a program that times models side by side.
 //

@@ -17,7 +17,7 @@ import (
 type InitOptions struct {
 	Out       string // where the description will be written; its paths are relative to that folder
 	Key       string // which of several sets of weights in the file to use; "" = the usual one
-	Heads     int    // attention heads; 0 = those of the released model of these sizes
+	Heads     int    // attention heads; 0 = those of a configuration file, or of the released model of these sizes
 	TextHeads int    // attention heads of a text tower; 0 likewise
 	Image     int    // side of the picture in pixels; 0 = the checkpoint's
 	Tokenizer string // file of the tokenizer; "" = one in the checkpoint's folder

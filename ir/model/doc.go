@@ -116,7 +116,9 @@
 // with the tensors that inference never reads. Seeded checkpoints are made from it.
 //
 // [Infer] finds the family, sizes and tasks from the names and shapes of a checkpoint's
-// tensors, and [Guess.YAML] writes a description of them.
+// tensors. [Guess.Take] adds what configuration files beside the checkpoint say, which [ReadConfig]
+// reads, and [Guess.YAML] writes a description. A configuration file of another format is one more
+// table of rows, a config_NAME.go.
 //
 // A preset may be compiled for images of another size than its checkpoint's, with
 // `sizes: {image: 480}` and `interpolate: true`: the position table is resized.
