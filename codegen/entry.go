@@ -18,7 +18,8 @@ const (
 	kernelsPath = "github.com/multiway-go/multiway/generated/kernels"
 )
 
-// section is C packed rows per sequence of a value, or the T rows of the texts.
+// section is the size of one section of a value's packed rows (see the glossary of package ir):
+// C rows for each sequence, or T: a row for each token of the texts.
 type section = ir.Dim
 
 // entry emits one planned function as straight-line Go.

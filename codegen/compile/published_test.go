@@ -311,7 +311,7 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "config.json", "vision_config.patch_size", 16, "vision_config.patch_size is 16, but the tensors have 8, the side of a patch"},
 		{clip, "config.json", "text_config.vocab_size", 49408, "text_config.vocab_size is 49408, but the tensors have 200, the rows of the token table"},
 		{clip, "config.json", "projection_dim", 512, "projection_dim is 512, but the tensors have 40, the width of embeddings"},
-		{clip, "config.json", "vision_config.num_attention_heads", 7, "vision_config.num_attention_heads gives 7 heads, no divisor of 48, the width of pictures that the tensors have; the nearest are 6 and 8"},
+		{clip, "config.json", "vision_config.num_attention_heads", 7, "vision_config.num_attention_heads gives 7 heads, which do not divide 48, the width of pictures that the tensors have; the nearest are 6 and 8"},
 		{clip, "config.json", "vision_config.image_size", 224, "vision_config.image_size is 224, which is 28 patches of 8 a side, but the tensors have positions of 4"},
 		{clip, "config.json", "vision_config.hidden_act", "relu", `vision_config.hidden_act: got "relu", which is not built; want gelu, gelu_new,`},
 		{clip, "config.json", "text_config.layer_norm_eps", 1e-6, "text_config.layer_norm_eps is 1e-06, and that of pictures 1e-05"},
@@ -329,7 +329,7 @@ func TestInitPublishedErrors(t *testing.T) {
 		{open, "open_clip_config.json", "model_cfg.embed_dim", 512, "model_cfg.embed_dim is 512, but the tensors have 28"},
 		{open, "open_clip_config.json", "model_cfg.quick_gelu", "yes", `model_cfg.quick_gelu: got "yes", want true or false`},
 		{open, "open_clip_config.json", "model_cfg.text_cfg.no_causal_mask", true, "model_cfg.text_cfg.no_causal_mask is true, but a model with these tensors is built with false only"},
-		{open, "open_clip_config.json", "model_cfg.vision_cfg.head_width", 7, "model_cfg.vision_cfg.head_width is 7, no divisor of 60"},
+		{open, "open_clip_config.json", "model_cfg.vision_cfg.head_width", 7, "model_cfg.vision_cfg.head_width is 7, which does not divide 60"},
 		{open, "open_clip_config.json", "preprocess_cfg.resize_mode", "longest", `preprocess_cfg.resize_mode: got "longest", which is not built; want shortest, squash`},
 		{open, "open_clip_config.json", "model_cfg", 1, "it has no model_cfg with vision_cfg and text_cfg"},
 	} {

@@ -74,7 +74,8 @@ func (m *message) message(field int, n *message) {
 	}
 }
 
-// late adds the elements of a tensor as a bytes field, which are loaded when it is written.
+// late adds a bytes field with the elements of a tensor, which are loaded only when the message
+// is written.
 func (m *message) late(field int, t *tensor) {
 	m.length(field, t.size())
 	m.parts = append(m.parts, part{late: t})

@@ -188,8 +188,8 @@ func (t *tuner) grouped() (alone, layers []*group) {
 	return alone, layers
 }
 
-// apart returns the groups of layers with small errors, and for the other layers a group for
-// each of their modules.
+// apart keeps a layer as one group if its errors are a small share of the total, and otherwise
+// returns a group for each of its modules.
 func apart(alone, layers []*group) []*group {
 	total := make([]float64, len(layers[0].errors))
 	for _, g := range layers {

@@ -106,7 +106,7 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	return set.Commit()
 }
 
-// verify reads all of a case whose files are still temporary.
+// verify reads a whole case back while its files still have their temporary names.
 func verify(dir string, text []byte, at map[string]string) error {
 	c, err := Parse(text)
 	if err != nil {

@@ -182,7 +182,7 @@ func (t *taking) image() error {
 		var s sides
 		if s, f, ok = fact[sides](t.main, "image.sides"); ok {
 			if side1 = cmp.Or(s.shortest, s.height); s.height != s.width {
-				return fmt.Errorf("%s: pictures that are no squares are not built", t.says(t.main, f))
+				return fmt.Errorf("%s: only square pictures are supported", t.says(t.main, f))
 			}
 			f.Value = side1
 		}
@@ -222,7 +222,7 @@ func (t *taking) heads(vision, text int) error {
 		if !ok {
 			if w, g, has := fact[int](t.main, h.tower+".head_width"); has {
 				if h.dim%w != 0 {
-					return fmt.Errorf("%s, no divisor of %d, the width of %s that the tensors have", t.says(t.main, g), h.dim, h.of)
+					return fmt.Errorf("%s, which does not divide %d, the width of %s that the tensors have", t.says(t.main, g), h.dim, h.of)
 				}
 				n, f, ok = h.dim/w, g, true
 			}
@@ -244,7 +244,7 @@ func (t *taking) heads(vision, text int) error {
 			continue
 		}
 		if h.dim%n != 0 {
-			return fmt.Errorf("%s: %s gives %d heads, no divisor of %d, the width of %s that the tensors have%s", t.main.File, f.From, n, h.dim, h.of, nearDivisors(h.dim, n))
+			return fmt.Errorf("%s: %s gives %d heads, which do not divide %d, the width of %s that the tensors have%s", t.main.File, f.From, n, h.dim, h.of, nearDivisors(h.dim, n))
 		}
 		*h.to, from = n, true
 		t.use(t.main, f)
@@ -459,13 +459,13 @@ func (t *taking) preprocess() error {
 	square := cmp.Or(size.shortest, size.height)
 	switch {
 	case size.height != size.width:
-		return wrong(f, "pictures that are no squares are not built")
+		return wrong(f, "only square pictures are supported")
 	case square != g.Sizes.Image:
 		return wrong(f, fmt.Sprintf("the model's picture is %d, and a resize to another size before it is cut out is not built", g.Sizes.Image))
 	case crop && hasTo && (to.height != to.width || cmp.Or(to.shortest, to.height) != square):
 		return wrong(f3, fmt.Sprintf("the model's picture is %d", g.Sizes.Image))
 	case size.shortest > 0 && !crop:
-		return wrong(f2, "pictures that are no squares are not built")
+		return wrong(f2, "only square pictures are supported")
 	case size.shortest > 0:
 		p.Resize = "crop"
 	default:
