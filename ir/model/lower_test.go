@@ -314,9 +314,12 @@ func TestPresets(t *testing.T) {
 		t.Errorf("%d presets, want 140", len(all))
 	}
 	for name, want := range map[string]string{
-		"beit3_base_patch16_224_retrieval": `unknown preset "beit3_base_patch16_224_retrieval"; did you mean beit3-base-patch16-224-retrieval`,
-		"beit3-base-patch16-224-retreival": `unknown preset "beit3-base-patch16-224-retreival"; did you mean beit3-base-patch16-224-retrieval`,
-		"wibble":                           `unknown preset "wibble"; there are 140, named like beit3-base-patch16-224`,
+		"beit3_base_patch16_224_retrieval":      `unknown preset "beit3_base_patch16_224_retrieval"; did you mean beit3-base-patch16-224-retrieval`,
+		"beit3-base-patch16-224-retreival":      `unknown preset "beit3-base-patch16-224-retreival"; did you mean beit3-base-patch16-224-retrieval`,
+		"ViT-B-32__openai":                      `unknown preset "ViT-B-32__openai"; that is clip-vit-base-patch32 here`,
+		"ViT-H-14-378-quickgelu__dfn5b":         `unknown preset "ViT-H-14-378-quickgelu__dfn5b"; that is dfn5b-clip-vit-h-14-378 here`,
+		"laion/CLIP-ViT-H-14-laion2B-s32B-b79K": `unknown preset "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"; that is clip-vit-h-14-laion2b-s32b-b79k here`,
+		"wibble":                                `unknown preset "wibble"; there are 140, named like beit3-base-patch16-224`,
 	} {
 		if _, err := Preset(name); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v\nwant %s...", err, want)

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -240,8 +241,19 @@ func findPreset(name string) (*PresetInfo, error) {
 		}
 		known = append(known, p.Name)
 	}
+	for _, p := range presetList() {
+		if b := bare(name); b != "" && (b == bare(p.Source.Hub) || b == bare(p.Source.OpenCLIP)) {
+			return nil, fmt.Errorf("unknown preset %s; that is %s here", quote(name), p.Name)
+		}
+	}
 	if n := nearest(name, known); len(n) > 0 {
 		return nil, errors.New(unknown("preset", name, known))
 	}
 	return nil, fmt.Errorf("unknown preset %s; there are %d, named like %s", quote(name), len(known), known[0])
+}
+
+// bare is a name of the hub or of open_clip as far as people write it alike: ViT-B-32-quickgelu__openai is ViT-B-32 openai.
+func bare(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return strings.ContainsRune(" _-/.", c) })
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "quickgelu" }), "-")
 }

@@ -69,10 +69,12 @@ func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
 		delete(t.usual, c)
 	}
 	g.Said = append(g.Said, t.why...)
-	g.Presets = slices.DeleteFunc(g.Presets, func(p PresetInfo) bool {
-		z := &g.Sizes
-		return p.Sizes.Act != z.Act || p.Sizes.Text.Act != z.Text.Act || t.main != nil && p.Sizes.Image != z.Image || z.Eps != 0 && p.Sizes.Eps != z.Eps
-	})
+	if t.main != nil { // what is assumed tells no preset from another
+		g.Presets = slices.DeleteFunc(g.Presets, func(p PresetInfo) bool {
+			z := &g.Sizes
+			return p.Sizes.Act != z.Act || p.Sizes.Text.Act != z.Text.Act || p.Sizes.Image != z.Image || z.Eps != 0 && p.Sizes.Eps != z.Eps
+		})
+	}
 	return nil
 }
 
