@@ -29,19 +29,20 @@ var Features = features()
 
 func features() map[string]string {
 	all := map[string]string{
-		Full:       EnvMustRun + "=full, and minutes; .ci/run runs it",
-		Base:       EnvMustRun + "=base, and minutes; make test-arm64 runs it",
-		Bare:       EnvMustRun + "=bare, a network, and minutes; make bare runs it",
-		"as":       "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
-		"as-arm64": "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
-		"bochs":    "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
-		"full-dev": "/dev/full, a device that is always full",
-		"links":    "a file system with symbolic links under TMPDIR",
-		"holes":    "a file system with holes in files under TMPDIR",
-		"qemu":     "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
-		"torch":    "Python with torch, safetensors, numpy and Pillow, as python3 or as MULTIWAY_PYTHON names it",
-		"wine":     "Wine, on amd64; on Debian: apt-get install wine wine64",
-		"pagemap":  "Linux with /proc, which tells what of a process is in memory",
+		Full:           EnvMustRun + "=full, and minutes; .ci/run runs it",
+		Base:           EnvMustRun + "=base, and minutes; make test-arm64 runs it",
+		Bare:           EnvMustRun + "=bare, a network, and minutes; make bare runs it",
+		"as":           "GNU as of binutils 2.34 or later; on Debian: apt-get install binutils",
+		"as-arm64":     "GNU as and objdump for arm64; on Debian: apt-get install binutils-aarch64-linux-gnu",
+		"bochs":        "an emulator of CPUs with AVX-512, and minutes: make test-avx512 makes it and runs these",
+		"full-dev":     "/dev/full, a device that is always full",
+		"links":        "a file system with symbolic links under TMPDIR",
+		"holes":        "a file system with holes in files under TMPDIR",
+		"qemu":         "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
+		"torch":        "Python with torch, safetensors, numpy and Pillow, as python3 or as MULTIWAY_PYTHON names it",
+		"transformers": "Python with what torch needs, transformers and open_clip_torch",
+		"wine":         "Wine, on amd64; on Debian: apt-get install wine wine64",
+		"pagemap":      "Linux with /proc, which tells what of a process is in memory",
 	}
 	for _, l := range asm.Levels {
 		switch {

@@ -51,7 +51,12 @@ func (m *Model) differs(x *Expected, bad []finding, images [][]float32, log func
 	if found != "" {
 		return errors.New(text + "It is as expected with " + found)
 	}
-	return errors.New(text + "Usual causes: " + x.causes(first))
+	if m.Desc.Structure().Towers != nil && strings.HasPrefix(first.Output, "layers.0") {
+		text += "Usual causes: the activation (act), "
+	} else {
+		text += "Usual causes: "
+	}
+	return errors.New(text + x.causes(first))
 }
 
 // first returns the earliest finding in the model, in the order: image, rows before the layers, rows after each layer, outputs.
@@ -129,18 +134,14 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 		return "", nil
 	}
 	w := &x.want[f.at]
-	d := m.Desc
-	if strings.HasPrefix(w.result, "layers.0.") || w.result == "embed" {
-		d = d.Cut(1) // later layers do not matter
-	}
 	changes := append(epsilons(m.Desc), changes(m.Desc)...)
-	p, err := m.changed(d, func(*model.Description) {}, w)
+	p, err := m.changed(func(*model.Description) {}, w)
 	if err != nil || !m.quick(x.work(p, w.fn.Name)*int64(len(changes)+len(ways))/maxTrials) {
 		return "", err
 	}
 	log("looking for the cause: %d changes of the description, in the float64 interpreter", len(changes)+len(ways))
 	agrees := func(images [][]float32, edit func(d *model.Description)) bool {
-		p, err := m.changed(d, edit, w)
+		p, err := m.changed(edit, w)
 		if err != nil {
 			return false // the description does not fit the checkpoint
 		}
@@ -168,10 +169,11 @@ func (m *Model) cause(x *Expected, f finding, images [][]float32, log func(forma
 
 // written describes a change and where in the description to make it.
 func (m *Model) written(c change) string {
+	at := cmp.Or(c.at, "among the `sizes` of the description")
 	if m.Desc.Preset != "" {
-		return fmt.Sprintf("`%s` among the `sizes` of the description (and `family: %s` and all other sizes in place of `preset`)", c.what, m.Desc.Family)
+		return fmt.Sprintf("`%s` %s (and `family: %s` and all other sizes in place of `preset`)", c.what, at, m.Desc.Family)
 	}
-	return fmt.Sprintf("`%s` among the `sizes` of the description", c.what)
+	return fmt.Sprintf("`%s` %s", c.what, at)
 }
 
 // nearer returns an error if a tensor is within the bound, but several times closer with another epsilon: a wrong epsilon
@@ -182,15 +184,15 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 	}
 	const times = 5
 	at := slices.IndexFunc(x.want, func(w expected) bool { return w.result == "layers.0.ffn" })
-	d := m.Desc
-	if at >= 0 {
-		d = d.Cut(1)
-	} else if at = slices.IndexFunc(x.want, func(w expected) bool { return w.result != "embed" }); at < 0 {
+	if at < 0 {
+		at = slices.IndexFunc(x.want, func(w expected) bool { return w.result != "embed" })
+	}
+	if at < 0 {
 		return nil
 	}
 	w := &x.want[at]
 	distance := func(edit func(d *model.Description)) (float64, error) {
-		p, err := m.changed(d, edit, w)
+		p, err := m.changed(edit, w)
 		if err != nil {
 			return 0, err
 		}
@@ -200,7 +202,7 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 		}
 		return math.Sqrt(all[at].squares), nil
 	}
-	p, err := m.changed(d, func(*model.Description) {}, w)
+	p, err := m.changed(func(*model.Description) {}, w)
 	if err != nil || !m.quick(x.work(p, w.fn.Name)) {
 		return err
 	}
@@ -222,14 +224,18 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 	return nil
 }
 
-// changed lowers a tensor's function from a changed description, with the rows after each layer as results.
-func (m *Model) changed(d *model.Description, edit func(d *model.Description), w *expected) (*ir.Program, error) {
-	other := *d
+// changed lowers a tensor's function from a changed description, with the rows after each layer as results, as far as the
+// tensor needs them.
+func (m *Model) changed(edit func(d *model.Description), w *expected) (*ir.Program, error) {
+	other := *m.Desc
 	other.Preset = ""
-	other.Long.Layers = slices.Clone(d.Long.Layers)
+	other.Long.Towers = slices.Clone(other.Long.Towers)
 	edit(&other)
 	c := *m
 	c.Desc = &other
+	if strings.HasPrefix(w.result, "layers.0.") || w.result == "embed" {
+		c.Desc = other.Cut(1)
+	}
 	p, _, err := c.WithTaps().Lower([]string{w.fn.Name})
 	return p, err
 }
@@ -237,6 +243,7 @@ func (m *Model) changed(d *model.Description, edit func(d *model.Description), w
 // change is another value for one of a description's sizes.
 type change struct {
 	what string // the field and its value
+	at   string // where in the description; "": among the sizes
 	edit func(d *model.Description)
 }
 
@@ -244,30 +251,55 @@ type change struct {
 func epsilons(d *model.Description) []change {
 	var all []change
 	for _, eps := range []float64{1e-5, 1e-6, 1e-12} {
-		if eps != d.Sizes.Eps {
-			all = append(all, change{"eps: " + strconv.FormatFloat(eps, 'e', 1, 64), func(d *model.Description) { d.Sizes.Eps = eps }})
+		what := "eps: " + strconv.FormatFloat(eps, 'e', 1, 64)
+		for i, t := range d.Long.Towers {
+			if eps != t.Eps {
+				all = append(all, change{what, inTower(t.Name), func(d *model.Description) { d.Long.Towers[i].Eps = eps }})
+			}
+		}
+		if d.Long.Towers == nil && eps != d.Sizes.Eps {
+			all = append(all, change{what, "", func(d *model.Description) { d.Sizes.Eps = eps }})
 		}
 	}
 	return all
 }
 
+// inTower is where a tower's fields are.
+func inTower(name string) string { return "in the tower " + file.Quote(name) + " of the description" }
+
 // changes lists the keys of a description that the tensors of a checkpoint cannot tell, each with its other values.
 func changes(d *model.Description) []change {
 	var all []change
-	if d.Family != "" && !d.Sizes.Scale {
-		all = append(all, change{"scale: true", func(d *model.Description) {
-			if d.Family != "" {
-				d.Sizes.Scale = true
+	// tower adds the changes of a tower of width dim. get returns its heads, and its activation or nil, in a description.
+	tower := func(dim int, at string, get func(d *model.Description) (heads *int, act *string)) {
+		has, does := get(d)
+		for heads := 1; heads <= dim && heads <= 128; heads++ {
+			if dim%heads == 0 && heads != *has {
+				all = append(all, change{fmt.Sprintf("heads: %d", heads), at, func(d *model.Description) { p, _ := get(d); *p = heads }})
 			}
-			for i := range d.Long.Layers {
-				d.Long.Layers[i].Scale = true
-			}
-		}})
-	}
-	for heads := 1; heads <= d.Sizes.Dim && heads <= 128; heads++ {
-		if d.Sizes.Dim%heads == 0 && heads != d.Sizes.Heads {
-			all = append(all, change{fmt.Sprintf("heads: %d", heads), func(d *model.Description) { d.Sizes.Heads = heads }})
 		}
+		if does == nil {
+			return
+		}
+		for _, a := range ir.Activations {
+			if a.Name != cmp.Or(*does, ir.Activations[0].Name) {
+				all = append(all, change{"act: " + a.Name, at, func(d *model.Description) { _, p := get(d); *p = a.Name }})
+			}
+		}
+	}
+	for i, t := range d.Long.Towers {
+		tower(t.Dim, inTower(t.Name), func(d *model.Description) (*int, *string) { t := &d.Long.Towers[i]; return &t.Heads, &t.Act })
+	}
+	switch {
+	case d.Long.Towers != nil:
+	case d.Sizes.Text.Dim > 0:
+		tower(d.Sizes.Dim, "", func(d *model.Description) (*int, *string) { return &d.Sizes.Heads, &d.Sizes.Act })
+		tower(d.Sizes.Text.Dim, "in `text` among the `sizes` of the description", func(d *model.Description) (*int, *string) { return &d.Sizes.Text.Heads, &d.Sizes.Text.Act })
+	default:
+		if d.Family != "" && !d.Sizes.Scale {
+			all = append(all, change{"scale: true", "", func(d *model.Description) { d.Sizes.Scale = true }})
+		}
+		tower(d.Sizes.Dim, "", func(d *model.Description) (*int, *string) { return &d.Sizes.Heads, nil })
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,13 +17,28 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// expect is a folder of weights and PyTorch's results with them, which its make.py writes.
+// expect is a folder of weights and PyTorch's results with them, which its make.py and towers.py write.
 const expect = "testdata/expect"
 
 // expectations are the descriptions of its models.
 var expectations = map[string]string{
 	"beit3": "model: 1\nname: b\nfamily: beit3\nsizes: {dim: 16, heads: 4, ffn: 24, layers: 2, image: 16, patch: 8, vocab: 40, positions: 12}\ntasks: [retrieval]\n",
 	"vlmo":  "model: 1\nname: v\nfamily: vlmo\nsizes: {dim: 16, heads: 4, ffn: 24, layers: 3, image: 16, patch: 8, vocab: 40, positions: 8, vl_layers: 1, reach: 10, scale: true}\ntasks: [retrieval]\n",
+
+	"clip":   "model: 1\nname: c\nfamily: clip\n" + towerSizes("embed: 12, act: quick_gelu", "act: quick_gelu"),
+	"siglip": "model: 1\nname: s\nfamily: siglip\n" + towerSizes("act: gelu_tanh", "act: gelu_tanh"),
+	// clip in the long form
+	"towers": "model: 1\nname: t\nlayout: clip_hf\n" +
+		"modalities: [{name: vision, embedder: patch, size: 16, patch: 8, norm: 1.0e-5}, {name: language, embedder: token, vocab: 40, positions: 8}]\n" +
+		"towers:\n" +
+		"  - {name: vision, dim: 16, heads: 4, ffn: 24, act: quick_gelu, layers: [{range: 0..2, attn: shared, ffn: shared, norms: pre}], pool: {row: first, norm: after, dim: 12}}\n" +
+		"  - {name: language, dim: 16, heads: 2, ffn: 24, act: quick_gelu, causal: true, layers: [{range: 0..2, attn: shared, ffn: shared, norms: pre}], pool: {row: last, dim: 12}}\n" +
+		"tasks: [retrieval]\n",
+	"open_clip": "model: 1\nname: o\nfamily: clip\n" + towerSizes("embed: 12, act: gelu", "act: gelu"),
+}
+
+func towerSizes(see, read string) string {
+	return "sizes: {dim: 16, heads: 4, ffn: 24, layers: 2, image: 16, patch: 8, vocab: 40, positions: 8, " + see + ", text: {dim: 16, heads: 2, ffn: 24, layers: 2, " + read + "}}\ntasks: [retrieval]\n"
 }
 
 // described opens a description of the weights of a family.
@@ -58,6 +74,9 @@ func TestHoldExpected(t *testing.T) {
 	}{
 		{"beit3", "", "beit3-expected", 6},
 		{"vlmo", "", "vlmo-expected", 7},
+		{"clip", "", "clip-expected", 8},
+		{"siglip", "", "siglip-expected", 8},
+		{"open_clip", "", "open_clip-expected", 8},
 		{"beit3", imageNet, "beit3-both", 7},
 		{"beit3", imageNet, "beit3-picture", 6},
 		{"beit3", "precision: bf16\n", "beit3-expected", 6},
@@ -332,6 +351,47 @@ func TestReadmeWritesExpected(t *testing.T) {
 			if _, err := held(t, described(t, family, expectations[family]), filepath.Join(at, family+"-expected.safetensors"), 0); err != nil {
 				t.Errorf("%s: %v", at, err)
 			}
+		}
+	}
+}
+
+// What tensors do not tell of each tower is found and named.
+func TestHoldExpectedFindsMistakesOfTowers(t *testing.T) {
+	asmtest.Slow(t)
+	for _, c := range []struct{ name, family, old, new, want string }{
+		{"heads of pictures", "clip", "heads: 4", "heads: 2", "layers.0 of vision_retrieval differs first by X of its largest value. It is as expected with `heads: 4` among the `sizes` of the description"},
+		{"heads of texts", "siglip", "heads: 2", "heads: 1", "layers.0 of language_retrieval differs first by X of its largest value. It is as expected with `heads: 2` in `text` among the `sizes` of the description"},
+		{"activation of pictures", "open_clip", "act: gelu,", "act: quick_gelu,", "layers.0 of vision_retrieval differs first by X of its largest value. It is as expected with `act: gelu` among the `sizes` of the description"},
+		{"activation of texts", "clip", "act: quick_gelu}", "act: gelu}", "layers.0 of language_retrieval differs first by X of its largest value. It is as expected with `act: quick_gelu` in `text` among the `sizes` of the description"},
+		{"a tower's heads", "towers", "heads: 2", "heads: 8", "layers.0 of language_retrieval differs first by X of its largest value. It is as expected with `heads: 2` in the tower language of the description"},
+		{"a tower's activation", "towers", "heads: 4, ffn: 24, act: quick_gelu", "heads: 4, ffn: 24, act: gelu", "layers.0 of vision_retrieval differs first by X of its largest value. It is as expected with `act: quick_gelu` in the tower vision of the description"},
+		{"a family whose padding is seen", "open_clip", "family: clip\n", "family: clipa\n", "ids [38 5 7 9 39]: got 5 token ids, want 8: the model takes texts of that length, padding included"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(expectations[c.family], c.old, c.new, 1)
+			weights := strings.Replace(c.family, "towers", "clip", 1)
+			_, err := held(t, described(t, weights, text), filepath.Join(expect, weights+"-expected.safetensors"), 0)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := regexp.MustCompile(`[0-9.]+ of its`).ReplaceAllString(err.Error(), "X of its"); !strings.Contains(got, c.want) {
+				t.Errorf("error is %v\nwant %q", err, c.want)
+			}
+		})
+	}
+}
+
+// README's Python for the classes of transformers and open_clip writes what they compute.
+func TestReadmeWritesExpectedOfTowers(t *testing.T) {
+	asmtest.Slow(t)
+	if err := exec.Command(python(t), "-c", "import transformers, open_clip").Run(); err != nil {
+		asmtest.Missing(t, "transformers", err.Error())
+	}
+	dir := t.TempDir()
+	runPython(t, filepath.Join(expect, "towers.py"), "../../README.md", dir)
+	for _, family := range []string{"clip", "siglip", "open_clip"} {
+		if _, err := held(t, described(t, family, expectations[family]), filepath.Join(dir, family+"-expected.safetensors"), 0); err != nil {
+			t.Error(err)
 		}
 	}
 }
