@@ -558,7 +558,12 @@ func TestHelpFits(t *testing.T) {
 	if len(commands) < 10 {
 		t.Errorf("%d commands", len(commands))
 	}
-	for _, c := range append(commands, a.root()) {
+	prompted := colourBinary(t, colourFuncs[:2]...)
+	for _, c := range slices.Concat(commands, []*cobra.Command{a.root()}, (&App{Binary: prompted}).root().Commands()) {
+		b := b
+		if c.Name() == "classify" && c.Flags().Lookup("template") != nil {
+			b = prompted
+		}
 		r := run(b, "", strings.Fields(strings.TrimPrefix(c.CommandPath(), a.Name)+" --help")...)
 		if r.status != 0 || r.out == "" {
 			t.Errorf("%s --help: %+v", c.CommandPath(), r)

@@ -53,7 +53,7 @@ a sigmoid loss such as SigLIP, of each class on its own: these do not sum to 100
 	f := c.Flags()
 	f.IntVarP(&o.top, "top", "k", 5, "classes per picture, 0 for all")
 	f.StringVar(&o.labels, "labels", "", "file with the names of the classes, lines or JSON")
-	f.StringArrayVar(&o.templates, "template", nil, "prompt with {} in place of the name, or a file of them, one per line; may be repeated (default \""+task.Template+"\")")
+	f.StringArrayVar(&o.templates, "template", nil, "`prompt` with {} for a name, or file of prompts (default \""+task.Template+"\")")
 	f.BoolVar(&o.strict, "strict", false, strictBoth)
 	return c
 }
