@@ -30,7 +30,7 @@ func (m *Model) Logits() (Logits, bool) {
 }
 
 // Of returns the logit of a cosine.
-func (l Logits) Of(cosine float32) float64 { return l.Scale*float64(cosine) + l.Bias }
+func (l Logits) Of(cosine float32) float64 { return float64(l.Scale*float64(cosine)) + l.Bias }
 
 // Probs returns the probabilities of a picture's texts by their cosines, in their order: each text's for itself, from 0 to 1, or
 // that of each among all, which sum to 1. A cosine that is NaN takes no part, and its probability is NaN.
@@ -66,7 +66,7 @@ func (s *Softmax) Add(logit float64) {
 	case !s.some:
 		s.peak, s.sum, s.some = logit, 1, true
 	case logit > s.peak:
-		s.sum = s.sum*math.Exp(s.peak-logit) + 1
+		s.sum = float64(s.sum*math.Exp(s.peak-logit)) + 1
 		s.peak = logit
 	default:
 		s.sum += math.Exp(logit - s.peak)
