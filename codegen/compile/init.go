@@ -51,7 +51,7 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
 	}
 	r := &Inited{}
-	if r.Guess, err = model.Infer(tensors, filepath.Base(path), o.Heads, o.TextHeads); err != nil {
+	if r.Guess, err = model.Infer(tensors, fileName(path), o.Heads, o.TextHeads); err != nil {
 		if why := checkpoint.Altered(src, nil); why != nil {
 			return nil, why // more helpful than an error about unknown names
 		}

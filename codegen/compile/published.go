@@ -146,9 +146,21 @@ func nameOf(path string) string {
 	if !slices.Contains(weightFiles, filepath.Base(path)) {
 		return model.NameOf(path)
 	}
-	folder := repository(filepath.Dir(path))
-	parts := strings.Split(filepath.Base(folder), "--")
-	return model.NameOf(filepath.Join(parts[len(parts)-1], "model.yaml"))
+	return model.NameOf(filepath.Join(repositoryName(path), "model.yaml"))
+}
+
+// repositoryName is the name of a checkpoint's repository, without the owner.
+func repositoryName(path string) string {
+	parts := strings.Split(filepath.Base(repository(filepath.Dir(path))), "--")
+	return parts[len(parts)-1]
+}
+
+// fileName is the name by which a checkpoint is known among released ones.
+func fileName(path string) string {
+	if base := filepath.Base(path); !slices.Contains(weightFiles, base) {
+		return base
+	}
+	return repositoryName(path) + filepath.Ext(path)
 }
 
 // readConfigs reads the configuration files in a folder that say something of the model.

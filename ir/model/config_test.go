@@ -119,3 +119,47 @@ func fuzzConfig(f *testing.F, name string) {
 		}
 	})
 }
+
+// A configuration tells which released models a checkpoint may be; without one a name that only one of them has does.
+func TestTakePresets(t *testing.T) {
+	const base = `{"model_type": "clip", "projection_dim": 512, "text_config": {"hidden_size": 512, "hidden_act": "ACT"}, "vision_config": {"hidden_act": "ACT"}}`
+	for _, c := range []struct{ config, path, want, not string }{
+		{strings.ReplaceAll(base, "ACT", "quick_gelu"), "model.safetensors", "\npreset: clip-vit-base-patch32\n", "laion2b"},
+		{strings.ReplaceAll(base, "ACT", "gelu"), "model.safetensors", "\npreset: clip-vit-b-32-laion2b-s34b-b79k\n", "metaclip"},
+		{strings.ReplaceAll(base, "ACT", "gelu_new"), "model.safetensors", "act: gelu_tanh, text: {", "\npreset: "},
+		{"", "clip-vit-base-patch32.safetensors", "\npreset: clip-vit-base-patch32\n", "laion2b"},
+		{"", "clip-vit-b-32-laion2b-s34b-b79k.safetensors", "\npreset: clip-vit-b-32-laion2b-s34b-b79k\n", "metaclip"},
+		{"", "model.safetensors", "its tensors are those of ", "\npreset: "},
+	} {
+		d, err := Preset("clip-vit-base-patch32")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := Infer(Tensors(d), c.path, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var configs []*Config
+		if c.config != "" {
+			read, err := ReadConfig("config.json", []byte(c.config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			configs = append(configs, read)
+		}
+		if err := g.Take(configs, c.path, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		text := g.YAML(Sketch{Name: "m", Checkpoint: "m.safetensors"})
+		if !strings.Contains(string(text), c.want) || strings.Contains(strings.ReplaceAll(string(text), "OpenAI, MetaCLIP", ""), c.not) {
+			t.Errorf("want %q and not %q in\n%s", c.want, c.not, text)
+		}
+		read, err := Parse("m.yaml", text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if pre := read.Preprocess; pre.YAML() != g.Preprocess.YAML() {
+			t.Errorf("preprocess is %s, want %s", pre.YAML(), g.Preprocess.YAML())
+		}
+	}
+}

@@ -112,7 +112,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 		line("limits: {text: %d}", g.Text)
 	}
 	if g.Preprocess != nil {
-		line("preprocess: %s", g.Preprocess.YAML())
+		line("preprocess: %s", g.Preprocess.yaml(g.released())) // what it left out would be the preset's
 	} else {
 		comment(g.preprocess())
 	}
@@ -177,9 +177,11 @@ func (g *Guess) released() bool {
 	return p.Heads == z.Heads && p.Text.Heads == z.Text.Heads
 }
 
-// alike reports whether all presets that fit compile the same.
+// alike reports whether all presets that fit compile the same. With a preprocessing of its own the guess needs none of theirs.
 func (g *Guess) alike() bool {
-	return !slices.ContainsFunc(g.Presets, func(p PresetInfo) bool { return !p.same(&g.Presets[0]) })
+	return !slices.ContainsFunc(g.Presets, func(p PresetInfo) bool {
+		return !p.same(&g.Presets[0]) && (g.Preprocess == nil || p.Sizes != g.Presets[0].Sizes)
+	})
 }
 
 // preprocess returns the assumed preprocessing, as a line of YAML.
@@ -196,7 +198,10 @@ func (g *Guess) preprocess() string {
 }
 
 // YAML returns the preprocessing as a description has it, without the size.
-func (p Preprocess) YAML() string {
+func (p Preprocess) YAML() string { return p.yaml(false) }
+
+// yaml is YAML; all says that it has the usual values too.
+func (p Preprocess) yaml(all bool) string {
 	numbers := func(v []float64) string {
 		var s []string
 		for _, x := range v {
@@ -206,7 +211,7 @@ func (p Preprocess) YAML() string {
 	}
 	text := "{resize: " + p.Resize
 	for _, x := range []struct{ key, value, usual string }{{"filter", p.Filter, "bicubic"}, {"offset", p.Offset, "even"}, {"rgb", p.RGB, "first"}} {
-		if x.value != x.usual {
+		if all || x.value != x.usual {
 			text += ", " + x.key + ": " + x.value
 		}
 	}
