@@ -130,6 +130,17 @@ func TestTowerPresets(t *testing.T) {
 		if (s.Cited == "") != (s.Results == nil) {
 			t.Errorf("%s: results %v of source %q", p.Name, s.Results, s.Cited)
 		}
+		d, err := Preset(p.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// OpenAI's own archives hold matrices in half precision.
+		for n := float64(listingOf(Tensors(d)).Numbers); len(s.Files) > 0; s.Files = s.Files[1:] {
+			f := &s.Files[0]
+			if per := float64(f.Bytes) / n; f.Bytes != 0 && (per < 2 || per > 4.01 || per < 4 && !strings.HasPrefix(f.Name, "ViT-")) {
+				t.Errorf("%s: %s has %.3f bytes a parameter", p.Name, f.Name, per)
+			}
+		}
 		if strings.ToLower(p.Name) != p.Name || strings.ContainsAny(p.Name, "_./ ") {
 			t.Errorf("name %s", p.Name)
 		}

@@ -157,14 +157,15 @@ var (
 	xlmvWords    = Words{"Unigram", "the SentencePiece model of facebook/xlm-v-base", "many"}
 	bertWords    = Words{"WordPiece", "vocab.txt of bert-base-uncased", "English"}
 	siglipWords  = Words{"SigLIP", "spiece.model", "English"}
-	gemmaWords   = Words{"SigLIP", "Gemma's SentencePiece model", "many"}
+	gemmaWords   = Words{"SigLIP", "tokenizer.model, of Gemma", "many"}
 	chineseWords = Words{"WordPiece", "vocab.txt of the repository", "Chinese"}
 	xlmrWords    = Words{"Unigram", "the SentencePiece model of xlm-roberta-base", "many"}
 )
 
 // towerReleases are the released models with two towers: OpenAI's, those that open_clip lists, and Chinese-CLIP. Architectures,
-// tags, activations, preprocessing and names on the hub are as open_clip's pretrained.py and Chinese-CLIP's utils.py have them, names
-// of files as these and OpenAI's clip.py. Licences are those that the hub's pages and open_clip's PRETRAINED.md state.
+// tags, activations, preprocessing and names on the hub are as open_clip's pretrained.py and Chinese-CLIP's utils.py have them,
+// names of files as these and OpenAI's clip.py. Sizes of files are those that programs which fetch the files check. Licences are
+// those that the hub's pages, the models' repositories and open_clip's PRETRAINED.md state.
 var towerReleases = []struct {
 	page   string // release page on GitHub, or ""
 	source string // of the figures
@@ -175,7 +176,7 @@ var towerReleases = []struct {
 		{"openai/clip-vit-base-patch32", "ViT-B-32", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "model.safetensors", Bytes: 605157884}, {"ViT-B-32.pt", 353976522, true}}, 63.32, 30.44, 0},
 		{"openai/clip-vit-base-patch16", "ViT-B-16", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin", Bytes: 598641023}, {"ViT-B-16.pt", 350837078, true}}, 68.34, 33.09, 0},
 		{"openai/clip-vit-large-patch14", "ViT-L-14", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "model.safetensors", Bytes: 1710540580}, {"ViT-L-14.pt", 932768134, true}}, 75.54, 36.51, 0},
-		{"openai/clip-vit-large-patch14-336", "ViT-L-14-336", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin"}, {"ViT-L-14-336px.pt", 934088680, true}}, 76.56, 37.09, 0},
+		{"openai/clip-vit-large-patch14-336", "ViT-L-14-336", "openai", "quick_gelu", cropFace, "MIT", []File{{Name: "pytorch_model.bin", Bytes: 1711974081}, {"ViT-L-14-336px.pt", 934088680, true}}, 76.56, 37.09, 0},
 	}},
 	{page: "mlfoundations/open_clip", source: openCLIPResults, words: clipWords, rows: []towerPreset{ // LAION's models
 		{"laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "ViT-B-32", "laion2b_s34b_b79k", "gelu", cropOpen, "MIT", []File{{Name: "open_clip_pytorch_model.bin", Bytes: 605219813}, {Name: "open_clip_model.safetensors"}}, 66.56, 39.34, 0},
@@ -205,7 +206,7 @@ var towerReleases = []struct {
 		{"apple/DFN2B-CLIP-ViT-B-16", "ViT-B-16", "dfn2b", "quick_gelu", cropOpen, appleOwn, openFiles, 76.24, 43.39, 0},
 		{"apple/DFN2B-CLIP-ViT-L-14", "ViT-L-14", "dfn2b", "quick_gelu", cropOpen, appleOwn, openFiles, 81.41, 48.56, 0},
 		{"apple/DFN5B-CLIP-ViT-H-14", "ViT-H-14", "dfn5b", "quick_gelu", squash, appleOwn, openFiles, 83.44, 53.91, 0},
-		{"apple/DFN5B-CLIP-ViT-H-14-378", "ViT-H-14-378", "dfn5b", "quick_gelu", squash, "Apple Sample Code License", openFiles, 84.37, 55.64, 0},
+		{"apple/DFN5B-CLIP-ViT-H-14-378", "ViT-H-14-378", "dfn5b", "quick_gelu", squash, "Apple Sample Code License", []File{openFiles[1]}, 84.37, 55.64, 0},
 	}},
 	{source: "apple/DFN2B-CLIP-ViT-L-14-39B, README.md", words: clipWords, rows: []towerPreset{
 		{"apple/DFN2B-CLIP-ViT-L-14-39B", "ViT-L-14", "dfn2b_s39b", "gelu", cropOpen, "Apple Sample Code License", openFiles, 82.19, 0, 0},
@@ -251,7 +252,7 @@ var towerReleases = []struct {
 	}},
 	{page: "google-research/big_vision", source: "google-research/big_vision, README_siglip2.md", words: gemmaWords, rows: []towerPreset{ // SigLIP 2
 		{"google/siglip2-base-patch32-256", "ViT-B-32-SigLIP2-256", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 74, 47.2, 0},
-		{"google/siglip2-base-patch16-224", "ViT-B-16-SigLIP2", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 78.2, 52.1, 0},
+		{"google/siglip2-base-patch16-224", "ViT-B-16-SigLIP2", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", []File{{Name: "model.safetensors", Bytes: 1500800904}}, 78.2, 52.1, 0},
 		{"google/siglip2-base-patch16-256", "ViT-B-16-SigLIP2-256", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 79.1, 53.2, 0},
 		{"google/siglip2-base-patch16-384", "ViT-B-16-SigLIP2-384", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 80.6, 54.6, 0},
 		{"google/siglip2-base-patch16-512", "ViT-B-16-SigLIP2-512", "webli", "gelu_tanh", halfBilinear, "Apache-2.0", faceFiles, 81.2, 55.2, 0},
