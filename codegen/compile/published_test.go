@@ -321,6 +321,8 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "config.json", "model_type", "resnet", `model_type is "resnet", want clip, metaclip_2,`},
 		{clip, "config.json", "model_type", "delete", "model_type is missing"},
 		{clip, "config.json", "peft_type", "LORA", "the configuration of an adapter"},
+		{clip, "preprocessor_config.json", "image_processor_type", "ViTImageProcessor", `image_processor_type is "ViTImageProcessor", want CLIPImageProcessor, `},
+		{clip, "preprocessor_config.json", "image_processor_type", 1, "image_processor_type: got 1, want a text"},
 		{clip, "preprocessor_config.json", "resample", 1, "resample: got 1, want 2, bilinear, or 3, bicubic"},
 		{clip, "preprocessor_config.json", "size", 224, "size is {224 0 0}: the model's picture is 32"},
 		{clip, "preprocessor_config.json", "image_mean", []float64{0.5, 0.5}, "image_mean is [0.5 0.5]: the tensors have 3 colours"},

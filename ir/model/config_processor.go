@@ -2,7 +2,9 @@ package model
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"strings"
 )
 
 // processorFormat is the preprocessor_config.json of a model of Hugging Face's transformers.
@@ -19,22 +21,40 @@ var processorFormat = configFormat{file: "preprocessor_config.json", class: proc
 	{path: "image_std", fact: "preprocess.std", kind: numbersConfig},
 }}
 
-// processorClass tells by what an image processor is called. Its file may leave the name out: it is CLIP's then.
+// processors are the image processors of transformers, and what their configurations have by default. Names of older versions,
+// and of versions for tensors, are theirs too.
+var processors = []struct {
+	name  string
+	usual map[string]any
+}{
+	{"CLIPImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{shortest: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
+	{"ChineseCLIPImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
+	{"SiglipImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": false, "preprocess.mean": half.Mean, "preprocess.std": half.Std})},
+}
+
+var processorUsual = map[string]any{"preprocess.filter": "bicubic", "processor.normalise": true, "preprocess.mean": clipMean, "preprocess.std": clipStd}
+
+// processorClass finds the image processor by its name. Where a file leaves the name out it is CLIP's.
 func processorClass(root map[string]any) (string, map[string]any, error) {
-	name := ""
-	for _, key := range []string{"image_processor_type", "feature_extractor_type", "processor_class"} {
-		if s, ok := root[key].(string); ok && name == "" {
-			name = s
+	name := processors[0].name
+	for _, key := range []string{"feature_extractor_type", "image_processor_type"} { // the second is the newer one
+		if root[key] == nil {
+			continue
 		}
+		s, ok := root[key].(string)
+		if !ok {
+			return "", nil, fmt.Errorf("%s: got %s, want a text", key, shown(root[key]))
+		}
+		name = strings.TrimSuffix(strings.Replace(s, "FeatureExtractor", "ImageProcessor", 1), "Fast")
 	}
-	usual := map[string]any{"preprocess.filter": "bicubic", "processor.normalise": true, "preprocess.mean": clipMean, "preprocess.std": clipStd}
-	switch name {
-	case "SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipProcessor":
-		return "SiglipImageProcessor", over(usual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": false, "preprocess.mean": half.Mean, "preprocess.std": half.Std}), nil
-	case "ChineseCLIPImageProcessor", "ChineseCLIPFeatureExtractor", "ChineseCLIPProcessor":
-		return "ChineseCLIPImageProcessor", over(usual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}}), nil
+	var known []string
+	for _, p := range processors {
+		if p.name == name {
+			return p.name, p.usual, nil
+		}
+		known = append(known, p.name)
 	}
-	return "CLIPImageProcessor", over(usual, map[string]any{"processor.size": sides{shortest: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}}), nil
+	return "", nil, fmt.Errorf("image_processor_type is %s, want %s", quote(name), strings.Join(known, ", "))
 }
 
 // resampleWords are Pillow's numbers of filters that are built.
