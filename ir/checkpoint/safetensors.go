@@ -84,7 +84,7 @@ func (s *safetensors) open(size int64) error {
 	case n > maxHeader:
 		return fmt.Errorf("not a safetensors file: its header would be %d bytes, at most %d are supported", n, maxHeader)
 	case int64(n) > size-8:
-		return fmt.Errorf("truncated: the safetensors header needs %d bytes, the file has %d", n+8, size)
+		return fmt.Errorf("truncated: the safetensors header needs %d bytes, the file has %d; copy or download the file again", n+8, size)
 	}
 	s.text = int64(n)
 	text := make([]byte, n)
@@ -100,7 +100,7 @@ func (s *safetensors) open(size int64) error {
 		end = max(end, t.end)
 	}
 	if end > size-base {
-		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d", uint64(base)+uint64(end), size)
+		return fmt.Errorf("truncated: its tensors need %d bytes, the file has %d; copy or download the file again", uint64(base)+uint64(end), size)
 	}
 	if end < size-base {
 		return fmt.Errorf("corrupt: %d bytes follow the last tensor", size-base-end)
