@@ -130,7 +130,7 @@ func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	return all, scores(p, all)
 }
 
-// scores adds what a package makes of the embeddings: logits, and probabilities of each for itself.
+// scores adds the results that a package computes from the embeddings: logits, and an independent probability of each pair.
 func scores(p *ir.Program, out map[string][][]float32) error {
 	l := task.Logits{Each: true}
 	scale, ok, err := scalar(p, "retrieval.logit_scale")

@@ -53,7 +53,8 @@ type section struct {
 	fields  []model.Field
 }
 
-// sections lists the mappings, that of pictures first: no error tells that it is wrong.
+// sections lists the mappings of a description. The preprocessing of pictures comes first, because nothing
+// reports an error when it is wrong.
 func sections() []section {
 	var all []section
 	fields := model.Fields()

@@ -367,8 +367,8 @@ func presetRows(presets []model.PresetInfo) ([]presetRow, error) {
 	return rows, nil
 }
 
-// grown is the size of a preset, from those with fewer layers without joint experts; that of its weights is not exact, since
-// layers share pages.
+// grown extrapolates the size of a preset from programs with fewer layers without joint experts. The size of its weights is not
+// exact, since layers share pages.
 func grown(p model.PresetInfo) (presetSize, error) {
 	const few = 2
 	at := [2]int{p.Sizes.VLLayers + few, few}

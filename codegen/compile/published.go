@@ -77,7 +77,7 @@ func published(path string) (string, error) {
 		case m != nil:
 			return "", fmt.Errorf("%s: has %s, one of several files of a checkpoint, but not the index of them, %s; download it too", file.Quote(dir), file.Quote(e.Name()), file.Quote(m[1]+"."+m[3]+".index.json"))
 		case e.Name() == "adapter_config.json":
-			return "", fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is none by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
+			return "", fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is not a model by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
 		}
 	}
 	if others != nil {

@@ -104,4 +104,4 @@ func (e *OtherModelError) Error() string {
 }
 
 // mergeAdapter says what to do with an adapter.
-const mergeAdapter = "it changes another model and is none by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)"
+const mergeAdapter = "it changes another model and is not a model by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)"

@@ -133,7 +133,7 @@ var traits = map[string]map[string]any{
 
 func (t *taking) family() error {
 	if name, f, ok := fact[string](t.main, "family"); ok && name != t.g.Family {
-		return fmt.Errorf("%s: model_type is that of %s, a model of family %s, but the tensors are those of family %s; give the file that came with the checkpoint", t.main.File, t.main.Class, f.Value, t.g.Family)
+		return fmt.Errorf("%s: model_type is of %s, a model of family %s, but the tensors are from a model of family %s; give the file that came with the checkpoint", t.main.File, t.main.Class, f.Value, t.g.Family)
 	}
 	for name, want := range traits[t.g.Family] {
 		if v, f, ok := fact[any](t.main, name); ok && v != want {
@@ -169,7 +169,7 @@ func (t *taking) sizes() error {
 		what     string
 	}{{"vision.ratio", z.Dim, z.FFN, "pictures"}, {"text.ratio", z.Text.Dim, z.Text.FFN, "texts"}} {
 		if v, f, ok := fact[float64](t.main, s.fact); ok && int(float64(s.dim)*v) != s.ffn {
-			return fmt.Errorf("%s, which makes a feed-forward width of %d, but the tensors have %d, that of %s", t.says(t.main, f), int(float64(s.dim)*v), s.ffn, s.what)
+			return fmt.Errorf("%s, which gives a feed-forward width of %d for %[4]s, but the tensors have %[3]d", t.says(t.main, f), int(float64(s.dim)*v), s.ffn, s.what)
 		}
 	}
 	return nil
@@ -375,7 +375,7 @@ func (t *taking) eps() error {
 			t.use(t.main, f)
 			return nil
 		}
-		return fmt.Errorf("%s, and that of pictures %v; texts with another epsilon than %v are not built", t.says(t.main, f), cmp.Or(z.Eps, usual), want)
+		return fmt.Errorf("%s, but the epsilon of pictures is %v; the epsilon of texts must be %v, others are not supported", t.says(t.main, f), cmp.Or(z.Eps, usual), want)
 	}
 	return nil
 }
