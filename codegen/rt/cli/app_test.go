@@ -343,6 +343,13 @@ func TestCommandLine(t *testing.T) {
 	pairs := colourBinary(t, pairFuncs...)
 	only := colourBinary(t, colourFuncs[2])
 	prompts, each := scored(t, false), scored(t, true)
+	mute := colourBinary(t, colourFuncs[:2]...)
+	open := mute.Open
+	mute.Open = func(weights string, opts ...rt.Option) (*task.Model, error) {
+		m, err := open(weights, opts...)
+		m.SetTokens(nil)
+		return m, err
+	}
 	templates := filepath.Join(dir, "templates.txt")
 	asmtest.Write(t, templates, "a {} thing\n\nmy {}\n")
 	colourNames := filepath.Join(dir, "colours.txt")
@@ -405,6 +412,7 @@ func TestCommandLine(t *testing.T) {
 		{"classify by a missing template", prompts, "", []string{"classify", "--labels", colourNames, "--template", "a photo", apple}, 1, nil, []string{"template a photo: no such file", "want a text with {}"}},
 		{"classify by wrong templates", prompts, "", []string{"classify", "--labels", colourNames, "--template", colourNames, apple}, 1, nil, []string{"colours.txt: line 1 is red, want a text with {}"}},
 		{"classify by texts of an older package", colourBinary(t, colourFuncs[:2]...), "", []string{"classify", "--labels", colourNames, apple}, 1, nil, []string{"does not say how the model scores texts"}},
+		{"classify by texts without a tokenizer", mute, "", []string{"classify", "--labels", colourNames, apple}, 1, nil, []string{"colours was built without a tokenizer"}},
 		{"match with probabilities", prompts, "", []string{"match", apple, "green", "red"}, 0, []string{" 72.", " %  red\n", " 27.", " %  green\n"}, nil},
 		{"match one text", prompts, "", []string{"match", "--json", apple, "red"}, 0, []string{`"kind":"cosine"}`}, nil},
 		{"match one text for itself", each, "", []string{"match", "--json", apple, "red"}, 0, []string{`"kind":"cosine","prob":0.73`}, nil},

@@ -79,6 +79,9 @@ func (a *App) classifyAs(ctx context.Context, args []string, o *promptOptions) e
 		return err
 	}
 	defer m.Close()
+	if m.Tokens() == nil {
+		return fmt.Errorf("%s was built without a tokenizer, and prompts are texts: want `tokenizer:` in its description", m.Package().Name)
+	}
 	classes, err := m.ClassesBy(names, templates, func(prompts iter.Seq[string], row func([]float32) error) error {
 		s := &stream{App: a, m: m, strict: o.strict, texts: m.Package().Find(retrieval, "text"), what: "embedding classes", total: len(names) * max(1, len(templates))}
 		_, err := s.run(ctx, func(yield func(item) bool) {
