@@ -83,7 +83,8 @@ func published(path string) (string, error) {
 	if others != nil {
 		return "", fmt.Errorf("%s: has several checkpoints, %s; give one of them", file.Quote(dir), strings.Join(quoted(others[:min(len(others), 8)]), ", "))
 	}
-	return "", fmt.Errorf("%s: has no checkpoint; want a folder with %s, or give the file of the weights", file.Quote(dir), strings.Join(weightFiles, ", "))
+	_, err = file.Open(dir) // which says that it is a folder
+	return "", fmt.Errorf("%w: the weights, or a folder that has them as %s", err, strings.Join(weightFiles, ", "))
 }
 
 // quoted quotes names of files.

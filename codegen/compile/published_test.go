@@ -278,7 +278,7 @@ func TestInitCache(t *testing.T) {
 		t.Errorf("two revisions: %v", err)
 	}
 	asmtest.Write(t, filepath.Join(root, "refs", "main"), "other")
-	if _, err := compile.Init(root, compile.InitOptions{}); err == nil || !strings.Contains(err.Error(), "has no checkpoint; want a folder with model.safetensors") {
+	if _, err := compile.Init(root, compile.InitOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder, want a regular file: the weights, or a folder that has them as model.safetensors") {
 		t.Errorf("an empty revision: %v", err)
 	}
 }
