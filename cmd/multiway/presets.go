@@ -26,12 +26,18 @@ type presetRow struct {
 	Family     string `json:"family"`
 	Task       string `json:"task"`
 	Dim        int    `json:"dim"`
+	Heads      int    `json:"heads"`
+	FFN        int    `json:"ffn"`
 	Layers     int    `json:"layers"`
 	Image      int    `json:"image"`
 	Patch      int    `json:"patch"`
 	Activation string `json:"activation,omitempty"`
 
+	Vocab          int    `json:"vocab"`
+	Positions      int    `json:"positions"`          // of texts
 	TextDim        int    `json:"text_dim,omitempty"` // of a tower for texts
+	TextHeads      int    `json:"text_heads,omitempty"`
+	TextFFN        int    `json:"text_ffn,omitempty"`
 	TextLayers     int    `json:"text_layers,omitempty"`
 	TextActivation string `json:"text_activation,omitempty"`
 	Embedding      int    `json:"embedding,omitempty"` // width of an embedding; of models that compare pictures with texts
@@ -345,8 +351,8 @@ func presetRows(presets []model.PresetInfo) ([]presetRow, error) {
 		}
 		z := &p.Sizes
 		r := presetRow{
-			Name: p.Name, Use: p.Use(), Family: p.Family, Task: p.Task, Dim: z.Dim, Layers: z.Layers, Image: z.Image, Patch: z.Patch,
-			Activation: z.Act, TextDim: z.Text.Dim, TextLayers: z.Text.Layers, TextActivation: z.Text.Act,
+			Name: p.Name, Use: p.Use(), Family: p.Family, Task: p.Task, Dim: z.Dim, Heads: z.Heads, FFN: z.FFN, Layers: z.Layers, Image: z.Image, Patch: z.Patch,
+			Activation: z.Act, Vocab: z.Vocab, Positions: z.Positions, TextDim: z.Text.Dim, TextHeads: z.Text.Heads, TextFFN: z.Text.FFN, TextLayers: z.Text.Layers, TextActivation: z.Text.Act,
 			Preprocess: p.Preprocess.YAML(), Tokenizer: presetTok(p.Words),
 			Hub: p.Source.Hub, Page: p.Source.Page, OpenCLIP: p.Source.OpenCLIP, Licence: p.Source.Licence, Cited: p.Source.Cited, presetSize: size,
 		}

@@ -297,30 +297,30 @@ func (c *decoder) limits(l *Limits) []field {
 }
 
 func (c *decoder) preprocess(p *Preprocess) []field {
-	const imageNet = "of presets with the classes of ImageNet "
+	const preset = "with a preset, the preset's"
 	return []field{
 		{name: "resize", value: word(c, "way to resize", &p.Resize, "stretch", "crop"),
 			doc: "stretch: the whole picture becomes a square; crop: its shorter side becomes size, then the square in the middle is taken",
-			def: "stretch", without: imageNet + "crop", example: "preprocess: {resize: crop}"},
+			def: "stretch", without: preset, example: "preprocess: {resize: crop}"},
 		{name: "size", value: c.whole(&p.Size, 1, maxSide),
 			doc: "side of that square in pixels, which must be the model's", without: "sizes.image", example: "preprocess: {size: 224}"},
 		{name: "filter", value: word(c, "filter", &p.Filter, "bicubic", "bilinear"),
-			doc: "filter of the resize", def: "bicubic", example: "preprocess: {filter: bilinear}"},
+			doc: "filter of the resize", def: "bicubic", without: preset, example: "preprocess: {filter: bilinear}"},
 		{name: "offset", value: word(c, "way to round", &p.Offset, "even", "floor"),
 			doc: "position of the crop: half of an odd margin is rounded to even, as in torchvision, or down, as in Hugging Face's transformers",
-			def: "even", example: "preprocess: {resize: crop, offset: floor}"},
+			def: "even", without: preset, example: "preprocess: {resize: crop, offset: floor}"},
 		{name: "rgb", value: word(c, "time of the conversion", &p.RGB, "first", "last"),
 			doc: "when a picture with a palette, transparency or CMYK is converted to RGB: before the resize, or after it, as in OpenAI's CLIP and open_clip",
-			def: "first", example: "preprocess: {rgb: last}"},
+			def: "first", without: preset, example: "preprocess: {rgb: last}"},
 		{name: "alpha", value: word(c, "way to see transparency", &p.Alpha, "white", "black", "drop"),
 			doc: "treatment of transparent pixels: on a white or black background, or with drop the colours in the file, as in the reference implementation",
-			def: "drop", example: "preprocess: {alpha: white}"},
+			def: "drop", without: preset, example: "preprocess: {alpha: white}"},
 		{name: "mean", value: c.channels(&p.Mean, "-1000 to 1000"),
 			doc: "number subtracted from a channel, whose values are 0 to 1",
-			def: "0.5", without: imageNet + "[0.485, 0.456, 0.406]", example: "preprocess: {mean: [0.485, 0.456, 0.406]}"},
+			def: "0.5", without: preset, example: "preprocess: {mean: [0.485, 0.456, 0.406]}"},
 		{name: "std", value: c.channels(&p.Std, "0.000001 to 1000"),
 			doc: "number that a channel is divided by then",
-			def: "0.5", without: imageNet + "[0.229, 0.224, 0.225]", example: "preprocess: {std: [0.229, 0.224, 0.225]}"},
+			def: "0.5", without: preset, example: "preprocess: {std: [0.229, 0.224, 0.225]}"},
 	}
 }
 
