@@ -102,14 +102,21 @@ bench: ## time kernels and the demo's functions (match=Model, count=20); README 
 
 # Python is only needed to check results and to time other runtimes.
 python = bin/venv/bin/python
-peers ?= golden/reference/peers
-peerflags ?= --int8
 bin/venv/bin/python:
 	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime || { rm -rf bin/venv; exit 1; }
 
-bench-peers: $(python) ## time against ONNX Runtime in turns, 15 minutes on an idle machine, and write README's table and chart (peerflags=--help)
+# bench-peers needs Linux, Python 3.11 or later, 10 GB under TMPDIR, and a network the first time, to fill bin/peers. PyTorch is several
+# GB; PIP_EXTRA_INDEX_URL can name its index of builds for CPUs. Its results depend on these versions, and name them.
+bin/peers/bin/python:
+	python3 -m venv bin/peers && bin/peers/bin/pip install -q numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 \
+	  torch==2.15.0 transformers==4.57.1 onnxscript==0.7.2 || { rm -rf bin/peers; exit 1; }
+
+preset ?= beit3-base-patch16-224,clip-vit-base-patch32,clip-vit-base-patch16,siglip-base-patch16-224
+peers ?= golden/reference/peers
+peerflags ?= --int8
+bench-peers: bin/peers/bin/python ## time against ONNX Runtime and OpenVINO in turns, an hour on an idle machine, and write README's table and chart (preset=NAME,NAME, peerflags=--help)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
-	$(python) golden/reference/bench_peers.py --multiway bin/multiway --out $(peers) --readme README.md $(peerflags)
+	bin/peers/bin/python golden/reference/bench_peers.py --multiway bin/multiway --preset $(preset) --out $(peers) --readme README.md $(peerflags)
 
 goldens ?= golden/testdata
 check-onnx: $(python) ## check the exported models of the golden cases with ONNX Runtime (goldens=FOLDER)
