@@ -11,7 +11,7 @@
 //
 // The nouns:
 //
-//   - [Binary]: the configuration of a main function. The functions of its package determine the commands: search and embed for retrieval, classify for classification, answer for vqa, reason for nlvr2, caption for captioning, match for itm and retrieval; info, check and bench always.
+//   - [Binary]: the configuration of a main function. The functions of its package determine the commands: search and embed for retrieval, classify for classification, or for retrieval by prompts, answer for vqa, reason for nlvr2, caption for captioning, match for itm and retrieval; info, check and bench always.
 //   - [App]: one run of a binary, with its global flags and streams. Additional commands (Binary.Extra) get it, and with it the same flags, progress reports, batches and error reports as the built-in ones.
 //   - [Picture]: a picture that is read on demand.
 //
