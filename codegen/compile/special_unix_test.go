@@ -56,6 +56,9 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 				return err
 			},
 		} {
+			if kind.what == "folder" && what == "init" {
+				continue // which takes folders, and says what one has to hold
+			}
 			if err := read(); !errors.Is(err, file.ErrNotRegular) || !strings.Contains(err.Error(), kind.says) {
 				t.Errorf("%s as %s: %v, want %q", kind.what, what, err, kind.says)
 			}
