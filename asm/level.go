@@ -81,7 +81,8 @@ func (i ISA) Level() (Level, bool) {
 	return Level{}, false
 }
 
-// Allowed returns every instruction set that a kernel of that level may use beyond Go's baseline.
+// Allowed returns the instruction sets, beyond the baseline of Go's architecture, that a kernel of level i may use: the
+// level's own and those of all levels below it.
 func (i ISA) Allowed() []string {
 	var all []string
 	for l, ok := i.Level(); ok; l, ok = l.Base.Level() {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Op names what a kernel computes. Its row in Ops is the only place that says more.
+// Op is the name of what a kernel computes, such as gemm. The op's row in Ops has its element types, Go type and contract.
 type Op string
 
-// The ops that have kernels.
+// The names of all ops, one for each row of Ops.
 const (
 	OpGemm            Op = "gemm"
 	OpGemmNN          Op = "gemm_nn"

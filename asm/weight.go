@@ -87,8 +87,8 @@ func StoredBytes(name string, size int, scaled bool, shape ...int) (int64, error
 	return int64(l.Cols) * int64(l.PaddedK) * int64(size), nil
 }
 
-// Stride returns the leading dimension, in floats, of an activation matrix of that many columns: whole panels, but no multiple
-// of 256 floats, at which all rows would map to the same cache sets.
+// Stride returns the leading dimension, in floats, of an activation matrix with cols columns: a multiple of a panel's 16
+// columns, but not of 256 floats, at which all rows would map to the same cache sets.
 func Stride(cols int) int {
 	ld := Ceil(cols)
 	if ld%256 == 0 {

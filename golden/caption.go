@@ -32,8 +32,8 @@ func interpretedCaptions(p *ir.Program) captioner {
 // float32 logits.
 const scoreBound = 1e-3
 
-// decoded checks the captions of a run: greedy and each beam search. It also checks that the
-// logits of a caption's steps equal the logits of all its tokens at once.
+// decoded checks the captions of a run, by greedy search and by each beam search of the case. It also checks, within the
+// bound of the logits, that decoding step by step gives the same logits as all tokens at once.
 func (j *judgement) decoded(x *run) {
 	d := x.r.Decode
 	c := &j.cs.Config
@@ -59,7 +59,7 @@ func (j *judgement) decoded(x *run) {
 			if !slices.EqualFunc(got.IDs, want[i], func(a int32, b int) bool { return int(a) == b }) {
 				return r, fmt.Errorf("picture %d: ids %v, want %v", i, got.IDs, want[i])
 			}
-			// The condition also fails for NaN.
+			// Not e > r.MaxAbs, which is false if e is NaN.
 			if e := math.Abs(got.Score - scores[i]); !(e <= r.MaxAbs) {
 				r.MaxAbs = e
 			}

@@ -27,20 +27,19 @@ import (
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
-// Options are the options of Check.
+// Options are the options of Check; all fields may be zero.
 type Options struct {
 	Engine string // interp, binary or all; "" = all
 	Level  string // a CPU level of the binary engine, or all; "" = all
 	JSON   bool   // print each line as a JSON object
 	Model  string // description of the model of recorded cases; "" = none
 
-	// Precision is the format of weights in programs; "" = f32. If checkpoints can have the
-	// format, only runs with weights of that type are checked, by the bounds of the case. If
-	// the format has a cosine, only runs with f32 weights are checked, by the cosine of each
-	// row, and the interpreter is left out.
+	// Precision is the format in which programs store weights; "" = f32. For a format that checkpoints can have, only runs
+	// with weights of that type are checked, by the bounds of the case. For a coarser format, only runs with f32 weights
+	// are checked: each output row must reach the cosine of the format, and the interpreter does not run.
 	Precision string
 
-	// Log, if not nil, gets a line before long work.
+	// Log, if not nil, gets a line before each step that takes long.
 	Log func(format string, args ...any)
 }
 
@@ -63,7 +62,7 @@ type Line struct {
 	judged bool // MaxAbs and Bound are set
 }
 
-// String returns the line in columns.
+// String returns the line as text in columns, with "-" for an empty field.
 func (l Line) String() string {
 	dash := func(s string) string {
 		if s == "" {
@@ -82,7 +81,7 @@ func (l Line) String() string {
 	return s
 }
 
-// Summary counts the lines.
+// Summary counts the lines of a check by their verdicts.
 type Summary struct {
 	Passed  int `json:"passed"`
 	Failed  int `json:"failed"`
@@ -91,13 +90,13 @@ type Summary struct {
 	NotRun []NotRun `json:"not_run,omitempty"` // in the order in which they occurred
 }
 
-// NotRun lists runs that were left out for the same reason: sets of weights, which count as skipped, and levels.
+// NotRun lists what was left out for the same reason: sets of weights, each of which counts as skipped, and CPU levels.
 type NotRun struct {
 	Why  string   `json:"why"`
 	What []string `json:"what"`
 }
 
-// leave records that something was left out.
+// leave adds what, a level or a set of weights that was left out, to the entry for the reason why.
 func (s *Summary) leave(why, what string) {
 	i := slices.IndexFunc(s.NotRun, func(n NotRun) bool { return n.Why == why })
 	if i < 0 {
@@ -107,7 +106,7 @@ func (s *Summary) leave(why, what string) {
 	s.NotRun[i].What = append(s.NotRun[i].What, what)
 }
 
-// String returns the last line of a check.
+// String returns the counts as the last line that a check prints.
 func (s Summary) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", s.Passed, s.Failed, s.Skipped)
 }
@@ -426,14 +425,14 @@ func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, level
 	return nil
 }
 
-// leastCosine returns the cosine that rows must reach at a precision, 0 if outputs are
-// compared by the bounds of the case.
+// leastCosine returns the cosine that each output row must reach at the precision called word, or 0 if that precision
+// compares outputs by the bounds of the case.
 func leastCosine(word string) float64 {
 	w, _ := precision.Named(word)
 	return w.Cosine
 }
 
-// judged returns the type of the weights whose runs are checked at a precision.
+// judged returns the type of the weights whose runs are checked at the precision called word.
 func judged(word string) string {
 	if leastCosine(word) > 0 {
 		return precision.F32
@@ -494,7 +493,8 @@ func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error
 	return nil
 }
 
-// interpreter returns a runner of the float64 interpreter.
+// interpreter returns a runner that computes with the float64 interpreter, one sequence at a time, and rounds results to
+// float32.
 func interpreter(p *ir.Program) runner {
 	return func(fn string, batch []rt.Seq) (map[string][][]float32, error) {
 		f := p.Func(fn)

@@ -23,7 +23,8 @@ var libraries = map[string]func(c *checker, cs *cases.Case) error{
 	"tokenizer":  tokenizer,
 }
 
-// library is the name of their engine in lines.
+// library is the engine that lines name for outputs of library functions: preprocessing, tokenizers and resized position
+// tables.
 const library = "lib"
 
 func preprocess(c *checker, cs *cases.Case) error { return tensors(c, cs, pixels) }
@@ -52,7 +53,8 @@ func tensors(c *checker, cs *cases.Case, compute func(*cases.Case, *cases.Run) (
 	return nil
 }
 
-// pixels preprocesses the picture of a run. Its results are the bytes after the resize, and the tensor.
+// pixels preprocesses the picture of a run. Its results are resized, the bytes of the resized RGB picture as floats, and
+// pixels, the normalised tensor.
 func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	modes := map[string]pixel.Mode{"preprocess_square": pixel.Stretch, "preprocess_stretch": pixel.Stretch, "preprocess_crop": pixel.Crop}
 	mode, ok := modes[r.Kind]
@@ -95,7 +97,7 @@ func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	return map[string][]float32{"resized": resized, "pixels": tensor}, err
 }
 
-// positions resizes a position table of pictures.
+// positions resizes the position table of a run, from old_grid to new_grid patches a side. Its result is the table.
 func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	k := cs.Config
 	t, err := cs.Input(r, "table")
@@ -112,7 +114,8 @@ func positions(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	return map[string][]float32{"table": checkpoint.ResizePositions(t.Floats, k.ExtraRows, k.OldGrid, k.NewGrid, k.Dim, k.Antialias)}, nil
 }
 
-// tokenizer compares token ids. The error of a line is the number of texts that differ.
+// tokenizer checks the token ids of the case's texts, with a line for each output of the tokenizer. The error of a line is
+// the number of texts whose ids differ.
 func tokenizer(c *checker, cs *cases.Case) error {
 	k := &cs.Config
 	if k.Dict != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// Model opens the model of a case with weights of a type, f32, bf16 or f16: from the first file
-// of such weights in its folder, or else from the seed.
+// Model opens the model of the case in dir, with weights of type f32, bf16 or f16. They are the first weight file of that
+// type in the folder, or else are generated from the case's seed. The caller closes the model.
 func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	cs, err := cases.Load(dir)
 	if err != nil {
@@ -33,7 +33,7 @@ func Model(dir string, dtype checkpoint.DType) (*compile.Model, error) {
 	return nil, fmt.Errorf("%s: it has no weights of type %s, neither a file nor a seed", dir, dtype)
 }
 
-// describe returns the description of a case with a model.
+// describe returns the description of a case's model, with two towers if its config has them.
 func describe(cs *cases.Case) (*model.Description, error) {
 	if cs.Config.Vision != nil {
 		return describeTowers(cs.ConfigJSON)
@@ -41,7 +41,8 @@ func describe(cs *cases.Case) (*model.Description, error) {
 	return Describe(cs.ConfigJSON)
 }
 
-// open opens the model of d with the weights of a variant.
+// open returns the model of d with the weights that the case has for v. For a model of two towers, d gets the layout of the
+// tensors' names.
 func open(cs *cases.Case, d *model.Description, v cases.Variant) (*compile.Model, error) {
 	src, err := cs.OpenWeights(v)
 	if err != nil {

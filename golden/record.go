@@ -31,7 +31,7 @@ type RecordOptions struct {
 	Expect string
 	Bound  float64
 
-	// Log, if not nil, gets lines of progress, and about functions that are left out.
+	// Log, if not nil, gets a line of progress, or a line about each function that is left out.
 	Log func(format string, args ...any)
 }
 
@@ -45,7 +45,7 @@ const (
 	rtol  = 1e-5
 )
 
-// maxRecorded bounds the runs of a case.
+// maxRecorded is the largest number of runs in a recorded case.
 const maxRecorded = 1 << 10
 
 // Recordings opens cases of Record, for a test in the package of their model.
@@ -69,7 +69,7 @@ func Recordings(dirs []string) ([]compile.Recorded, error) {
 	return all, nil
 }
 
-// recorder makes a case.
+// recorder makes a golden case from a user's model, for Record.
 type recorder struct {
 	m       *compile.Model
 	o       RecordOptions
@@ -91,7 +91,7 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	if len(o.Images)+len(o.Texts)+len(o.IDs) == 0 && o.Expect == "" {
 		return errors.New("nothing to record: give pictures, texts, or both")
 	}
-	// Check this before long work.
+	// The cheap checks of the output folder come before the runs, which take long.
 	if err := cases.Replaceable(dir, cases.Recorded); err != nil {
 		return err
 	}
@@ -150,7 +150,8 @@ func Record(dir string, m *compile.Model, o RecordOptions) error {
 	return cases.Write(dir, c, r.inputs, truth)
 }
 
-// read reads and preprocesses pictures and texts.
+// read reads and preprocesses the pictures, texts and expected tensors of the options, and stores them as the inputs of the
+// case.
 func (r *recorder) read() error {
 	reader, err := r.m.Reader()
 	if err != nil {

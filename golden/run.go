@@ -55,7 +55,7 @@ func byInputs(of map[string]string, image, text bool) []call {
 
 // kinds lists the calls of runs of other kinds, from the functions of the task of the kind's name and the inputs of the run.
 var kinds = map[string]func(of map[string]string, image, text bool) []call{
-	// A run of a recorded case has the name of its function.
+	// The name of the function is empty here: planRun fills in the name that a run of a recorded case has.
 	cases.Function: func(_ map[string]string, image, text bool) []call {
 		return []call{{"", image, text}}
 	},
@@ -102,7 +102,8 @@ func (x *run) judged() []string {
 	return slices.DeleteFunc(x.r.OutputNames(), func(name string) bool { return x.r.Kind == towersKind && traced(name) != x.taps })
 }
 
-// outputs runs the calls and returns the outputs by name, a slice for each sequence.
+// outputs runs the calls of x by do and returns the outputs by the names of the case, each with one slice for each
+// sequence.
 func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]float32, error) {
 	if x.r.Kind == "nlvr2" {
 		return x.reason(do)
@@ -140,8 +141,8 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 	return all, nil
 }
 
-// reason runs the text with each of two pictures, in one batch, and the head on the
-// concatenated features of both.
+// reason runs a sequence of kind nlvr2, a text and two pictures: the text with each picture, as two sequences of one batch,
+// then the classification head on the two features concatenated.
 func (x *run) reason(do runner) (map[string][][]float32, error) {
 	var batch []rt.Seq
 	for i := range x.batch.Size {

@@ -8,7 +8,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// output is an output of a case and the result that it equals.
+// output is an output of a case, and the result of a compiled function that must equal it.
 type output struct {
 	fn, name string // function and result
 	as       string // name in the case
@@ -39,7 +39,7 @@ var vlmoOutputs = map[string][]output{
 	},
 }
 
-// vlmoCalls returns a function that lists the calls of a kind.
+// vlmoCalls returns a function that lists the calls for runs of a kind: each function of vlmoOutputs[kind] once.
 func vlmoCalls(kind string) func(of map[string]string, image, text bool) []call {
 	return func(map[string]string, bool, bool) []call {
 		var cs []call
@@ -58,7 +58,7 @@ func init() {
 	}
 }
 
-// vlmo runs the functions of a kind and gives their results the names of the case.
+// vlmo runs the functions for a run of family vlmo and returns their results under the names of the case's outputs.
 func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
 	all := map[string][][]float32{}
 	results := map[string]map[string][][]float32{}
@@ -99,7 +99,8 @@ func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
 	return all, nil
 }
 
-// inputs returns the batch for a function; as, the name of its result, decides which of two pictures it takes.
+// inputs returns the batch for a call of f: the run's token ids and pictures, as f's parameters ask. A sequence of kind
+// vlmo_nlvr2 has two pictures, image_a and image_b; as, "a" or "b", is the one to use.
 func (x *run) inputs(f *ir.Func, as string) ([]rt.Seq, error) {
 	batch := make([]rt.Seq, x.batch.Size)
 	for _, v := range f.Params {

@@ -46,7 +46,7 @@ func newExp2(w *writer, v vector) func(y vecs) vecs {
 	}
 }
 
-// softmax writes three steps for each row: the maximum, the powers and their sum, 1/sum.
+// softmax writes, for each row: find the maximum m; replace each x by 2^(x-m) and sum these powers; store 1/sum.
 func softmax(w *writer, k asm.Kernel) {
 	x, ld := w.arg("x"), w.floats("ld")
 	inv, word := w.arg("inv"), w.GP64()
@@ -66,7 +66,8 @@ func softmax(w *writer, k asm.Kernel) {
 				case r.wide():
 					w.VMAXPS(r.mem(x, i), m[i], r.keep[i], m[i])
 				default:
-					// The buffer has room for whole panels only: half of the block may be outside.
+					// Rows of x have room for whole panels of 16 floats, while a block has 32: a load of the whole block
+					// could leave the buffer.
 					v, keep := w.YMM(), w.YMM()
 					w.VMOVUPS(r.maskMem(i), keep)
 					w.VMASKMOVPS(r.mem(x, i), keep, v)
@@ -153,8 +154,8 @@ func packKeys(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// packHalf transposes rows from 8*half on into the panel's columns from 8*half on. For a row past the last one it reads another
-// row and clears it with a mask.
+// packHalf transposes rows from 8*half on into the panel's columns from 8*half on. Where src has fewer rows, it reads an
+// earlier row again and clears the columns with a mask.
 func packHalf(w *writer, half int) {
 	src, lds := w.arg("src"), w.floats("lds")
 	dst, k := w.arg("dst"), w.arg("k")

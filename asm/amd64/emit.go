@@ -48,7 +48,7 @@ func header(file []byte) []byte {
 	return append([]byte(asm.Header+"\n"), rest...)
 }
 
-// beyond returns the instruction sets that are not in the baseline.
+// beyond returns the instruction sets among isas that are not in baseline.
 func beyond(isas []string) []string {
 	return slices.DeleteFunc(slices.Clone(isas), func(s string) bool { return slices.Contains(baseline, s) })
 }
@@ -152,10 +152,10 @@ type held struct {
 	registers []reg.Register
 }
 
-// holds notes what registers hold.
+// holds notes what the registers rs hold, for the kernel's register map.
 func (w *writer) holds(what string, rs ...reg.Register) { w.held = append(w.held, held{what, rs}) }
 
-// hold notes what vectors hold and returns them.
+// hold notes what the vectors of v hold, for the kernel's register map, and returns v.
 func (w *writer) hold(what string, v vecs) vecs {
 	var rs []reg.Register
 	for _, r := range v {
@@ -171,7 +171,8 @@ func (w *writer) label(name string) string {
 	return fmt.Sprintf("%s%d", name, w.labels)
 }
 
-// arg loads an integer or pointer argument.
+// arg writes the load of an integer or pointer argument into a new register, which it returns and notes in the register
+// map.
 func (w *writer) arg(name string) reg.GPVirtual {
 	r := w.GP64()
 	w.Load(w.Param(name), r)
@@ -179,14 +180,14 @@ func (w *writer) arg(name string) reg.GPVirtual {
 	return r
 }
 
-// floats loads an argument that counts floats and converts it to bytes.
+// floats writes the load of an argument that counts floats, converted to bytes, into a new register.
 func (w *writer) floats(name string) reg.GPVirtual {
 	r := w.arg(name)
 	w.SHLQ(operand.Imm(2), r)
 	return r
 }
 
-// halfwords loads an argument that counts 16-bit values and converts it to bytes.
+// halfwords writes the load of an argument that counts 16-bit values, converted to bytes, into a new register.
 func (w *writer) halfwords(name string) reg.GPVirtual {
 	r := w.arg(name)
 	w.SHLQ(operand.Imm(1), r)
@@ -224,7 +225,8 @@ func (w *writer) nextTile(k asm.Kernel, size int, pf reg.Register, floats ...str
 	w.ret()
 }
 
-// ret returns from the kernel.
+// ret writes the return from the kernel. It first clears the upper halves of the vector registers, without which SSE
+// instructions in the caller would be slow.
 func (w *writer) ret() {
 	w.VZEROUPPER()
 	w.RET()
@@ -244,18 +246,18 @@ func (w *writer) data(name string, words ...uint32) operand.Mem {
 	return m
 }
 
-// words returns a vector in memory with v in all eight lanes.
+// words returns a vector in memory with v in all eight 32-bit lanes; name names the constant.
 func (w *writer) words(name string, v uint32) operand.Mem {
 	return w.data(name, slices.Repeat([]uint32{v}, 8)...)
 }
 
-// f32 returns a vector in memory with v in all eight lanes.
+// f32 returns a vector in memory with v, as float32, in all eight lanes; name names the constant.
 func (w *writer) f32(name string, v float64) operand.Mem {
 	return w.words(name, math.Float32bits(float32(v)))
 }
 
-// lanes returns an operand with v in all lanes: memory, or a register if the level has 32. It loads the register, so it is
-// called outside loops.
+// lanes returns an operand with v in all lanes: a vector in memory or, if kind has 32 registers, a register. As it writes
+// the load of that register, it is called outside loops.
 func (w *writer) lanes(kind vector, name string, v uint32) operand.Op {
 	m := w.words(name, v)
 	if !kind.wide() {
@@ -266,12 +268,13 @@ func (w *writer) lanes(kind vector, name string, v uint32) operand.Op {
 	return r
 }
 
-// num is lanes for a float.
+// num is like lanes, with v as a float32.
 func (w *writer) num(kind vector, name string, v float64) operand.Op {
 	return w.lanes(kind, name, math.Float32bits(float32(v)))
 }
 
-// coefs returns operands with a polynomial's coefficients in all lanes.
+// coefs returns, for each coefficient of a polynomial, an operand with that coefficient in all lanes. The constant of cs[i]
+// is called name followed by i. Like lanes it may load registers, so it is called outside loops.
 func (w *writer) coefs(kind vector, name string, cs []float64) []operand.Op {
 	var ms []operand.Op
 	for i, c := range cs {

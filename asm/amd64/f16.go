@@ -16,7 +16,7 @@ func init() {
 // the next.
 const ahead = 1024
 
-// widen loads a vector of 16-bit values and converts it to float32.
+// widen writes the load of a vector of 16-bit floats and its conversion to float32; dtype is f16 or bf16.
 func (w *writer) widen(dtype string, from operand.Mem, to reg.VecVirtual) {
 	if dtype == "f16" {
 		w.VCVTPH2PS(from, to)
@@ -78,7 +78,7 @@ func gemmNarrow(w *writer, k asm.Kernel) {
 	w.nextTile(k, 4, pf)
 }
 
-// convert writes the conversion to float32, of 32 values at a time and the rest one by one.
+// convert writes the conversion of n 16-bit floats, f16 or bf16, to float32: 32 at a time, then the rest one by one.
 func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n"), w.arg("dst"), w.arg("src")
 	v := w.hold("values", w.ymms(4))

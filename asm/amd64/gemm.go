@@ -83,7 +83,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	w.nextTile(k, 4, pf)
 }
 
-// sums are the accumulators of a tile: rows[r][j] is row r of C, vector j of n.
+// sums are the registers that accumulate a tile of C: rows[r][j] is vector j of the n vectors of row r.
 type sums struct {
 	w    *writer
 	v    vector
@@ -107,7 +107,7 @@ func (s *sums) each(f func(acc reg.VecVirtual, r, disp int)) {
 	}
 }
 
-// c returns a function for the address disp bytes into row r of C.
+// c returns a function that returns the memory operand for the byte at offset disp in row r of C.
 func (s *sums) c() func(r, disp int) operand.Mem {
 	at, _ := s.w.rows(s.w.arg("c"), s.w.floats("ldc"), len(s.rows))
 	return at
@@ -134,9 +134,9 @@ func (s *sums) start(biased bool) {
 	w.Label("main")
 }
 
-// loop writes the loop over k, unrolled turn times. step(u) writes step u after the current one, advance(n) moves on by n steps.
-// With below, each of the first steps prefetches one row of C below the tile: most likely the next tile's, and not in a near
-// cache. Prefetches of all rows at once would delay loads that miss the first-level cache.
+// loop writes the loop over k, unrolled turn times. step(u) writes step u after the current one, advance(n) moves on by n
+// steps. If below, each of the first steps also prefetches one row of C below the tile, which most likely is the next
+// tile's and in no near cache; prefetches of all these rows at once would delay loads that miss the first-level cache.
 func (s *sums) loop(turn int, below bool, steps reg.Register, step, advance func(n int)) {
 	w, many := s.w, operand.Imm(uint64(turn))
 	if below {
@@ -179,14 +179,15 @@ func (s *sums) loop(turn int, below bool, steps reg.Register, step, advance func
 	w.JNZ(operand.LabelRef("last"))
 }
 
-// store writes C.
+// store writes the stores of the sums to C.
 func (s *sums) store() {
 	s.w.Label("store")
 	at := s.c()
 	s.each(func(acc reg.VecVirtual, r, disp int) { s.w.VMOVUPS(acc, at(r, disp)) })
 }
 
-// peakFMA writes a loop of multiply-adds in registers, enough independent ones to hide their latency.
+// peakFMA writes a loop that measures the peak rate of multiply-adds: only instructions on registers, and enough
+// independent ones to hide their latency.
 func peakFMA(w *writer, k asm.Kernel) {
 	n, v := w.arg("n"), w.vector(k.ISA)
 	x, acc := v.new(), w.hold("sums", v.some(12))

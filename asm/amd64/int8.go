@@ -20,10 +20,11 @@ func init() {
 	generators[asm.OpRowCompensation] = rowCompensation
 }
 
-// gemmI8 writes a tile of int8 products, four added to a 32-bit sum at a time. VNNI has an instruction for uint8 times int8,
-// whose sums start from the compensation. AVX2 adds pairs of products in 16 bits, and pairs of these sums in 32. 16 bits hold
-// 2*127*128 but not 2*255*127, so its kernel subtracts the zero point of A, moves A's signs to B, and starts from 0. Sums are
-// exact either way.
+// gemmI8 writes a tile of int8 products; each 32-bit sum takes four products a step. A is uint8 with zero point 128, B is
+// int8. VNNI has an instruction that multiplies uint8 by int8, so sums start from the compensation in the panel, which
+// takes off the zero point. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16 bits hold
+// 2*127*128 but not 2*255*127, the AVX2 kernel subtracts the zero point from A, multiplies |A| by B with the sign of A, and
+// starts sums from 0. Both kernels are exact.
 func gemmI8(w *writer, k asm.Kernel) {
 	v := w.vector(k.ISA)
 	const group = 4 * asm.Panel // bytes of a group of four k in a panel, and of each part of its tail
@@ -78,7 +79,8 @@ func gemmI8(w *writer, k asm.Kernel) {
 	}
 	step := func() {
 		bv.each(func(j int) { w.VMOVUPS(part(b, 0, j), bv[j]) })
-		// Into the second-level cache: a line in the first-level cache alone would be evicted before its use.
+		// Prefetch B into the second-level cache: a line that is in the first-level cache alone would be evicted before its
+		// use.
 		for p := range k.NR / asm.Panel {
 			w.PREFETCHT1(panel(pf, 0, p))
 		}

@@ -21,7 +21,7 @@ func init() {
 // masked vectors. So element i is added in lane i%32, whatever the length of the row: all levels add in the same order.
 const block = 32
 
-// row writes loops over the blocks of a row.
+// row writes loops over the blocks of a row: 32 floats each, and masked vectors for the rest.
 type row struct {
 	vector
 	w      *writer
@@ -198,7 +198,7 @@ func (w *writer) forRows(ptr, stride []reg.GPVirtual, f func()) {
 	w.ret()
 }
 
-// layerNorm writes two-pass layer normalisation.
+// layerNorm writes layer normalisation in two passes: the mean of a row, then its variance around the mean.
 func layerNorm(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")

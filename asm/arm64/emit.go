@@ -111,7 +111,7 @@ func (w *writer) kernel(k asm.Kernel) error {
 	return k.Permit(w.isas)
 }
 
-// holds notes what registers hold, for the kernel's register map.
+// holds notes what the registers rs hold, for the kernel's register map.
 func (w *writer) holds(what string, rs ...fmt.Stringer) {
 	var names []string
 	for _, r := range rs {
@@ -120,7 +120,7 @@ func (w *writer) holds(what string, rs ...fmt.Stringer) {
 	w.held.Add(what, names...)
 }
 
-// hold notes what vectors hold and returns them.
+// hold notes what the vectors of v hold, for the kernel's register map, and returns v.
 func (w *writer) hold(what string, v vecs) vecs {
 	var names []string
 	for _, r := range v {
@@ -285,7 +285,7 @@ func (w *writer) SQSHRN11high(d, n V)         { w.emit(sqshrn2, int(d), int(n)) 
 func (w *writer) SQXTNb(d, n V)               { w.emit(sqxtn, int(d), int(n)) }   // saturated to bytes; the high half becomes zero
 func (w *writer) FMOV(d R, n V)               { w.emit(fmov, int(d), int(n)) }    // the low 64 bits
 
-// Arithmetic in lane 0; the other lanes become zero.
+// Arithmetic on lane 0, one float32; the other lanes of the result become zero.
 
 func (w *writer) SCVTFs(d V, n R) { w.emit(scvtf, int(d), int(n)) } // an integer as float32
 func (w *writer) FADDs(d, n, m V) { w.emit(faddS, int(d), int(n), int(m)) }
@@ -361,7 +361,7 @@ func (w *writer) branch(goas, text, to string) {
 	w.goline(goas+" "+to, text)
 }
 
-// arg loads an integer or pointer parameter.
+// arg writes the load of an integer or pointer argument into register d, which it returns and notes in the register map.
 func (w *writer) arg(name string, d R) R {
 	a := w.param(name, false)
 	goas := fmt.Sprintf("MOVD %s+%d(FP), R%d", name, a.at, d)
@@ -371,7 +371,7 @@ func (w *writer) arg(name string, d R) R {
 	return d
 }
 
-// setArg writes an integer or pointer parameter.
+// setArg writes a store of register n to the stack slot of an integer or pointer argument.
 func (w *writer) setArg(name string, n R) {
 	a := w.param(name, false)
 	goas := fmt.Sprintf("MOVD R%d, %s+%d(FP)", n, name, a.at)
@@ -379,7 +379,7 @@ func (w *writer) setArg(name string, n R) {
 	w.goline(goas, fmt.Sprintf("str x%d, [sp, #%d]", n, a.at+8))
 }
 
-// floats loads a parameter that counts floats and converts it to bytes.
+// floats writes the load of an argument that counts floats, converted to bytes, into register d.
 func (w *writer) floats(name string, d R) R {
 	w.arg(name, d)
 	w.LSL(d, d, 2)

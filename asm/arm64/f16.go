@@ -8,7 +8,7 @@ func init() { generators[asm.OpConvert] = convert }
 // the next.
 const ahead = 1024
 
-// widen converts the four 16-bit values in the low half of n to float32.
+// widen writes the conversion of four 16-bit floats, the low half of n, to float32 in d; dtype is f16 or bf16.
 func (w *writer) widen(dtype string, d, n V) {
 	if dtype == "f16" {
 		w.FCVTL(d, n)
@@ -17,7 +17,7 @@ func (w *writer) widen(dtype string, d, n V) {
 	}
 }
 
-// widenHigh converts the four 16-bit values in the high half of n to float32.
+// widenHigh writes the conversion of four 16-bit floats, the high half of n, to float32 in d; dtype is f16 or bf16.
 func (w *writer) widenHigh(dtype string, d, n V) {
 	if dtype == "f16" {
 		w.FCVTL2(d, n)
@@ -26,7 +26,7 @@ func (w *writer) widenHigh(dtype string, d, n V) {
 	}
 }
 
-// convert writes the conversion to float32, of 32 values at a time and the rest one by one.
+// convert writes the conversion of n 16-bit floats, f16 or bf16, to float32: 32 at a time, then the rest one by one.
 func convert(w *writer, k asm.Kernel) {
 	n, dst, src := w.arg("n", 0), w.arg("dst", 1), w.arg("src", 2)
 	v, wide := w.hold("32 values", regs(0, 4)), w.hold("the values as float32", regs(4, 8))

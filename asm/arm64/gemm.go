@@ -28,8 +28,9 @@ func gemm(w *writer, k asm.Kernel)       { tile(w, k, panel) }
 func gemmNN(w *writer, k asm.Kernel)     { tile(w, k, matrix) }
 func gemmNarrow(w *writer, k asm.Kernel) { tile(w, k, halves) }
 
-// tile writes C[mr][16] = start + A[mr][K]*B[K][16]. Every element of C is one sum in the order of k, so its bits do not depend
-// on mr.
+// tile writes C[mr][16] = start + A[mr][K]*B[K][16], where start is C or zero, plus the bias if B is packed. Every element
+// of C is one sum in the order of k, so its bits do not depend on mr. With source fours the products are of int8, and start
+// is added to the finished sums.
 func tile(w *writer, kernel asm.Kernel, from source) {
 	mr := kernel.MR
 	const k, b, pf, step, ld, signs = R(0), R(7), R(10), R(11), R(12), R(13)

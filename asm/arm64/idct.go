@@ -12,7 +12,8 @@ const (
 	idctSecond = V(15) // the others
 )
 
-// idctFactors holds the factors of the transform, eight in each of two vectors.
+// idctFactors holds the factors of the inverse cosine transform, with 13 fractional bits, eight for each of two registers.
+// The last four are padding.
 var idctFactors = []int16{
 	asm.IDCT0541 + asm.IDCT0765, asm.IDCT0541, asm.IDCT0541 - asm.IDCT1847, asm.IDCT1175 - asm.IDCT1961, asm.IDCT1175, asm.IDCT1175 - asm.IDCT0390, -asm.IDCT0899, -asm.IDCT2562,
 	asm.IDCT0298 - asm.IDCT0899, asm.IDCT2053 - asm.IDCT2562, asm.IDCT3072 - asm.IDCT2562, asm.IDCT1501 - asm.IDCT0899, 0, 0, 0, 0,
@@ -84,7 +85,7 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 	w.ADDh(v73, t[3], t[7])
 	w.ADDh(v51, t[1], t[5])
 	free := idctFree
-	// factor returns the vector and the lane of one of idctFactors.
+	// factor returns the register and the lane that hold f, one of idctFactors.
 	factor := func(f int16) (V, int) {
 		for i, v := range idctFactors {
 			if v == f {
@@ -160,7 +161,7 @@ func (w *writer) idctPass(t vecs, drop func(d, low, high V)) {
 	}
 }
 
-// transpose transposes eight vectors of eight 16-bit lanes.
+// transpose transposes an 8x8 block of 16-bit elements in place; t[i] is row i. It clobbers V16 to V31.
 func (w *writer) transpose(t vecs) {
 	pairs, quads := regs(16, 8), regs(24, 8)
 	for i := 0; i < 8; i += 2 {

@@ -55,7 +55,8 @@ func offset(scale int, f field) operand {
 	return operand{name: "o", kind: immediate, scale: scale, signed: true, fields: []field{f}}
 }
 
-// bounds returns the smallest and the largest value of the operand.
+// bounds returns the smallest and the largest value that the operand can have: a register's number, or an immediate or
+// offset.
 func (o operand) bounds() (least, most int) {
 	bits := 0
 	for _, f := range o.fields {
@@ -75,7 +76,8 @@ func (o operand) bounds() (least, most int) {
 	return 0, o.scale * (1<<bits - 1)
 }
 
-// check returns an error if v is not a value of the operand.
+// check returns an error if the operand cannot have the value v: out of bounds, no multiple of its scale, or the reserved
+// R18.
 func (o operand) check(v int) error {
 	least, most := o.bounds()
 	if v >= least && v <= most && v%o.scale == 0 && (o.kind != general || v != 18) {

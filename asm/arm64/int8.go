@@ -12,8 +12,9 @@ func init() {
 	generators[asm.OpNormQuant] = normQuant
 }
 
-// zeroPoint loads the address of 16 bytes of 128, the zero point of quantised activations: flipping that bit subtracts it.
-// Loading them costs less than a move into all bytes, which uses the pipes of the products.
+// zeroPoint loads the address of 16 bytes of 128, the zero point of quantised activations. An exclusive or with 128
+// subtracts it: the uint8 x becomes the int8 x-128. Loading the bytes costs less than a move into all lanes, which uses the
+// pipes that multiply.
 func (w *writer) zeroPoint(d R) R {
 	return w.words("zeroPoint128", d, 0x80808080, 0x80808080, 0x80808080, 0x80808080)
 }
@@ -169,7 +170,8 @@ func newRounding(w *writer, k asm.Kernel) *rounding {
 	return q
 }
 
-// forRows calls f to write the code of one row.
+// forRows writes a loop over the rows: it sets the extremes to the row's first value, then f writes the code for the rest
+// of the row.
 func (q *rounding) forRows(f func()) {
 	q.w.forRows([]R{q.dst, q.src, 5, 6}, q.stride, func() {
 		q.w.LD1R(28, q.src)
@@ -180,7 +182,8 @@ func (q *rounding) forRows(f func()) {
 	})
 }
 
-// see adds a block to the extremes. Lanes past the row become the row's first value.
+// see writes code that updates the extremes of the row, q.hi and q.lo, with the block x. If masked, it first sets the lanes
+// of x past the row to the row's first value, which does not change the extremes.
 func (q *rounding) see(x vecs, masked bool) {
 	if masked {
 		q.replace(x, func(int) V { return 28 })
@@ -189,7 +192,8 @@ func (q *rounding) see(x vecs, masked bool) {
 	x.each(func(i int) { q.w.FMIN(q.lo[i%4], q.lo[i%4], x[i]) })
 }
 
-// extremes returns the largest and the smallest value of the blocks that see got, in lane 0.
+// extremes writes code that finds the largest and the smallest value of all blocks given to see. Each is in lane 0 of the
+// register that is returned.
 func (q *rounding) extremes() (hi, lo V) {
 	w := q.w
 	for n := 2; n > 0; n /= 2 {

@@ -21,7 +21,7 @@ const (
 	block  = 4 * chains // floats
 )
 
-// Registers that row uses.
+// Registers that the code of row uses, beside those of its callers.
 const (
 	rowBlocks = R(19) // whole blocks of a row
 	rowRest   = R(20) // floats after them, 0..31
@@ -33,7 +33,7 @@ const (
 	rowCut    = V(31) // the vector that the end of the row falls into
 )
 
-// row writes loops over the blocks of a row.
+// row writes loops over the blocks of a row: 32 floats each, and a masked block for the rest.
 type row struct{ w *writer }
 
 // newRow splits the argument n, the length of a row, into whole blocks and a rest.
@@ -95,7 +95,8 @@ func (r row) each(from, at []R, f func(masked bool)) {
 	w.mark(done)
 }
 
-// load writes the load of the block at p. Lanes past the row are not read and become zero.
+// load writes code that loads the block at address p into v. If masked, floats past the row are not read, and their lanes
+// become zero.
 func (r row) load(v vecs, p R, masked bool) {
 	w := r.w
 	if !masked {
@@ -104,7 +105,8 @@ func (r row) load(v vecs, p R, masked bool) {
 		}
 		return
 	}
-	// First load the one to three floats of the vector that the end of the row falls into, then the whole vectors before it.
+	// The vector that contains the end of the row is put together in rowCut from its one to three floats inside the row; a
+	// load of the whole vector would read past the row. The vectors before it are loaded whole.
 	got, done := w.label("got"), w.label("loaded")
 	w.ADD(rowSpare, p, rowFours)
 	w.ZERO(rowCut)
@@ -120,7 +122,8 @@ func (r row) load(v vecs, p R, masked bool) {
 	r.cut(v, func(i int) { w.LDR(v[i], p, 16*i) }, func(i int) { w.MOV(v[i], rowCut) }, done)
 }
 
-// cut calls whole for each vector before the one that the end of the row falls into, then end for that one.
+// cut writes code that branches by the length of the rest: it runs the code of whole(i) for each vector i that lies inside
+// the row, then the code of end(i) for the one that contains the row's end, and continues at label done.
 func (r row) cut(v vecs, whole, end func(i int), done string) {
 	w := r.w
 	var cut [chains]string
@@ -142,7 +145,7 @@ func (r row) cut(v vecs, whole, end func(i int), done string) {
 	w.mark(done)
 }
 
-// and clears the lanes past the row.
+// and writes code that sets the lanes of v past the end of the row to zero; v is the row's last block. It clobbers rowCut.
 func (r row) and(v vecs) {
 	v.each(func(i int) {
 		r.w.LDR(rowCut, rowMask, 16*i)
@@ -150,7 +153,8 @@ func (r row) and(v vecs) {
 	})
 }
 
-// replace replaces the lanes past the row by those of by(i).
+// replace writes code that sets the lanes of v past the end of the row to those of by(i), for vector i of v; v is the row's
+// last block. It clobbers rowCut.
 func (r row) replace(v vecs, by func(i int) V) {
 	v.each(func(i int) {
 		r.w.LDR(rowCut, rowMask, 16*i)
@@ -158,7 +162,7 @@ func (r row) replace(v vecs, by func(i int) V) {
 	})
 }
 
-// store writes the store of the block at p, and nothing past the row.
+// store writes code that stores the block v at address p. If masked, it stores only the floats inside the row.
 func (r row) store(v vecs, p R, masked bool) {
 	w := r.w
 	if !masked {
@@ -180,14 +184,15 @@ func (r row) store(v vecs, p R, masked bool) {
 	w.mark(done)
 }
 
-// quarters adds up eight vectors to two, in the order of the AVX2 kernels, where neighbours are halves of one vector.
+// quarters adds up eight vectors into v[0] and v[1]. It adds in the order of the AVX2 kernels, whose four vectors have
+// v[2i] and v[2i+1] as halves, so sums have the same bits.
 func (w *writer) quarters(v vecs) {
 	for _, p := range [][2]int{{0, 2}, {1, 3}, {4, 6}, {5, 7}, {0, 4}, {1, 5}} {
 		w.FADD(v[p[0]], v[p[0]], v[p[1]])
 	}
 }
 
-// total adds up the lanes of two vectors into lane 0 of v and clobbers u.
+// total adds up the eight lanes of v and u into lane 0 of v, which it returns. It clobbers u.
 func (w *writer) total(v, u V) V {
 	w.FADD(v, v, u)
 	w.EXT(u, v, v, 8)
@@ -196,7 +201,7 @@ func (w *writer) total(v, u V) V {
 	return v
 }
 
-// sum adds up eight vectors of partial sums into lane 0 of the first.
+// sum adds up the 32 lanes of v, partial sums of a row, into lane 0 of v[0], which it returns. It clobbers v.
 func (w *writer) sum(v vecs) V {
 	w.quarters(v)
 	return w.total(v[0], v[1])
@@ -219,7 +224,8 @@ func (w *writer) forRows(ptr, stride []R, f func()) {
 	w.RET()
 }
 
-// matrices loads the arguments dst and src into R1 and R2 and their strides into R3 and R4.
+// matrices writes the loads of the arguments dst and src into R1 and R2, and of their leading dimensions, in bytes, into R3
+// and R4.
 func (w *writer) matrices() (dst, src, ldd, lds R) {
 	return w.arg("dst", 1), w.arg("src", 2), w.floats("ldd", 3), w.floats("lds", 4)
 }
@@ -265,20 +271,20 @@ func (r row) moments(src, at R, see func(x vecs, masked bool)) (mean, unit V) {
 	return mean, unit
 }
 
-// count loads the arguments that moments needs.
+// count writes the loads of the arguments that the code of moments reads: n, as a float, and eps.
 func (w *writer) count() {
 	w.arg("n", rowSpare)
 	w.SCVTFs(26, rowSpare)
 	w.single("eps", 27)
 }
 
-// normed normalises a block by mean and unit, 1/sqrt(variance+eps).
+// normed writes x = (x - mean) * unit for a block x, where unit is 1/sqrt(variance+eps).
 func (w *writer) normed(x vecs, mean, unit V) {
 	x.each(func(i int) { w.FSUB(x[i], x[i], mean) })
 	x.each(func(i int) { w.FMUL(x[i], x[i], unit) })
 }
 
-// layerNorm writes two-pass layer normalisation.
+// layerNorm writes layer normalisation in two passes: the mean of a row, then its variance around the mean.
 func layerNorm(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	gain, bias := w.arg("gain", 5), w.arg("bias", 6)

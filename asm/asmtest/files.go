@@ -22,7 +22,7 @@ func Write[T string | []byte](t testing.TB, path string, data T) {
 	}
 }
 
-// Read returns the contents of a file.
+// Read returns the contents of a file and ends the test on an error.
 func Read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -88,7 +88,7 @@ func Run(t testing.TB, cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// ErrorSays checks that the text of an error contains all parts.
+// ErrorSays checks that err is not nil and that its text contains each of parts.
 func ErrorSays(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

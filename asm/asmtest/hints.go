@@ -27,7 +27,7 @@ type Hint struct {
 	Flags, Fields []string
 }
 
-// Advises reports whether the message says what to do.
+// Advises reports whether the message says what to do, judged by the words in it.
 func (h Hint) Advises() bool { return advice.MatchString(h.Text) }
 
 // Hints lists the hints in the messages that code in the folders, except tests, passes to functions that make errors or print.

@@ -92,7 +92,7 @@ func (h *heldOut) cut(i int) (image.Image, error) {
 	return whole.SubImage(tile), nil
 }
 
-// names lists the drawings' names.
+// names returns the name of each drawing, in the order of Items.
 func (h *heldOut) names() []string {
 	list := make([]string, len(h.Items))
 	for i := range h.Items {

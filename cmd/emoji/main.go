@@ -17,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
-// knows is said wherever somebody could believe otherwise.
+// knows says what the model is not for; help texts and the results of demo quote it.
 const knows = `The model knows drawings of emoji only: what it says of photos, and of other drawings, is
 nonsense. As a text "a cat" works better than "cat".`
 

@@ -12,15 +12,17 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji"
 )
 
-// captioning is how often a caption is the drawing's name, and the mean F1 of their words.
+// captioning rates the captions of drawings: the share of captions that equal the drawing's name,
+// and the mean F1 score of the words in caption and name; both from 0 to 1.
 type captioning struct {
 	Exact  float64 `json:"exact"`
 	WordF1 float64 `json:"word_f1"`
 }
 
-// answering is the share of right answers to two questions: which group a drawing is in,
-// and whether it has a given name, which for half of the drawings is another drawing's. The
-// halves and the names are drawn anew, so the share differs from the training run's by chance.
+// answering is the share of right answers, from 0 to 1, to two questions: which group a drawing is
+// in, and whether it has a given name. For a random half of the drawings the name is another
+// drawing's. Both halves and names differ from those of the training run, so the shares may differ
+// by chance.
 type answering struct {
 	Group float64 `json:"what group is this in?"`
 	Name  float64 `json:"is this <name>? (half no)"`

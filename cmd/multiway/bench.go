@@ -135,7 +135,8 @@ func atPrecisions(m *compile.Model, words []string) ([]*compile.Model, error) {
 	return models, nil
 }
 
-// runBench compiles the models into one program and has it time them.
+// runBench compiles the models into one program, which times them as o says. It prints the report
+// to stdout and, if path is not "", writes it as JSON to that file.
 func runBench(stdout io.Writer, c *cobra.Command, models []*compile.Model, o bench.Options, path string) error {
 	var numbers *file.File
 	if path != "" { // before the work that would be for nothing

@@ -175,7 +175,8 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 	return lens, padded, nil
 }
 
-// length returns the number of tokens of a text up to the pooled one; later ones are padding.
+// length returns how many tokens of a padded text count. With pool argmax or eos, the pooled token is the last of them;
+// with other pools all count.
 func (t *Tower) length(ids []int64) int {
 	at := len(ids) - 1
 	switch t.Pool {

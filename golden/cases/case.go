@@ -30,8 +30,8 @@ const (
 	maxWord     = 255     // bytes of any name
 )
 
-// Case is a golden case. Its methods are safe for concurrent use, except that
-// Close must come last.
+// Case is a golden case: the inputs of runs of a model or a library function, and the outputs that the runs must have. Its
+// methods are safe for concurrent use, except that Close must come last.
 type Case struct {
 	Dir        string          `json:"-"`
 	ConfigJSON json.RawMessage `json:"-"` // the text of Config, for ir/model
@@ -85,7 +85,7 @@ type Config struct {
 	Unk  int `json:"unk_id"`
 	Mask int `json:"mask_id"`
 
-	// Family vlmo.
+	// Sizes of models of family vlmo.
 	MaxTextLen         int     `json:"max_text_len"`
 	MaxTextLenInitCkpt int     `json:"max_text_len_of_initckpt"`
 	VLStart            int     `json:"vlffn_start_layer_index"`
@@ -97,14 +97,14 @@ type Config struct {
 	TextNormEps        float64 `json:"text_norm_eps"`
 	HeadNormEps        float64 `json:"head_norm_eps"`
 
-	// For families with a tower for pictures and one for texts.
+	// Sizes of models with one tower for pictures and one for texts.
 	Layout   string `json:"layout"`
 	EmbedDim int    `json:"embed_dim"`
 	Bias     bool   `json:"logit_bias"`
 	Vision   *Tower `json:"vision"`
 	Language *Tower `json:"language"`
 
-	// Task tokenizer.
+	// For task tokenizer: the tokenizer's files and sizes.
 	SPM       string `json:"spm"`     // file of the SentencePiece model
 	BPE       string `json:"bpe"`     // file of the byte pairs
 	Dict      string `json:"dict"`    // file with the token ids of byte pairs; "" = their own
@@ -112,7 +112,7 @@ type Config struct {
 	SPMPieces int    `json:"spm_pieces"`
 	TokVocab  int    `json:"tokenizer_vocab_size"`
 
-	// Task posinterp.
+	// For task posinterp, which resizes the position table of an image encoder.
 	OldGrid   int  `json:"old_grid"`
 	NewGrid   int  `json:"new_grid"`
 	ExtraRows int  `json:"extra_rows"`
@@ -131,7 +131,7 @@ type Tower struct {
 	Eps        float64 `json:"eps"`
 	Pool       string  `json:"pool"` // for pictures: cls, avg, map; for texts: argmax (of the token ids), eos, last, cls, mean
 
-	// For texts.
+	// Fields of the tower for texts only.
 	Vocab     int    `json:"vocab_size"`
 	Positions int    `json:"positions"`
 	Causal    bool   `json:"causal"`

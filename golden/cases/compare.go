@@ -94,7 +94,7 @@ func (c *Case) file(kind string, listed map[string]string, d checkpoint.DType) s
 	return kind + "." + string(d) + ".safetensors"
 }
 
-// width returns the number of elements below axis 1.
+// width returns the number of elements of a row: the product of the shape's dimensions from axis 2 on.
 func (f *Reference) width() int {
 	n := 1
 	for _, d := range f.Output.Shape[min(2, len(f.Output.Shape)):] {
@@ -113,7 +113,7 @@ func (f *Reference) counts(i int) bool {
 	return row < f.lens[seq] || row >= f.text
 }
 
-// Sequences returns the length of axis 0, the number of sequences in a model's output.
+// Sequences returns the number of sequences in a model's output, the length of axis 0; 1 for a scalar.
 func (f *Reference) Sequences() int {
 	if len(f.Output.Shape) == 0 {
 		return 1
@@ -144,13 +144,13 @@ func (f *Reference) position(seq, i int) int {
 	return seq*(len(f.Data)/f.Sequences()) + i
 }
 
-// Result is the verdict on an output.
+// Result is the outcome of comparing an output with the expected values.
 type Result struct {
 	OK       bool
 	MaxAbs   float64 // the largest |got - want|; infinite if it is NaN
 	Compared int     // number of compared elements
 
-	// The worst element: the one with the largest |got - want| / bound.
+	// Index, Got, Want, Error and Bound describe the worst element, which has the largest |got - want| / bound.
 	Index     []int // index on each axis of the output
 	Got, Want float32
 	Error     float64 // |got - want|
@@ -279,7 +279,7 @@ func (f *Reference) CompareAll(got []float32) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// index converts a row-major position to an index on each axis.
+// index returns the index on each axis of shape for the element at a row-major position.
 func index(shape []int, at int) []int {
 	idx := make([]int, len(shape))
 	for i := len(shape) - 1; i >= 0; i-- {

@@ -14,8 +14,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Replaceable returns an error if dir has a case of another task, which Write does not
-// replace.
+// Replaceable returns an error if dir has a case of a task other than task, or one that cannot be read: Write does not
+// replace these.
 func Replaceable(dir, task string) error {
 	if _, err := os.Stat(filepath.Join(dir, "case.json")); errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -32,7 +32,7 @@ func (i id) String() string {
 	return strings.TrimSuffix(short(i.pkg)+" "+i.test, " ")
 }
 
-// short returns a package's path in this module.
+// short returns the path of a package without that of this module; "" is the package in its root.
 func short(pkg string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(pkg, "github.com/multiway-go/multiway"), "/")
 }

@@ -142,7 +142,8 @@ func (f *function) judge(t *testing.T, c *cases.Case, m *rt.Model) {
 	t.Logf("%d inputs; worst element: %v", len(f.runs), worst)
 }
 
-// compare runs inputs from to to-1 as a batch and checks the outputs.
+// compare runs f on the inputs [from, to) as one batch and checks each output. It keeps the result with the largest error
+// relative to its bound in worst.
 func (f *function) compare(t *testing.T, c *cases.Case, s *rt.Session, fn *exec.Func, from, to int, worst *cases.Result) {
 	res, err := s.Run(fn, f.seqs[from:to])
 	if err != nil {

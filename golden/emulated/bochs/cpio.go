@@ -28,7 +28,8 @@ const (
 	fileType   = 0o100000
 )
 
-// entry writes a file's header and contents, of size bytes, after the folders that contain it.
+// entry writes a file's header and its contents, of size bytes, to the archive. The folders that contain the file are
+// written before it.
 func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
 	if parent := path.Dir(name); !c.folders[parent] {
 		c.folder(parent)
@@ -53,7 +54,7 @@ func (c *cpio) entry(name string, mode, size int64, contents io.Reader) {
 	}
 }
 
-// folder writes a folder, unless it was written before.
+// folder writes a folder called name to the archive, unless the archive already has it.
 func (c *cpio) folder(name string) {
 	if !c.folders[name] {
 		c.folders[name] = true
@@ -61,12 +62,12 @@ func (c *cpio) folder(name string) {
 	}
 }
 
-// data writes a file.
+// data writes an executable file called name with the given contents to the archive.
 func (c *cpio) data(name string, contents []byte) {
 	c.entry(name, fileType|0o755, int64(len(contents)), strings.NewReader(string(contents)))
 }
 
-// tree writes a file or folder of this machine.
+// tree writes a file of this machine, or a folder with all that is in it, to the archive as name.
 func (c *cpio) tree(name, from string) {
 	if c.err != nil {
 		return

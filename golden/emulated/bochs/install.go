@@ -29,14 +29,16 @@ const suite = "trixie"
 // keyring is the file with the keys that sign Debian's releases.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// configure builds Bochs without a screen. AMX is left out because kernels panic with Bochs's AMX.
+// configure holds the options with which Bochs is built, without a screen. AMX is left out because Linux panics on Bochs's
+// AMX.
 var configure = []string{
 	"--with-nogui", "--without-x11", "--disable-plugins", "--disable-docbook", "--disable-show-ips",
 	"--enable-x86-64", "--enable-cpu-level=6", "--enable-avx", "--enable-evex", "--enable-all-optimizations",
 	"CFLAGS=-O2 -w", "CXXFLAGS=-O2 -w",
 }
 
-// parts are files from packages of suite. The cloud kernel is small because it has no drivers for hardware.
+// parts lists the files that the machine boots from: the Debian package of each, its path there, and its name in the
+// emulator's folder. The kernel is Debian's cloud kernel, which is small because it has no drivers for hardware.
 var parts = []struct{ pkg, path, name string }{
 	{"bochsbios", "usr/share/bochs/BIOS-bochs-latest", "bios"},
 	{"vgabios", "usr/share/vgabios/vgabios.bin", "vgabios"},
@@ -45,7 +47,7 @@ var parts = []struct{ pkg, path, name string }{
 	{"linux-image-cloud-amd64", "boot/vmlinuz-*", "vmlinuz"},
 }
 
-// tool is a program that this machine needs.
+// tool is a program that building or running the emulator needs on this machine, and the Debian package that has it.
 type tool struct{ name, pkg string }
 
 var (
@@ -125,13 +127,13 @@ func cache() (string, error) {
 	return filepath.Join(base, fmt.Sprintf("bochs-%x", recipe[:6])), nil
 }
 
-// installer builds an emulator.
+// installer runs the programs that build the emulator, until ctx is done, and writes progress to log.
 type installer struct {
 	ctx context.Context
 	log io.Writer
 }
 
-// make builds the emulator in an empty folder.
+// make builds the emulator in dir, which is empty: it installs missing tools, fetches the boot files and compiles Bochs.
 func (in installer) make(dir string) error {
 	if err := in.tools(buildTools); err != nil {
 		return err
@@ -195,7 +197,8 @@ func (in installer) archive(work string) (options []string, err error) {
 		strings.Join(mirrors, ", "), suite, errors.Join(failed...))
 }
 
-// part extracts a file from a package, or from the first package that it depends on if it is empty.
+// part extracts the file at path in a Debian package to the path to. The package linux-image-cloud-amd64 is empty; it
+// stands for the newest kernel's package, on which it depends.
 func (in installer) part(apt []string, work, pkg, path, to string) error {
 	x := filepath.Join(work, pkg)
 	if err := os.Mkdir(x, 0o777); err != nil {
@@ -255,7 +258,7 @@ func (in installer) bochs(apt []string, work, to string) error {
 	return nil
 }
 
-// tools installs the programs that this machine lacks.
+// tools installs the programs of all that this machine lacks. This needs root; otherwise the error has the command to run.
 func (in installer) tools(all []tool) error {
 	var names, pkgs []string
 	for _, t := range all {
@@ -284,7 +287,7 @@ func (in installer) tools(all []tool) error {
 	return nil
 }
 
-// apt runs apt-get.
+// apt runs apt-get with the options and arguments, as c says, and logs the arguments.
 func (in installer) apt(c command, options []string, args ...string) error {
 	fmt.Fprintln(in.log, "apt-get", strings.Join(args, " "))
 	return in.run(c, "apt-get", slices.Concat(options, args)...)
@@ -296,7 +299,7 @@ type command struct {
 	env []string
 }
 
-// run runs a program. Its error has the program's last lines.
+// run runs a program in the folder and environment of c. Its error quotes the last lines of the program's output.
 func (in installer) run(c command, name string, args ...string) error {
 	cmd := exec.CommandContext(in.ctx, name, args...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
@@ -306,7 +309,7 @@ func (in installer) run(c command, name string, args ...string) error {
 	return nil
 }
 
-// output runs a program and returns its standard output.
+// output runs a program and returns its standard output. Its error quotes the last lines of the program's standard error.
 func (in installer) output(name string, args ...string) (string, error) {
 	out, err := exec.CommandContext(in.ctx, name, args...).Output()
 	var x *exec.ExitError
@@ -319,7 +322,7 @@ func (in installer) output(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// tail returns the last lines of a text.
+// tail returns the last lines of a text, at most 2000 bytes, without space at its ends.
 func tail(text []byte) []byte {
 	const most = 2000
 	text = bytes.TrimSpace(text)

@@ -152,7 +152,8 @@ func (m *Machine) Run(ctx context.Context, job Job, out io.Writer) (err error) {
 	return fmt.Errorf("%s\n--- console\n%s\n--- emulator\n%s\n%s", why, tail(console.Bytes()), tail(said.Bytes()), tail(log))
 }
 
-// disc makes the CD that the guest boots from.
+// disc writes the CD that the guest boots from to cd.iso in dir: a boot loader, the Linux kernel and the initial file
+// system.
 func (m *Machine) disc(ctx context.Context, dir string, job Job) error {
 	iso := filepath.Join(dir, "iso")
 	if err := os.Mkdir(iso, 0o777); err != nil {
@@ -182,7 +183,8 @@ func (m *Machine) disc(ctx context.Context, dir string, job Job) error {
 	return os.RemoveAll(iso)
 }
 
-// initrd writes the guest's files.
+// initrd writes the guest's initial file system to path: the init program, the job's command and files, and empty folders
+// to mount on.
 func (m *Machine) initrd(path string, job Job) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -209,7 +211,8 @@ func (m *Machine) initrd(path string, job Job) error {
 	return f.Close()
 }
 
-// trailer is a writer that passes on the output before the trailer.
+// trailer is a writer for the output of a guest, which ends with Trailer and the program's exit status. It passes on to w
+// what comes before Trailer, and keeps the status for exit.
 type trailer struct {
 	w    io.Writer
 	rest []byte // output from a byte on that may begin the trailer
@@ -229,7 +232,8 @@ func (t *trailer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// exit returns the exit status in the trailer; ok is false without a trailer. It is called after the last Write.
+// exit returns the exit status at the end of the guest's output; ok is false if the output has none. It is called after the
+// last Write.
 func (t *trailer) exit() (code int, ok bool) {
 	if n, _ := fmt.Sscanf(string(t.rest), Trailer+"%d\n", &code); n == 1 && bytes.HasSuffix(t.rest, []byte("\n")) {
 		return code, true
