@@ -52,7 +52,7 @@ func stepOf(op *ir.Op) (step func(e *entry, v *ir.Value) (jen.Code, error), ok b
 	return step, ok
 }
 
-// step emits the call that the op's Step describes.
+// step emits the call of the runtime that computes v, with the arguments that its op's Step lists.
 func (e *entry) step(v *ir.Value) (jen.Code, error) {
 	var descs []jen.Code
 	for _, p := range v.Op.Step.Parts {

@@ -110,7 +110,7 @@ are prefetched.`))
 	})
 }
 
-// storedIn returns the field of a descriptor for the type of w's elements, empty for float32.
+// storedIn returns the field DType of a descriptor for w's element type; the empty field for float32, which is the default.
 func storedIn(w *ir.Weight) field {
 	if w.Type.DType == ir.F32 {
 		return field{}
@@ -202,7 +202,8 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	return g.describe("FFN", v.Bundle, onLines(fields(list...))), nil
 }
 
-// patches returns the descriptor of the patch embedding v of an image that begins at float number at of the input.
+// patches returns the descriptor of the patch embedding v with patches of patch*patch pixels. at is the index of the image's
+// first float in the input of a sequence.
 func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 	bundle, image := v.Bundle, v.Args[0].Type.Shape
 	proj, _, err := g.linearValue(bundle + ".proj")
@@ -215,7 +216,8 @@ func (g *generator) patches(v *ir.Value, at, patch int) (jen.Code, error) {
 		field{"Height", image[1].C}, field{"Width", image[2].C}, field{"Patch", patch}, field{"Channels", image[0].C})), nil
 }
 
-// embed returns the descriptor of the embedding of texts whose first token has position at.
+// embed returns the descriptor of a token embedding. at is the position of a text's first token, from which on rows of the
+// position table are added.
 func (g *generator) embed(bundle string, at ir.Dim) (jen.Code, error) {
 	w, err := g.need(bundle + ".tok.w")
 	if err != nil {

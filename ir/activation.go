@@ -26,7 +26,8 @@ var Activations = []Activation{
 // actSpec is the attribute act of ops with an activation.
 var actSpec = AttrSpec{"act", Symbol, false}
 
-// Activation returns the activation that v's attribute act names.
+// Activation returns the activation that v's attribute act names, GELU without the attribute. It is an error if act names no
+// activation, or GELU, which must be left out.
 func (v *Value) Activation() (Activation, error) {
 	act, ok := v.Attrs.Get(actSpec.Key)
 	if !ok {

@@ -326,7 +326,7 @@ func (p *Program) evalOne(v *Value, t int, in []*Tensor) (*Tensor, error) {
 	return out[0], nil
 }
 
-// Weight loads the field of the value's bundle; nil when the bundle lacks it.
+// Weight loads the elements of one field of the value's bundle, in row-major order; nil if the bundle lacks it.
 func (c *Eval) Weight(field string) ([]float32, error) {
 	if c.V.Bundle == "" {
 		return nil, nil
@@ -358,7 +358,7 @@ func (x *Tensor) cols() int { return x.Shape[len(x.Shape)-1] }
 // row returns row r of a matrix.
 func (x *Tensor) row(r int) []float64 { n := x.cols(); return x.F[r*n : (r+1)*n : (r+1)*n] }
 
-// slice returns n rows from row at on, or n token ids, sharing memory with x.
+// slice returns rows at to at+n-1 of a matrix, or n token ids from at on. It shares memory with x.
 func (x *Tensor) slice(at, n int) *Tensor {
 	y := &Tensor{Shape: append([]int{n}, x.Shape[1:]...)}
 	if x.IDs != nil {

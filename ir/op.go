@@ -21,8 +21,9 @@ type Op struct {
 	Batch  Batch
 	View   bool // it computes nothing: the pass plan gives it an address inside other values
 
-	// Kernels names the kernels of package asm that the op runs on, first the one that does most of the work, or PlainGo
-	// alone. A view has none.
+	// Kernels names the kernels of package asm that the op runs on, first the one that does most of the work. Of a fused op
+	// these are the kernels of its expansion, but for the addition of a residual, which products do themselves. An op without
+	// kernels has PlainGo alone; a view has nil.
 	Kernels []string
 	// InPlace lists the arguments in whose memory the result may be written, row over row: pass plan does so if both have
 	// equally many columns and nothing reads the argument later. The step reads no element of such an argument after it has
@@ -41,7 +42,7 @@ type Op struct {
 	Expand func(b *Builder, v *Value) *Value
 }
 
-// PlainGo stands for a kernel in ops that move data or run on a few rows: they are computed in Go.
+// PlainGo stands for a kernel in ops that run on none: they move data or have few rows, and are computed in Go.
 const PlainGo = "go"
 
 // Scratch is a matrix of float32 that a value needs while it is computed.

@@ -75,7 +75,7 @@ func (b *Builder) Lookup(ids *Value, bundle string) *Value {
 	return b.Op(OpLookup, "", bundle, nil, ids)
 }
 
-// Const is the matrix bundle.w as a value.
+// Const returns the matrix bundle.w.
 func (b *Builder) Const(bundle string) *Value { return b.Op(OpConst, "", bundle, nil) }
 
 // AddRows adds rows at, at+1, ... of bundle.w to the rows of x.

@@ -208,19 +208,19 @@ func own(op *Op, attrs Attrs) Attrs {
 	return out
 }
 
-// scratchPatches holds the patches.
+// scratchPatches returns one matrix for the patches of the image, a row of C*patch*patch floats for each.
 func scratchPatches(_ *Program, v *Value) []Scratch {
 	image, patch := v.Args[0].Type.Shape, v.Attrs.Int("patch", 1)
 	return []Scratch{{Rows: C(image[1].C / patch * (image[2].C / patch)), Cols: image[0].C * patch * patch}}
 }
 
-// scratchNorm holds the first argument's norm.
+// scratchNorm returns one matrix of the first argument's shape for the norm of that argument.
 func scratchNorm(_ *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
 	return []Scratch{{Rows: x.Rows(), Cols: x.Cols()}}
 }
 
-// scratchFFN holds the argument's norm and the hidden rows.
+// scratchFFN returns two matrices, each for one block of rows: the norm of the argument, and the rows of the hidden layer.
 func scratchFFN(p *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
 	return []Scratch{

@@ -23,7 +23,7 @@ func init() {
 	}
 }
 
-// Linear is x*w^T + b.
+// Linear returns x*w^T + b, f32[R,N], for x f32[R,K] and the bundle's weights w [N,K] and b [N], which is optional.
 func (b *Builder) Linear(x *Value, bundle string) *Value {
 	return b.Op(OpLinear, "", bundle, nil, x)
 }

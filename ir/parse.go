@@ -444,7 +444,7 @@ func (r *parser) word() string {
 	return r.s[at:r.i]
 }
 
-// want skips blanks and takes a word.
+// want skips blanks and takes a word. If there is none, the error says that it wants what.
 func (r *parser) want(what string) (string, error) {
 	r.skip()
 	word := r.word()

@@ -70,14 +70,15 @@ func (c *Infer) relBias(heads int, keys Dim) error {
 	return nil
 }
 
-// relBias is the bias of one attention in the interpreter.
+// relBias is the relative position bias that the interpreter adds to the scores of one attention: the tables that the
+// attention needs, nil for others, and the sizes by which they are indexed.
 type relBias struct {
 	text, image, cross []float32
 	heads              int
 	at, t, reach, grid int
 }
 
-// relBias loads the tables; nil without a bundle.
+// relBias loads the bias that the value's bundle has for that many heads; nil without a bundle.
 func (c *Eval) relBias(heads int) (*relBias, error) {
 	if c.V.Bundle == "" {
 		return nil, nil

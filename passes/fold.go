@@ -115,8 +115,9 @@ func fold(p *ir.Program, f *ir.Func, open func(*ir.Value) bool, made map[string]
 	return rename(p, f, rules, made)
 }
 
-// absorb removes layer scales and rows added to all rows, and makes rules that fold them into
-// the op before. That op must have no other reader; its value takes the name of the removed one.
+// absorb removes each scale, and each addrow, which adds one row to all rows, whose weights may be changed, and makes rules
+// that fold it into the ops that compute its argument. These ops must have no other reader. The argument takes the name of
+// the removed value.
 func absorb(f *ir.Func, open func(*ir.Value) bool, rules map[*ir.Value]rule) {
 	count := uses(f)
 	now := map[*ir.Value]*ir.Value{} // the replacement of each removed value

@@ -73,8 +73,9 @@ func narrowed(p *ir.Program, m precision.Map) map[*ir.Weight]ir.DType {
 	return to
 }
 
-// foldable returns a function that reports whether a value's weights may be changed: they are float32, and will not be stored in
-// a type that checkpoints have, whose weights a model keeps bit for bit.
+// foldable returns a function that reports whether passes may change the weights of a value. All must be float32, and none
+// may be due to be stored in bf16 or another unscaled type that checkpoints have: such weights stay as in the checkpoint, bit
+// for bit.
 func foldable(p *ir.Program, m precision.Map) func(v *ir.Value) bool {
 	to := narrowed(p, m)
 	return func(v *ir.Value) bool {
@@ -89,7 +90,7 @@ func foldable(p *ir.Program, m precision.Map) func(v *ir.Value) bool {
 	}
 }
 
-// narrow changes the type of w; its numbers are rounded when they are loaded.
+// narrow changes the element type of w. Its elements are rounded to that type when they are loaded.
 func narrow(w *ir.Weight, to ir.DType) {
 	w.Type.DType = to
 	from, k := w.Load, w.Type.Cols()

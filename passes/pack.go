@@ -141,8 +141,8 @@ func wants(p *ir.Program, f *ir.Func, v *ir.Value) []want {
 	return out
 }
 
-// headsOf returns the heads that the linear s of a qkv v computes, and their
-// columns; 0 columns, a whole number of panels, for any other v.
+// headsOf returns the number of heads of the linear s that a fused qkv v computes, and the number of columns of each head.
+// For any other v it returns 0 columns, which need no layout of their own.
 func headsOf(v, s *ir.Value) (heads, d int) {
 	heads = v.Attrs.Int("heads", 1)
 	if v.Op != ir.OpQKV {

@@ -168,8 +168,8 @@ type buffer struct {
 	values     []*ir.Value // the values in it that a value from planner.now on reads
 }
 
-// spot is the position of a value: in a buffer, after the packed rows of some sections, at
-// a column.
+// spot is the place of a value in the arena: a buffer, the stride ld of its rows in floats, the rows of each sequence that
+// precede the value's in the buffer, and the value's first column.
 type spot struct {
 	buf   *buffer
 	ld    int

@@ -270,7 +270,8 @@ func inTower(name string) string { return "in the tower " + file.Quote(name) + "
 // changes lists the keys of a description that the tensors of a checkpoint cannot tell, each with its other values.
 func changes(d *model.Description) []change {
 	var all []change
-	// tower adds the changes of a tower of width dim. get returns its heads, and its activation or nil, in a description.
+	// tower adds the other numbers of heads and the other activations of one tower, whose rows have dim columns. get returns
+	// where a description has the two; act is nil if the activation cannot be changed.
 	tower := func(dim int, at string, get func(d *model.Description) (heads *int, act *string)) {
 		has, does := get(d)
 		for heads := 1; heads <= dim && heads <= 128; heads++ {

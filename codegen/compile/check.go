@@ -337,7 +337,7 @@ type checker struct {
 	results []Result
 }
 
-// outputs runs every function on the sample in the engine.
+// outputs starts the engine at a CPU level and returns the results of every function of p on its sample input.
 func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]result, error) {
 	proc, err := e.Start(level)
 	if err != nil {

@@ -24,7 +24,7 @@ const ExpectBound = 2e-5
 // maxExpected bounds the inputs of a file of expected tensors.
 const maxExpected = 64
 
-// Expected holds tensors that a user's own code wrote: inputs and outputs of their model. An import is checked against
+// Expected holds inputs and outputs of a model that the user's own implementation of it wrote. An import is checked against
 // them, since every other check assumes that the import is right.
 //
 // Inputs are `image`, f32 [3,S,S] or [N,3,S,S], after preprocessing; `picture`, u8 [H,W,3] or [N,H,W,3], before it; and
@@ -243,13 +243,14 @@ func (x *Expected) takes(f *ir.Func) (n, batch int, ok bool) {
 	return n, batch, n > 0
 }
 
-// batch returns the number of inputs that a function is run on.
+// batch returns the number of inputs, of those in the file, that function f is run on.
 func (x *Expected) batch(f *ir.Func) int {
 	_, n, _ := x.takes(f)
 	return n
 }
 
-// tapName returns the name of a layer's rows in a program with taps.
+// tapName returns the name that a result of a program with taps has for a tensor in a file of expected tensors: layers.N.ffn
+// for layers.N, the same name for any other.
 func tapName(name string) string {
 	if n, ok := strings.CutPrefix(name, "layers."); ok {
 		if _, err := strconv.Atoi(n); err == nil {

@@ -25,7 +25,7 @@ type Model struct {
 	Source    checkpoint.Source // nil if the weights come from a seed, or the model has none
 	Tokenizer []byte            // content of the tokenizer's file; nil: none
 
-	// Choice lists the modules that tuning stores in other formats than described; nil: none.
+	// Choice lists the modules that tuning stores in other formats than the description's; nil: none.
 	Choice *tune.Choice
 
 	// Quick bounds the work of the interpreter in a quick check, in floating-point operations; 0:

@@ -24,8 +24,9 @@ var weightFiles = []string{
 // shard is the name of one of several files of a checkpoint.
 var shard = regexp.MustCompile(`^(.*)-[0-9]{5}-of-([0-9]{5})\.(safetensors|bin)$`)
 
-// published returns the checkpoint that path stands for: a file is itself. A folder has one as it is published, or is the folder
-// of a model in the cache of Hugging Face's hub, which has such a folder for each revision.
+// published returns the path of the checkpoint that path stands for. A file stands for itself. A folder stands for the first
+// of weightFiles in it, or else for its only file with the suffix of a checkpoint. The folder of a model in the cache of
+// Hugging Face's hub stands for the folder of its revision.
 func published(path string) (string, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -103,7 +104,8 @@ func missing(path string, err error) error {
 	return file.PathError(path, err)
 }
 
-// revision returns the folder with a model's files: dir, or that of its only or main revision.
+// revision returns the folder with a model's files: dir itself, or, if dir is a model's folder in the cache of Hugging Face's
+// hub, the folder of its only revision or of the one called main.
 func revision(dir string) (string, error) {
 	snapshots := filepath.Join(dir, "snapshots")
 	revisions, err := os.ReadDir(snapshots)
@@ -164,7 +166,8 @@ func fileName(path string) string {
 	return repositoryName(path) + filepath.Ext(path)
 }
 
-// readConfigs reads the configuration files in a folder that say something of the model.
+// readConfigs reads the files of model.ConfigFiles that exist in a folder; none if the guess has no text tower. A config.json
+// of a class that is not supported is an error, unless open_clip's configuration stands beside it.
 func readConfigs(folder string, g *model.Guess) ([]*model.Config, error) {
 	var all []*model.Config
 	var other error

@@ -20,7 +20,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Options are the options of Write.
+// Options say what Write writes, where, and after which checks.
 type Options struct {
 	Dir     string            // folder of the package, "" = none
 	Package string            // name of the package; "" = the package name of other Go files in Dir, $GOPACKAGE, or the description's name

@@ -42,9 +42,8 @@ func New(p *ir.Program, opt codegen.Options, weights string, log func(format str
 	return e, nil
 }
 
-// EnvEngines is the environment variable that names a folder in which executables stay, named
-// by a hash of their sources: a machine without Go then runs what the same multiway
-// compiled on another machine.
+// EnvEngines is the environment variable that names a folder in which the compiled executables of engines stay. They are
+// named by a hash of their sources, so a machine without Go runs those that the same version of multiway compiled elsewhere.
 const EnvEngines = "MULTIWAY_ENGINES"
 
 // Engines makes engines and compiles each package once: engines that differ only in

@@ -22,7 +22,8 @@ type Interpreted struct {
 
 var _ caption.Model = (*Interpreted)(nil)
 
-// Stateful returns the function of a program that creates a state and the function that extends it.
+// Stateful returns the captioning functions of a program: begin creates the state that is kept between calls, and step
+// extends it. It is an error if one of them is missing.
 func Stateful(p *ir.Program) (begin, step *ir.Func, err error) {
 	for _, f := range p.Funcs {
 		switch {

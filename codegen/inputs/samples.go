@@ -178,7 +178,7 @@ func (r Reader) Folder(dir string) (*Samples, error) {
 	return s, nil
 }
 
-// Spread returns n elements of a list, spread evenly over it.
+// Spread returns n elements spread evenly over a list, the first included, or the list itself if it has at most n.
 func Spread[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list

@@ -174,7 +174,8 @@ func (m *File) Write(set *file.Set, path string) error {
 	})
 }
 
-// model returns the ModelProto. place returns the position of a tensor in a second file; ok is false if it is inline.
+// model returns the ModelProto of the file. place returns the name of the data file that has a tensor's elements, and their
+// byte offset in it; ok is false if the elements are inside the ModelProto.
 func (m *File) model(place func(*tensor) (file string, at int64, ok bool)) *message {
 	var g message
 	for _, n := range m.nodes {
@@ -292,7 +293,7 @@ func (g *graph) node(op, out string, ins []string, attrs ...attr) string {
 	return out
 }
 
-// once calls make, which adds the constant name, unless it was added before.
+// once returns name, the name of a constant. The first time it calls make, which has to add the constant to the graph.
 func (g *graph) once(name string, make func()) string {
 	if !g.consts[name] {
 		g.consts[name] = true

@@ -14,7 +14,8 @@ type message struct {
 	size  int64
 }
 
-// part is bytes, or a tensor whose elements are loaded when they are written.
+// part is a piece of a message: bytes, or, if late is not nil, a tensor whose elements are loaded when the message is
+// written.
 type part struct {
 	bytes []byte
 	late  *tensor

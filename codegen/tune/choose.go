@@ -117,7 +117,7 @@ func (t *tuner) prepare() (chooses bool, err error) {
 	return true, t.programs()
 }
 
-// largeFLOPs is the work of a function above which a model is large.
+// largeFLOPs is the number of floating-point operations of one run of a function above which its model counts as large.
 const largeFLOPs = int64(5e7)
 
 // tuner makes a choice.

@@ -17,7 +17,7 @@ import (
 // bounds their number.
 const sampledFLOPs, manySamples = 1e10, 8
 
-// With manyRows rows in an output, one sample is enough to meet an error near the worst.
+// manyRows is the number of rows in an output from which on one sample is enough to meet an error near the worst.
 const manyRows = 64
 
 // segment is a part of an output whose error has a limit of its own: the rows of one segment of
@@ -74,7 +74,8 @@ func (t *tuner) programs() (err error) {
 	return nil
 }
 
-// functions returns the functions of the entries; a captioning model has one function without states instead of steps.
+// functions returns the names of the functions that the entries need. In place of captioning's functions with a state it has
+// the function that computes the same for all rows at once.
 func (t *tuner) functions() ([]string, error) {
 	whole, err := t.Desc.Whole(t.Entries)
 	var names []string
@@ -102,7 +103,8 @@ func (t *tuner) joined(d *model.Description) (*joined, error) {
 	return join(p, described), nil
 }
 
-// rounded adds to weights the module's weights, rounded to the format.
+// rounded adds the weights of module m, rounded to the format, to the map. For float32 it adds none, since they need no
+// rounding.
 func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precision.Format) {
 	for _, name := range m.weights {
 		if w := t.wide.Weight(name); w != nil && format.DType != ir.F32 {
@@ -135,8 +137,9 @@ type sampleRun struct {
 	exact map[string]*ir.Tensor
 }
 
-// runs returns runs of every function on seeded samples: up to samples of them if a run is
-// little work, otherwise two, or one if the outputs have many rows.
+// runs returns runs of every function on at most samples random inputs. It takes fewer if their work would exceed
+// sampledFLOPs, but not fewer than two, or than one if every output has manyRows rows. salt is part of the seed. The first
+// input's text has text tokens, each further one three more, as far as the model allows.
 func (t *tuner) runs(p *joined, salt string, samples, text int) []*sampleRun {
 	var all []*sampleRun
 	for _, f := range p.Funcs {

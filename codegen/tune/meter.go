@@ -92,7 +92,7 @@ func (k *meter) did(flops float64) {
 	}
 }
 
-// takes returns the time of that many FLOPs at the speed so far.
+// takes returns how long that many floating-point operations take at the speed so far, as words for the log.
 func (k *meter) takes(flops float64) string {
 	return about(time.Duration(float64(k.now().Sub(k.start)) * flops / k.done))
 }

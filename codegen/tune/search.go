@@ -115,8 +115,9 @@ func (s *search) known(picked []int) *measured {
 	return s.seen[i]
 }
 
-// measure runs the functions with the choice, those with the largest expected errors first, and
-// stops at the first function that exceeds a limit. It updates best.
+// measure measures the errors of the choice picked and adds them to s.seen. It runs the functions in order of their modelled
+// errors relative to the limits, largest first, and stops at the first that exceeds a limit; errors of the others are NaN. If
+// the choice is the cheapest within the limits so far, it becomes s.best.
 func (s *search) measure(picked []int) (*measured, error) {
 	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.segments))}
 	expected := expect(s.groups, picked)
@@ -243,8 +244,9 @@ func greedy(groups []*group, bounds []float64) []int {
 	return picked
 }
 
-// up returns the step, a group and a finer candidate, that removes most of the error above the
-// bounds for its cost; candidate 0 if no step removes any.
+// up returns the best step from a choice: the index of a group and of a finer candidate for it. A step is the better the more
+// it decreases the modelled errors above the bounds, each as a share of its segment's error, for its cost. to is 0 if no step
+// decreases them.
 func up(groups []*group, bounds []float64, picked []int) (group, to int) {
 	total, most := expect(groups, picked), 0.0
 	for i, g := range groups {

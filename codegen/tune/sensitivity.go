@@ -86,8 +86,8 @@ func (t *tuner) weigh() error {
 	return nil
 }
 
-// formats lists the asked format of a matrix and the finer ones that it could have: in a large model all that
-// take no fewer bytes, in a small one float32.
+// formats returns the formats that tuning may choose for a matrix whose format is asked: asked first; then, in a large model,
+// one format for each other element type of at least as many bytes; in a small model only float32.
 func (t *tuner) formats(asked precision.Format) []precision.Format {
 	formats := []precision.Format{asked}
 	for _, x := range precision.Formats {

@@ -9,9 +9,11 @@ import (
 // alteration is a training technique whose checkpoints have extra tensors, from which weights must be computed.
 type alteration struct {
 	what string
-	// words are found between underscores in a part of such a tensor's name; no supported model has them.
+	// words are found, between underscores, in one of the parts of such a tensor's name that dots separate. No supported
+	// model has these words in a name.
 	words []string
-	// ends are suffixes of a weight's name. All must exist, to tell the technique from others: spectral norm has a weight_v too.
+	// ends are suffixes of the names of tensors from which a module computes a weight; the weight has the name without the
+	// suffix. Weight norm is recognised by _g alone, since spectral norm has a weight_v too.
 	ends []string
 	cure string
 }

@@ -14,7 +14,7 @@ type budget struct{ left int }
 
 var errBudget = errors.New("it would take far more memory or work than a file of its size needs")
 
-// spend takes n >= 0 from the budget.
+// spend takes n >= 0 from the budget; errBudget if less is left.
 func (b *budget) spend(n int) error {
 	if n > b.left {
 		b.left = 0

@@ -305,7 +305,8 @@ func (p *pytorch) list(top any, b *budget, place func(*torchStorage) error) erro
 	return nil
 }
 
-// place finds a storage in the file.
+// place finds the zip entry of a storage and sets how its bytes are read. It does nothing for a storage that is found
+// already, or whose element type cannot be read.
 func (p *pytorch) place(z *torchZip, s *torchStorage) error {
 	if s.data != nil || s.size == 0 {
 		return nil
@@ -528,7 +529,8 @@ func (s *torchStorage) view(meta any, b *budget) (any, error) {
 	return &v, nil
 }
 
-// reduce interprets calls of an allow-list of functions; any other result is a placeholder.
+// reduce returns the result of calling f in a pickle. Calls of an allow-list of functions are interpreted, never executed;
+// the result of any other is a placeholder.
 func (l *torchLoader) reduce(f pyGlobal, args pyTuple) (any, error) {
 	if f.isModule() {
 		return &pyModule{}, l.budget.spend(costValue)
@@ -705,11 +707,12 @@ func (p *pytorch) Read(name string, at int, dst []byte) error {
 	})
 }
 
-// maxSpread bounds the bytes of a storage that are read at once, as a multiple of the needed bytes.
+// maxSpread is the largest ratio of a tensor's span in its storage to the bytes that are read from the tensor at which the
+// whole span is read at once.
 const maxSpread = 256
 
-// gather fills dst with elements in row-major order, starting at element at. read reads the element at a position of the
-// tensor's span.
+// gather fills dst with elements of t in row-major order, starting at element number at. read reads the element at a position
+// of the tensor's span: the part of its storage from its first to its last element.
 func gather(dst []byte, t *torchTensor, at int, read func(dst []byte, pos int) error) error {
 	size, rank := t.storage.size, len(t.shape)
 	idx, pos := make([]int, rank), 0

@@ -11,9 +11,10 @@ import (
 // row-major order, which become to*to. A row has dim numbers.
 //
 // It is PyTorch's bicubic interpolation with align_corners false, in float64 and separable: output i has its centre at
-// (i+0.5)*from/to - 0.5. Without antialias, as in BEiT-3's code and Hugging Face's transformers, a is -0.75 and four taps
-// are clamped to the image. With antialias, as in open_clip and timm, a is -0.5, the kernel is wider if the table shrinks,
-// and taps outside of the image are left out. The caller owns the result; a table of the right size is returned unchanged.
+// (i+0.5)*from/to - 0.5. Without antialias, as in BEiT-3's code and Hugging Face's transformers, the cubic's parameter a is
+// -0.75 and four taps are clamped to the image. With antialias, as in open_clip and timm, a is -0.5, the kernel is wider if
+// the table shrinks, and taps outside of the image are left out. The caller owns the result; a table of the right size is
+// returned unchanged.
 func ResizePositions(table []float32, extra, from, to, dim int, antialias bool) []float32 {
 	if from == to {
 		return table
@@ -126,7 +127,7 @@ func otherSide(o *ir.Origin, shape []int) (side int, ok bool) {
 	return side, side*side == rows && side != o.Grid.Side
 }
 
-// loadResized reads the rows of an origin from a table of another size.
+// loadResized reads the rows that origin o has in a position table t, resized to the grid of o.
 func loadResized(src Source, t Info, o *ir.Origin) ([]float32, error) {
 	side, _ := otherSide(o, t.Shape)
 	table, err := Load(src, t.Name)

@@ -59,7 +59,8 @@ func (s *safetensors) Read(name string, at int, dst []byte) error {
 	return readFull(s.r, dst, off+int64(at)*int64(t.DType.Size()), s.String(), name)
 }
 
-// readFull reads dst at an offset. Its error, if the file has become shorter, names the tensor.
+// readFull fills dst with the bytes of r from off on. If the file has become shorter, the error names the source and the
+// tensor.
 func readFull(r io.ReaderAt, dst []byte, off int64, source, tensor string) error {
 	n, err := r.ReadAt(dst, off)
 	if n == len(dst) {
@@ -269,7 +270,8 @@ func parseEntry(d *json.Decoder) (headerEntry, error) {
 	return e, nil
 }
 
-// begin reads the opening bracket of an object or list, which want describes.
+// begin reads bracket, which opens an object or a list. want describes that object or list in the error about any other
+// token.
 func begin(d *json.Decoder, bracket json.Delim, want string) error {
 	tok, err := d.Token()
 	if err == nil && tok != any(bracket) {

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// locks is false: temporary files of killed processes cannot be told from files in use, so they stay.
+// locks is false, since these systems have no file locks that this package uses. Temporary files of killed processes cannot
+// be told from files in use, so they stay.
 const locks = false
 
 func createLocked(path string, perm fs.FileMode) (f, held *os.File, err error) {

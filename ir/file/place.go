@@ -51,7 +51,7 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 // PartSuffix is the suffix of unfinished files of Part.
 const PartSuffix = ".part"
 
-// ErrPart is the error about an unfinished file of an earlier run.
+// ErrPart is the error of Part if an unfinished file of an earlier run exists and is not to be continued.
 var ErrPart = errors.New("the unfinished file of an earlier run")
 
 // Part is like Create, for long work that a later run can continue. The temporary file is called path.part and, unless it is

@@ -14,7 +14,7 @@ type Dir struct {
 	held *os.File // the locked file holder
 }
 
-// holder is the file in a temporary folder that its process locks.
+// holder is the name of the file in a temporary folder that the folder's process keeps locked.
 const holder = ".multiway"
 
 // TempDir makes a folder in os.TempDir that no other user can read. Remove and AbandonAll remove it. If the process is killed,

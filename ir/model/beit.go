@@ -15,8 +15,8 @@ func beit(s *Sizes) Structure {
 
 const beitLayer = "beit.encoder.layer.{i}."
 
-// beitLayouts has the layout of Hugging Face's classes, for models with a relative position bias whose head takes the mean of the
-// patches.
+// beitLayouts has the layout of BEiT checkpoints of Hugging Face's transformers that have a relative position bias and
+// classify the mean of the patches.
 var beitLayouts = []layout{{
 	name: "beit_hf", key: "beit.encoder.layer.0.lambda_1",
 	rows: []row{each("patch",

@@ -14,24 +14,24 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Fact is what a configuration file says of a model.
+// Fact is one value that a configuration file gives for a model, or leaves to the default of the code that reads it.
 type Fact struct {
 	Value any    // int, float64, string, bool or []float64
 	From  string // the key, as a path: vision_config.hidden_size
-	Usual bool   // the file leaves it out, so that it is the default of the code that reads the file
+	Usual bool   // the file leaves the key out, and Value is the default of the code that reads the file
 }
 
-// Config is what a configuration file beside a checkpoint says of its model.
+// Config has the facts that a configuration file beside a checkpoint gives for its model.
 type Config struct {
-	File  string // its name
-	Class string // the code that reads it, such as CLIPModel
-	Facts map[string]Fact
+	File  string          // its name
+	Class string          // the class or library that reads the file, such as CLIPModel or open_clip
+	Facts map[string]Fact // by this package's names, such as vision.dim
 }
 
 // MaxConfig is the largest configuration file that is read, in bytes.
 const MaxConfig = 1 << 22
 
-// maxConfigDepth is how deep its lists and objects may be nested.
+// maxConfigDepth is the deepest nesting of lists and objects in a configuration file that is read.
 const maxConfigDepth = 32
 
 // configFormat is a kind of configuration file.
@@ -42,32 +42,32 @@ type configFormat struct {
 	class func(root map[string]any) (name string, usual map[string]any, err error)
 }
 
-// configRow says that a value in a configuration file is a fact.
+// configRow describes one value in a configuration file: its key, the fact that it gives, and the values that are supported.
 type configRow struct {
 	path string // keys with dots between them; alternatives with | between them, of which the first in the file counts
-	fact string // "": nothing but that it has to be there as a want
+	fact string // name in Config.Facts; "": the value is only checked
 	kind configKind
-	// want is the only value that is built, and why says what any other would be.
+	// want, if not nil, is the only supported value; the error about any other ends with why.
 	want any
 	why  string
-	// words are what words of the file mean; others are refused.
+	// words maps the supported texts to values of the fact; nil: the fact has the text as it is.
 	words map[string]string
 }
 
 type configKind uint8
 
 const (
-	wholeConfig    configKind = iota // from 1
-	numberConfig                     // above 0
-	textConfig                       //
-	flagConfig                       //
+	wholeConfig    configKind = iota // whole number from 1 to maxVocab
+	numberConfig                     // number above 0
+	textConfig                       // text
+	flagConfig                       // true or false
 	numbersConfig                    // list of numbers
 	sidesConfig                      // a number, {height, width} or {shortest_edge}
-	resampleConfig                   // Pillow's number of a filter
+	resampleConfig                   // Pillow's number of a resampling filter
 	rescaleConfig                    // 1/255
 )
 
-// sides is a size with its way to resize.
+// sides is the size of a picture in pixels: either of its shortest side, or its height and width. What is not given is 0.
 type sides struct {
 	shortest      int
 	height, width int
@@ -83,7 +83,8 @@ func ConfigFiles() (names []string) {
 	return names
 }
 
-// ReadConfig reads a configuration file, whose name, one of ConfigFiles, says what is in it.
+// ReadConfig reads data, the content of the configuration file called name. The name must be one of ConfigFiles, since it
+// determines the format. Errors start with the name.
 func ReadConfig(name string, data []byte) (*Config, error) {
 	i := slices.IndexFunc(configFormats, func(f configFormat) bool { return f.file == name })
 	if i < 0 {
@@ -181,7 +182,8 @@ func parseConfig(data []byte) (map[string]any, error) {
 	return root, nil
 }
 
-// lookUp returns the value at a path, nil if it is left out or null, as None is written.
+// lookUp returns the value at a path, which is keys with dots between them. It is nil if a key is left out or the value is
+// null, which is how Python's None is written.
 func lookUp(root map[string]any, path string) (any, error) {
 	keys := strings.Split(path, ".")
 	for i, k := range keys[:len(keys)-1] {
@@ -198,7 +200,7 @@ func lookUp(root map[string]any, path string) (any, error) {
 	return root[keys[len(keys)-1]], nil
 }
 
-// shown is a value in an error.
+// shown describes a JSON value in an error, in a few words.
 func shown(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -211,7 +213,7 @@ func shown(v any) string {
 	return "an object"
 }
 
-// value is the value of a row.
+// value checks raw, a JSON value, against the row and returns the fact's value.
 func (r *configRow) value(raw any) (any, error) {
 	switch r.kind {
 	case wholeConfig:

@@ -33,10 +33,11 @@ var faceFormat = configFormat{file: "config.json", class: faceClass, rows: []con
 	{path: "vision_config.vision_use_head", kind: flagConfig, want: true, why: "without a head pictures have no embedding"},
 }}
 
-// faceActs are the activations that are built, by what transformers call them.
+// faceActs maps the names of the supported activations in transformers to their names in descriptions.
 var faceActs = map[string]string{"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
 
-// faceClasses are the classes of models in transformers, and what their configurations have by default.
+// faceClasses are the supported classes of models in transformers: the values of model_type for a class, with a space between
+// them, the class, the family of this package, and the facts that hold where a config.json leaves them out.
 var faceClasses = []struct {
 	types, class, family string
 	usual                map[string]any
@@ -57,7 +58,7 @@ var clipUsual = map[string]any{
 	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 32, "vision.act": "quick_gelu", "vision.eps": 1e-5,
 }
 
-// over is a with what b says in place of it.
+// over returns a copy of a with the entries of b, which replace entries of a with the same key.
 func over(a, b map[string]any) map[string]any {
 	c := maps.Clone(a)
 	maps.Copy(c, b)
@@ -93,15 +94,16 @@ func faceClass(root map[string]any) (string, map[string]any, error) {
 	return "", nil, &OtherModelError{kind, known}
 }
 
-// OtherModelError says that a config.json is of a model that is read without it, or that is not built.
+// OtherModelError says that a config.json is of none of the supported classes: its model is recognised without it, or is not
+// supported.
 type OtherModelError struct {
-	Type  string // its model_type
-	Known []string
+	Type  string   // its model_type
+	Known []string // the supported values of model_type
 }
 
 func (e *OtherModelError) Error() string {
 	return fmt.Sprintf("model_type is %s, want %s", quote(e.Type), strings.Join(e.Known, ", "))
 }
 
-// mergeAdapter says what to do with an adapter.
+// mergeAdapter is the advice in the error about the configuration of an adapter, such as LoRA.
 const mergeAdapter = "it changes another model and is not a model by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)"

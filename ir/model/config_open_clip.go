@@ -43,7 +43,8 @@ var openFormat = configFormat{file: "open_clip_config.json", class: openClass, r
 	{path: "preprocess_cfg.resize_mode", fact: "preprocess.resize", kind: textConfig, words: map[string]string{"shortest": "crop", "squash": "stretch"}},
 }}
 
-// openUsual is what open_clip has by default for every model, and textUsual and visionUsual for towers of its own.
+// openUsual has the facts that hold where an open_clip_config.json leaves them out; textUsual and visionUsual have further
+// ones for towers of open_clip's own, not of transformers or timm.
 var (
 	openUsual   = map[string]any{"quick_gelu": false, "preprocess.mean": clipMean, "preprocess.std": clipStd, "preprocess.filter": "bicubic", "preprocess.resize": "crop"}
 	textUsual   = map[string]any{"text.dim": 512, "text.heads": 8, "text.layers": 12, "text.ratio": 4.0, "vocab": 49408, "context": 77, "text.seen": false, "text.pool": "argmax"}
@@ -75,8 +76,8 @@ func openClass(root map[string]any) (string, map[string]any, error) {
 	return "open_clip", usual, nil
 }
 
-// knownHeads are the heads of towers that open_clip takes from other libraries, by the beginning of their names. A tower of
-// another width is another one.
+// knownHeads has the numbers of attention heads of towers that open_clip takes from timm and transformers, by the beginning
+// of their names there. The width must be dim, too: a tower of another width has another number of heads.
 var knownHeads = []struct {
 	tower, name string
 	dim, heads  int
@@ -85,7 +86,8 @@ var knownHeads = []struct {
 	{"text", "xlm-roberta-base", 768, 12}, {"text", "xlm-roberta-large", 1024, 16},
 }
 
-// headsOf returns the heads of a named tower, 0 if they are not known.
+// headsOf returns the number of attention heads of a tower of another library, by its name there and its width dim; 0 if it
+// is not known. tower is vision or text.
 func headsOf(tower, name string, dim int) int {
 	name = name[strings.LastIndex(name, "/")+1:] // without the owner
 	for _, k := range knownHeads {
@@ -96,5 +98,5 @@ func headsOf(tower, name string, dim int) int {
 	return 0
 }
 
-// resNet says what a CLIP with convolutions is.
+// resNet is the end of the error about a CLIP with a convolutional vision tower.
 const resNet = "a CLIP whose pictures go through a ResNet, a net of convolutions, which is not built; give one with a ViT, such as ViT-B-32 or ViT-B-16"

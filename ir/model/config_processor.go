@@ -21,8 +21,8 @@ var processorFormat = configFormat{file: "preprocessor_config.json", class: proc
 	{path: "image_std", fact: "preprocess.std", kind: numbersConfig},
 }}
 
-// processors are the image processors of transformers, and what their configurations have by default. Names of older versions,
-// and of versions for tensors, are theirs too.
+// processors are the image processors of transformers, with the facts that hold where a preprocessor_config.json leaves them
+// out. A name with FeatureExtractor, of older versions, or with the suffix Fast stands for the same processor.
 var processors = []struct {
 	name  string
 	usual map[string]any
@@ -34,7 +34,8 @@ var processors = []struct {
 
 var processorUsual = map[string]any{"preprocess.filter": "bicubic", "processor.normalise": true, "preprocess.mean": clipMean, "preprocess.std": clipStd}
 
-// processorClass finds the image processor by its name. Where a file leaves the name out it is CLIP's.
+// processorClass returns the name and the default facts of the image processor that a preprocessor_config.json names, or of
+// CLIP's if it names none.
 func processorClass(root map[string]any) (string, map[string]any, error) {
 	name := processors[0].name
 	for _, key := range []string{"feature_extractor_type", "image_processor_type"} { // the second is the newer one
@@ -57,10 +58,10 @@ func processorClass(root map[string]any) (string, map[string]any, error) {
 	return "", nil, fmt.Errorf("image_processor_type is %s, want %s", quote(name), strings.Join(known, ", "))
 }
 
-// resampleWords are Pillow's numbers of filters that are built.
+// resampleWords maps Pillow's numbers of the supported resampling filters to their names in descriptions.
 var resampleWords = map[int]string{2: "bilinear", 3: "bicubic"}
 
-// isRescale reports whether a number is 1/255.
+// isRescale reports whether a JSON number is within 1e-9 of 1/255; files have it rounded.
 func isRescale(raw any) bool {
 	n, ok := raw.(json.Number)
 	if !ok {

@@ -71,7 +71,7 @@ func (w *writer) pool(x *ir.Value) *ir.Value {
 	return w.linear(x, bundle)
 }
 
-// last returns the last row of the modality.
+// last returns the last row of x, whose rows are those of modality m.
 func (w *writer) last(x *ir.Value, m modality) *ir.Value {
 	if !m.rows.T {
 		return w.b.Select(x, ir.C(m.rows.C-1))
@@ -91,7 +91,8 @@ func (w *writer) poolMap(x *ir.Value) *ir.Value {
 	return w.b.Add(y, w.linear(h, bundle+"ffn.fc2"))
 }
 
-// twoTowers returns the modalities and towers of the sizes, with the default norms in the layers of both.
+// twoTowers returns the vision and the language modality with their towers, see and read, for the given sizes. Layers have
+// one norm before each half, and a norm follows the last one.
 func twoTowers(s *Sizes) (vision, language Modality, see, read Tower) {
 	vision = Modality{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels}
 	language = Modality{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions}
@@ -101,7 +102,7 @@ func twoTowers(s *Sizes) (vision, language Modality, see, read Tower) {
 	return vision, language, see, read
 }
 
-// alike returns n layers whose weights all modalities of a tower share.
+// alike returns n layers, in which all modalities of a tower share their weights.
 func alike(n int, norms Norms) []LayerRange {
 	return []LayerRange{{From: 0, To: n, Attn: Shared, FFN: Shared, Norms: norms}}
 }
@@ -113,7 +114,7 @@ func contrast(layout string, vision, language Modality, see, read Tower) Structu
 
 // Rows of several layouts.
 
-// scores has the rows of the scale and the bias of a cosine.
+// scores has the layout rows of the learned scale and bias that turn a cosine into a score.
 var scores = []row{
 	tensor("logit_scale", "", whole("retrieval.logit_scale")),
 	when("logit_bias", tensor("logit_bias", "", whole("retrieval.logit_bias"))),

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// family is an entry of the table of families. It expands sizes to a structure.
+// family is an entry of the table of families, short forms of descriptions that consist of a few sizes.
 type family struct {
 	name string
-	// structure expands the sizes.
+	// structure returns the long form of a model with the given sizes.
 	structure func(s *Sizes) Structure
 	// alone: the family has no texts.
 	alone bool
@@ -20,18 +20,18 @@ type family struct {
 	bias bool
 	// act and text are the default activations of pictures and texts, in families with a text tower.
 	act, text string
-	// direct: the pictures of such a family have no projection.
+	// direct: the pooled row of a picture is its embedding, without a projection.
 	direct bool
-	// lacks is a condition of layout rows. The family's checkpoints have none of their tensors, which distinguishes them from
-	// checkpoints of later families.
+	// lacks is the condition of some rows in the family's layouts, "" = none. Checkpoints of the family have no tensors of
+	// these rows, which distinguishes them from checkpoints of later families with the same layout.
 	lacks   string
 	layouts []string // layouts of its checkpoints; the first is the default
 	// positions and eps are the defaults in Sizes.
 	positions int
 	eps       float64
 	limit     int // of the text, by default; 0 = defaultText
-	// fed is the preprocessing of most models but for Offset, RGB and Alpha, which the code that reads the checkpoint
-	// determines, in families with a tower for texts.
+	// fed is, in families with a text tower, the preprocessing of most models, without Offset, RGB and Alpha, which depend on
+	// the code that reads the checkpoint.
 	fed Preprocess
 	// tokenizers are the kinds of its models' tokenizers, with a space between them: CLIP, SigLIP, Unigram, WordPiece.
 	tokenizers string

@@ -46,7 +46,8 @@ func Fields() []Field {
 	return all
 }
 
-// field is a key of a mapping in the table by which descriptions are read and documented.
+// field is one key of a mapping in a description. Tables of fields define both how descriptions are read and how they are
+// documented.
 type field struct {
 	name string
 	value
@@ -56,14 +57,15 @@ type field struct {
 	example string // a line of a description with the key; "" = such as its value at the top level
 }
 
-// value describes the value of a field and reads it.
+// value describes the legal values of a description's field, and has the function that reads one.
 type value struct {
 	kind, legal string // see Field
 	such        string // an example of a list, or of a mapping with any keys
 	under       string // in paths, what follows the field's name before an inner field: [] for a list
 	fields      []field
 	read        func(n *node, path string)
-	// any replaces read in the field for all keys without a field of their own; its name is a placeholder for theirs.
+	// any, if not nil, is called instead of read for each key of the mapping that no other field names. The field's name is
+	// then a placeholder for these keys, such as EXPERT.
 	any func(key string, n *node, path string)
 }
 
@@ -533,12 +535,12 @@ func (c *decoder) tower(t *Tower) []field {
 	}
 }
 
-// layers lists the keys of an item of layers.
+// layers returns the table of the keys in one item of a description's list layers. Their values are read into r.
 func (c *decoder) layers(r *LayerRange) []field {
 	return c.layersIn(r, func(item string) string { return "layers: [{" + item + "}]" })
 }
 
-// layersIn lists the keys of an item of layers. in returns an example line for an item.
+// layersIn is layers for a list anywhere in a description. in returns an example line with the given item.
 func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
 	joint := in("ffn: joint, experts: {vl: [vision, language]}")
 	experts := c.open("{vl: [vision, language]}", []field{{name: "EXPERT", value: value{kind: "list", any: func(key string, n *node, path string) {
@@ -574,7 +576,7 @@ func (c *decoder) layersIn(r *LayerRange, in func(item string) string) []field {
 	}
 }
 
-// options lists the keys of a task's options.
+// options returns the table of the option keys of a task in a description. Their values are read into t.
 func (c *decoder) options(t *Task) []field {
 	with := func(is func(*task) bool) string { return strings.Join(tasksWith(is), ", ") }
 	return []field{

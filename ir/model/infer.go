@@ -63,7 +63,8 @@ func (s shapes) count(format string) int {
 	return n
 }
 
-// inferers recognise a family by a tensor that only its checkpoints have.
+// inferers lists families that are recognised by one tensor, called key, which only their checkpoints have. infer finds the
+// sizes of a model of the family.
 var inferers = []struct {
 	family, key string
 	infer       func(g *Guess, s shapes)
@@ -132,7 +133,8 @@ func (e *KeyError) Error() string {
 	return fmt.Sprintf("the tensors look like those of family %s with a prefix: open them with --key %s", e.Family, strings.Join(s, ", or --key "))
 }
 
-// notKnown returns the error about an unknown checkpoint, with the tensors that are looked for and the most similar names.
+// notKnown returns the error about a checkpoint of no known family, with the tensors that are looked for and the most similar
+// names.
 func notKnown(tensors []Tensor) error {
 	var want, have []string
 	for _, f := range inferers {
@@ -232,8 +234,7 @@ func square(n int) int {
 	return side
 }
 
-// inferTorchscale infers a model from the keys of BEiT-3's reference implementation, which
-// the model of the paper shares.
+// inferTorchscale infers a model of family beit3 or mwt from tensors with the names of BEiT-3's reference implementation.
 func inferTorchscale(g *Guess, s shapes) {
 	const p = "beit3."
 	layer := p + "encoder.layers.%d."
@@ -383,7 +384,7 @@ func (g *Guess) presets(file string) {
 		return 3
 	}
 	slices.SortStableFunc(g.Presets, func(a, b PresetInfo) int { return cmp.Compare(named(a), named(b)) })
-	// A name that only one has decides between those that compile differently.
+	// A file name that fits one preset better than all others excludes presets that compile differently from it.
 	if all := g.Presets; len(all) > 1 && named(all[0]) < 2 && named(all[1]) > named(all[0]) {
 		g.Presets = slices.DeleteFunc(all, func(p PresetInfo) bool { return !p.same(&all[0]) })
 	}
@@ -394,7 +395,9 @@ func (p *PresetInfo) same(q *PresetInfo) bool {
 	return p.Sizes == q.Sizes && p.Preprocess.YAML() == q.Preprocess.YAML()
 }
 
-// heads sets the numbers of heads and the sentence about their source.
+// heads sets the numbers of attention heads in the sizes, and the sentence about their source in g.Heads. given and text are
+// the numbers for the first and the text tower that the user asked for, 0 = none. It is an error if one does not divide the
+// width.
 func (g *Guess) heads(given, text int) error {
 	z := &g.Sizes
 	for _, f := range []struct{ given, dim int }{{given, z.Dim}, {text, z.Text.Dim}} {

@@ -42,10 +42,11 @@ func tensor(key, shape string, to ...target) row { return row{key: key, shape: s
 // part returns a row for one more weight that is read from the tensor before.
 func part(to target) row { return row{to: []target{to}, more: true} }
 
-// whole returns a target that is all of a tensor.
+// whole returns a target for a weight that is read from all of a tensor.
 func whole(weight string) target { return target{weight: weight} }
 
-// cut returns a target that is some rows of a tensor.
+// cut returns a target for a weight that is read from some rows of a tensor. row is the first row and rows their number, both
+// as expressions of sizes.
 func cut(weight, row, rows string) target { return target{weight: weight, row: row, rows: rows} }
 
 func each(what string, rows ...row) row { return row{each: what, rows: rows} }
@@ -113,7 +114,8 @@ func (k *Keys) layout() *layout {
 	return &layouts[i]
 }
 
-// reader builds the state dict of a trunk from a layout.
+// reader builds the state dict of a trunk from the rows of a layout. words are the values of the placeholders in names, sizes
+// those of the names in shapes, and facts those of the conditions.
 type reader struct {
 	t     *trunk
 	tower *tower
@@ -264,7 +266,8 @@ func (r *reader) name(s string) string {
 	}
 }
 
-// tensor adds a tensor to the state dict, with the weights that are read from it.
+// tensor adds the tensor of a row to the state dict, with the weights that are read from it. If x.more is set, it adds only
+// weights, which are read from the tensor of the row before.
 func (r *reader) tensor(x row) {
 	st := r.t.state
 	if !x.more {

@@ -1,8 +1,7 @@
 package model
 
-// torchscale is the layout of BEiT-3's reference implementation, which the model of the paper shares. A pooled weight has a tensor
-// per expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are
-// used.
+// torchscale is the layout of BEiT-3's reference implementation, of families beit3 and mwt. A pooled weight has a tensor per
+// expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are used.
 var torchscale = []row{
 	each("token", tensor("{p}text_embed.weight", "vocab dim", whole("{m}.embed.tok.w"))),
 	each("patch",

@@ -13,9 +13,8 @@ import (
 
 // Options are the options of Lower.
 type Options struct {
-	// Entries lists what to lower: an entry, which stands for all its functions, or a
-	// function's name. An entry without a task is lowered as its encode function. nil: the
-	// description's entries.
+	// Entries lists what to lower. An item is the name of a function, or of an entry, which stands for all its functions; an
+	// entry without a task stands for its encode function. nil: the description's entries.
 	Entries []string
 	// Taps adds the results embed, layers.N.attn and layers.N.ffn to every function.
 	Taps bool
@@ -203,7 +202,7 @@ func (d *Description) uncounted() *problem {
 	return nil
 }
 
-// writer lowers one function.
+// writer lowers one function of a description to IR.
 type writer struct {
 	d      *Description
 	trunk  *trunk
@@ -283,7 +282,7 @@ func (w *writer) normed(name string) bool {
 	return has
 }
 
-// param declares the modality's input.
+// param declares the function's input for a modality: token ids i32[rows], or an image f32[Channels,Height,Width].
 func (w *writer) param(m modality) *ir.Value {
 	if m.Embedder == Token {
 		return w.b.Param(m.input, ir.Of(ir.I32, m.rows))

@@ -46,7 +46,7 @@ func nearest(name string, known []string) []string {
 	return names
 }
 
-// plain removes differences that people confuse when they type a name.
+// plain returns s in lower case and with - in place of _, since people confuse these when they type a name.
 func plain(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, "_", "-"))
 }
@@ -68,7 +68,8 @@ func unknown(what, name string, known []string) string {
 	return s + "; want one of " + listed(known, ", ")
 }
 
-// listed joins as many names as fit on a few lines.
+// listed quotes names and joins them by sep. After about 1 KiB it only counts the rest, since an error should have at most a
+// page.
 func listed(names []string, sep string) string {
 	const most = 1 << 10
 	var b strings.Builder

@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// The two ways of preprocessing in the released models. Both use Pillow's convert("RGB"), which
-// drops alpha.
+// The preprocessing of the released models of BEiT-3, VLMo and BEiT. Both convert to RGB first with Pillow's convert("RGB"),
+// which drops alpha.
 var (
 	half     = Preprocess{Resize: "stretch", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.5}, Std: []float64{0.5}}
 	imageNet = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "first", Alpha: "drop", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 )
 
-// The ways of preprocessing in released models with two towers: open_clip's, which converts last, and that of transformers,
-// which rounds margins down and lays transparent pictures on white.
+// The preprocessing of released models with a vision and a text tower. With RGB last, open_clip's code converts pictures to
+// RGB after it has resized them. cropFace is as in transformers, which converts before, rounds margins down and lays
+// transparent pictures on white.
 var (
 	cropOpen       = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "last", Alpha: "drop", Mean: clipMean, Std: clipStd}
 	cropHalf       = Preprocess{Resize: "crop", Filter: "bicubic", Offset: "even", RGB: "last", Alpha: "drop", Mean: half.Mean, Std: half.Std}

@@ -28,7 +28,7 @@ type Words struct {
 	Languages string // English, Chinese, or many
 }
 
-// Source says where a released model comes from, and what is published of it. Nothing is known of what is empty.
+// Source says where a released model comes from, and what is published of it. An empty field is not known.
 type Source struct {
 	Hub      string // owner/name on the model hub
 	Page     string // owner/name of the repository whose pages link the files

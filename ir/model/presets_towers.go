@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Architectures of models with two towers, by open_clip's names, or those of Chinese-CLIP's code. The sizes are those of
-// the configurations there.
+// architectures has the family and the sizes of models with a vision and a text tower, by the names in open_clip's
+// configurations or in Chinese-CLIP's code, from which the sizes are taken.
 var architectures = map[string]struct {
 	family string
 	sizes  Sizes
@@ -53,7 +53,8 @@ var architectures = map[string]struct {
 	"ViT-L-16-SigLIP2-384":  {"siglip", siglipSizes(visionL, 16, 384, text1024, 256000, 64)},
 	"ViT-L-16-SigLIP2-512":  {"siglip", siglipSizes(visionL, 16, 512, text1024, 256000, 64)},
 	"ViT-SO400M-14-SigLIP2": {"siglip", siglipSizes(towerSO400M, 14, 224, towerSO400M, 256000, 64)},
-	// Pictures of 384 pixels on the hub, of which 378 are read; open_clip feeds 378.
+	// The configuration on the hub resizes pictures to 384 pixels a side, of which whole patches cover 378; open_clip resizes
+	// to 378.
 	"ViT-SO400M-14-SigLIP2-378": {"siglip", siglipSizes(towerSO400M, 14, 384, towerSO400M, 256000, 64)},
 	"ViT-SO400M-16-SigLIP2-256": {"siglip", siglipSizes(towerSO400M, 16, 256, towerSO400M, 256000, 64)},
 	"ViT-SO400M-16-SigLIP2-384": {"siglip", siglipSizes(towerSO400M, 16, 384, towerSO400M, 256000, 64)},
@@ -70,7 +71,7 @@ var architectures = map[string]struct {
 	"xlm-roberta-large-ViT-H-14": {"xlmrclip", twoSizes(visionH, 14, 224, 1024, text1024, 250002, 514)},
 }
 
-// Towers of pictures and texts that several architectures have.
+// The sizes of towers that several architectures have: vision towers, text towers, and towerSO400M, which is both.
 var (
 	visionB     = TowerSizes{Dim: 768, Heads: 12, FFN: 3072, Layers: 12}
 	visionL     = TowerSizes{Dim: 1024, Heads: 16, FFN: 4096, Layers: 24}
@@ -84,7 +85,9 @@ var (
 	text1280    = TowerSizes{Dim: 1280, Heads: 20, FFN: 5120, Layers: 32}
 )
 
-// twoSizes are the sizes of a model with two towers, without their activations.
+// twoSizes returns the sizes of a model with the vision tower see and the text tower read, without their activations. patch
+// and image are sides in pixels, embed is the width of embeddings, and positions the number of rows of the text's position
+// table.
 func twoSizes(see TowerSizes, patch, image, embed int, read TowerSizes, vocab, positions int) Sizes {
 	return Sizes{
 		Dim: see.Dim, Heads: see.Heads, FFN: see.FFN, Layers: see.Layers, Image: image, Patch: patch, Channels: 3,
@@ -96,7 +99,7 @@ func clipSizes(see TowerSizes, patch, image, embed int, read TowerSizes) Sizes {
 	return twoSizes(see, patch, image, embed, read, 49408, 77)
 }
 
-// worldwide are MetaCLIP 2's sizes.
+// worldwide returns the sizes of a MetaCLIP 2 model.
 func worldwide(see TowerSizes, image, embed int, read TowerSizes) Sizes {
 	return twoSizes(see, 14, image, embed, read, 901629, 77)
 }
@@ -125,7 +128,7 @@ type towerPreset struct {
 	languages  float64 // per cent of crossmodal, or of cvqa with xlmvWords
 }
 
-// What the published figures are.
+// The benchmarks of the figures in towerPreset.
 const (
 	zeroShot   = "ImageNet, zero-shot top-1"
 	coco       = "COCO, picture for a caption, recall at 1"
@@ -134,14 +137,14 @@ const (
 	muge       = "MUGE, picture for a caption in Chinese, zero-shot recall at 1"
 )
 
-// Files of repositories on the model hub: of those that open_clip reads, which has the one or the other or both, and of those
-// that transformers reads.
+// The files of repositories on the model hub. A repository for open_clip has one of openFiles or both; a repository for
+// transformers has faceFiles.
 var (
 	openFiles = []File{{Name: "open_clip_model.safetensors"}, {Name: "open_clip_pytorch_model.bin"}}
 	faceFiles = []File{{Name: "model.safetensors"}}
 )
 
-// with is files of the hub, and one of the release page.
+// with returns files, which are on the model hub, and the file called name of the release page.
 func with(files []File, name string) []File {
 	return append(slices.Clip(files), File{Name: name, Linked: true})
 }
@@ -151,7 +154,7 @@ const (
 	appleOwn        = "Apple's own: LICENSE in the repository"
 )
 
-// Tokenizers of the released models.
+// The tokenizers of released models with a vision and a text tower.
 var (
 	clipWords    = Words{"CLIP", "tokenizer.json, merges.txt or bpe_simple_vocab_16e6.txt.gz", "English"}
 	xlmvWords    = Words{"Unigram", "the SentencePiece model of facebook/xlm-v-base", "many"}
@@ -162,13 +165,14 @@ var (
 	xlmrWords    = Words{"Unigram", "the SentencePiece model of xlm-roberta-base", "many"}
 )
 
-// towerReleases are the released models with two towers: OpenAI's, those that open_clip lists, and Chinese-CLIP. Architectures,
-// tags, activations, preprocessing and names on the hub are as open_clip's pretrained.py and Chinese-CLIP's utils.py have them,
-// names of files as these and OpenAI's clip.py. Sizes of files are those that programs which fetch the files check. Licences are
-// those that the hub's pages, the models' repositories and open_clip's PRETRAINED.md state.
+// towerReleases are the released models with a vision and a text tower: OpenAI's CLIP, the models that open_clip lists, and
+// Chinese-CLIP. Architectures, tags, activations, preprocessing and names on the hub are those of open_clip's pretrained.py
+// and Chinese-CLIP's utils.py; names of files are also from OpenAI's clip.py. Sizes of files are those that programs check
+// after they have fetched the files. Licences are those that the hub's pages, the models' repositories and open_clip's
+// PRETRAINED.md state.
 var towerReleases = []struct {
 	page   string // release page on GitHub, or ""
-	source string // of the figures
+	source string // publication that states the figures
 	words  Words
 	rows   []towerPreset
 }{

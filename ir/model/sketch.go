@@ -10,14 +10,14 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Sketch has the facts in the description of a guess that tensors do not determine.
+// Sketch has what Guess.YAML needs besides the tensors of a checkpoint to write a description.
 type Sketch struct {
 	Name       string   // name of the model, see NameOf
 	Checkpoint string   // path in the description
 	Key        string   // which of several sets of weights in the checkpoint; "" = the usual one
-	Tokenizer  string   // likewise, "" = not known
-	Form       string   // of the tokenizer; "" = the usual one of its file
-	Labels     string   // likewise; of the task with classes
+	Tokenizer  string   // path of the tokenizer's file in the description; "" = not known
+	Form       string   // form of the tokenizer, the key form; "" = the usual one of its file
+	Labels     string   // path in the description of the names of the classes; "" = none
 	Image      int      // side of the image to compile for, 0 = the checkpoint's
 	Notes      []string // comments at the end
 }
@@ -184,7 +184,8 @@ func (g *Guess) alike() bool {
 	})
 }
 
-// preprocess returns the assumed preprocessing, as a line of YAML.
+// preprocess returns what the description says of the preprocessing if no file tells it: lines of YAML with the assumed one,
+// with a sentence about its source and the risk.
 func (g *Guess) preprocess() string {
 	of, p := "most released models", half
 	if g.released() {

@@ -90,7 +90,8 @@ func (v *solver) tensor(x row) {
 	}
 }
 
-// inferRows infers the sizes of a model from a checkpoint with a layout, and the tasks whose heads it has.
+// inferRows sets the family, sizes and tasks of a guess from the tensors of a checkpoint with layout l. Tasks are those whose
+// heads the checkpoint has, or else encode or, with two towers, retrieval.
 func inferRows(g *Guess, l *layout, s shapes) {
 	v := solve(l, s)
 	see, read := v.sizes["vision"], v.sizes["language"]

@@ -135,8 +135,8 @@ type Modality struct {
 	Rows      int     // token: every text is padded to this many tokens, which all take part in attention; 0 = no padding
 }
 
-// class returns the number of rows before the patches. Patches are in row-major order of a grid of Height/Patch rows and
-// Width/Patch columns.
+// class returns the number of rows before the patches: 1, the class token, or 0. Patches are in row-major order of a grid of
+// Height/Patch rows and Width/Patch columns.
 func (m *Modality) class() int {
 	if m.Classless {
 		return 0

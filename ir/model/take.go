@@ -10,21 +10,22 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// taking adds to a guess what configuration files say.
+// taking is the state of Guess.Take: the guess, the configuration files by their use, and what is said about each fact.
 type taking struct {
 	g     *Guess
-	main  *Config     // of the model, nil: none
-	fed   *Config     // of its pictures, nil: none
-	words *Config     // of its tokenizer, nil: none
-	like  *PresetInfo // that the checkpoint is known as where no file says more, nil: none
-	said  map[*Config][]string
-	usual map[*Config][]string
-	why   []string // what is assumed, and why
+	main  *Config              // configuration of the model, nil: none
+	fed   *Config              // configuration of the preprocessing of pictures, nil: none
+	words *Config              // configuration of the tokenizer, nil: none
+	like  *PresetInfo          // preset that the checkpoint fits, used if there is no configuration of the model; nil: none
+	said  map[*Config][]string // keys with values that the description has from a file
+	usual map[*Config][]string // the same for keys that a file leaves to a default
+	why   []string             // what is assumed, and why
 }
 
-// Take adds to the guess of a model with a tower for texts what the configuration files beside its checkpoint say, which is
-// called path, and assumes what neither they nor the tensors do. heads and text, if not 0, are those that were asked for. It is
-// an error if a file contradicts the tensors, or has the model be one that is not built. Guesses of other families stay as they are.
+// Take completes the guess of a model with a text tower from configs, the configuration files beside its checkpoint, and
+// assumes what neither they nor the tensors tell. path is the checkpoint's path, since names may tell the activation. heads
+// and text are the numbers of heads that the user asked for, 0 = none. It is an error if a file contradicts the tensors or
+// describes a model that is not supported. A guess of any other family is unchanged.
 func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
 	row := familyNamed(g.Family)
 	if row.text == "" {
@@ -42,7 +43,7 @@ func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
 	if g.Face() {
 		t.main, t.fed = face, processor
 	}
-	if t.main == nil { // the same model's, for the other code
+	if t.main == nil { // transformers and open_clip may both have a configuration of the same model
 		t.main = cmp.Or(face, open)
 	}
 	if t.fed == nil {
@@ -84,7 +85,7 @@ func (g *Guess) Face() bool { return strings.HasSuffix(g.Layout, "_hf") }
 // Tokenizers lists the kinds of tokenizers that models of the family have: CLIP, SigLIP, Unigram, WordPiece.
 func (g *Guess) Tokenizers() []string { return strings.Fields(familyNamed(g.Family).tokenizers) }
 
-// fact looks up what a file says.
+// fact returns the fact of c called name; ok is false if c is nil or has no such fact of type T.
 func fact[T any](c *Config, name string) (v T, f Fact, ok bool) {
 	if c == nil {
 		return v, f, false
@@ -96,7 +97,8 @@ func fact[T any](c *Config, name string) (v T, f Fact, ok bool) {
 	return v, f, ok
 }
 
-// use notes a fact that the description has.
+// use notes that the description has a fact of c, for the sentence about c. A fact that is under no key of the file is not
+// noted.
 func (t *taking) use(c *Config, f Fact) {
 	line := file.Brief(fmt.Sprintf("%s %v", f.From, f.Value))
 	if f.From == "" {
@@ -113,7 +115,7 @@ func (t *taking) assume(format string, args ...any) {
 	t.why = append(t.why, fmt.Sprintf(format, args...))
 }
 
-// says is the beginning of an error about a fact.
+// says returns the beginning of an error about a fact: its file, key and value.
 func (t *taking) says(c *Config, f Fact) string {
 	left := ""
 	if f.Usual {
@@ -122,7 +124,7 @@ func (t *taking) says(c *Config, f Fact) string {
 	return file.Brief(fmt.Sprintf("%s: %s is %v%s", c.File, f.From, f.Value, left))
 }
 
-// traits are what a file says of the structure of the families. Other values are of models that are not built.
+// traits are, for each family, the facts about a model's structure that have one supported value, and that value.
 var traits = map[string]map[string]any{
 	"clip":     {"vision.no_ln_pre": false, "vision.pool": "tok", "text.seen": false, "text.pool": "argmax"},
 	"clipa":    {"vision.no_ln_pre": true, "vision.pool": "avg", "vision.norm_after": true, "text.seen": true, "text.pool": "last"},
@@ -175,7 +177,7 @@ func (t *taking) sizes() error {
 	return nil
 }
 
-// image takes the size of the picture, of which the tensors tell only the whole patches.
+// image takes the side of the pictures in pixels. Tensors tell only how many whole patches it has.
 func (t *taking) image() error {
 	z := &t.g.Sizes
 	side := z.Image / max(1, z.Patch)
@@ -205,7 +207,7 @@ func (t *taking) image() error {
 	return nil
 }
 
-// heads takes the numbers of heads.
+// heads takes the numbers of attention heads of both towers: those asked for, else those of the configuration.
 func (t *taking) heads(vision, text int) error {
 	z := &t.g.Sizes
 	from := false
@@ -263,8 +265,8 @@ func (t *taking) heads(vision, text int) error {
 	return nil
 }
 
-// tags are models whose activation their names tell: those of open_clip's list of weights. All words must be in the name; the
-// first row that fits counts.
+// tags maps words in a model's name to its activation, as open_clip's list of weights has it. All words of a row must be in
+// the name; the first row that fits counts.
 var tags = []struct{ words, act string }{
 	{"quickgelu", "quick_gelu"},
 	{"openai", "quick_gelu"},
@@ -278,7 +280,7 @@ var tags = []struct{ words, act string }{
 	{"commonpool", "gelu"},
 }
 
-// tagged returns the activation that a name tells, and the word for it.
+// tagged returns the activation of the first row of tags that fits a path, and the words of that row; "" if none fits.
 func tagged(path string) (act, why string) {
 	name := strings.Map(func(r rune) rune {
 		if r == '_' || r == '/' || r == '\\' || r == '.' {

@@ -99,7 +99,7 @@ func lowerTwoLayers(w *writer, x *ir.Value, task string) *ir.Value {
 	return w.output(w.linear(w.b.Gelu(h), task+".head.fc2"), "logits")
 }
 
-// pooled lowers the pooler on the first row of the sequence: cls_feats.
+// pooled lowers VLMo's pooler, a linear and tanh, on the first row of the sequence. Its output is called cls_feats.
 func pooled(w *writer, x *ir.Value) *ir.Value {
 	return w.output(w.b.Tanh(w.linear(w.b.Select(x, ir.C(0)), "pooler.dense")), "cls_feats")
 }

@@ -194,7 +194,8 @@ func checkTokens(path string, tokens token.Tokens) error {
 	return nil
 }
 
-// convert converts the parser's tree to nodes. checkTokens has bounded the nesting.
+// convert converts a tree of the YAML parser to nodes with their positions. Its recursion is bounded, since checkTokens has
+// bounded the nesting.
 func convert(path string, n ast.Node) (*node, error) {
 	at := &node{line: 1, col: 1}
 	if t := n.GetToken(); t != nil && t.Position != nil {
@@ -382,7 +383,7 @@ func (c *decoder) count(n *node, path string, lo, hi int) int {
 	return int(n.whole)
 }
 
-// numbers reads a number, or a list of at most 64.
+// numbers reads a number, or a list of 1 to 64 numbers.
 func (c *decoder) numbers(n *node, path string) []float64 {
 	items := []*node{n}
 	if n.kind == listNode {

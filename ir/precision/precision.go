@@ -261,7 +261,8 @@ func (m Map) Check() error {
 	return nil
 }
 
-// String returns the default format, with the classes and modules of other formats in brackets.
+// String returns the name of the default format. Classes and modules with a format of their own follow in brackets, each with
+// the format's name.
 func (m Map) String() string {
 	s := format(m.Default).Name
 	var rest []string

@@ -14,7 +14,7 @@ import (
 	place "github.com/multiway-go/multiway/ir/file"
 )
 
-// Style is the content of a file besides the weights, and the key of the weights.
+// Style says under which key of a checkpoint's dict the weights are, and what else the dict has.
 type Style string
 
 // The styles.
@@ -36,7 +36,7 @@ type Options struct {
 	Legacy bool  // the stream of PyTorch before 1.6
 }
 
-// storage is a storage of the file, with a function that writes its elements.
+// storage is a PyTorch storage in the file: a flat array of n elements of size bytes, which write writes.
 type storage struct {
 	class, key string
 	n, size    int
@@ -327,7 +327,8 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// align is the alignment of the bytes of an entry, which an extra field pads.
+// align is the alignment, in bytes, of the content of the archive's entries. An extra field in an entry's header pads up to
+// it.
 const align = 64
 
 // archive writes the zip archive of PyTorch 1.6 and later: stored entries under one
