@@ -16,13 +16,13 @@ import (
 // id of a text or a patch of a picture. A call that finds a session free runs at once: nothing waits for a batch to
 // fill. The option pays where many goroutines ask for a short text or a small picture each.
 //
-// Batched are the methods of a Model that embed, classify, answer, match or compare ([Model.Run]). Captions, calls of
+// The methods of a Model that embed, classify, answer, match or compare are batched, as is [Model.Run]. Captions, calls of
 // more than 256 rows and the calls of a [Session], also in [Model.Do], run alone. Results are the same bits as without
-// the option, int8x2 excepted: see the package's comment.
+// the option, except with weights stored as int8x2: see the package's comment.
 //
-// An input that is not valid fails its own call, before the queue. A call whose context ends leaves the queue at once;
-// if it has begun, it goes on to its result. Close of the model waits for what runs; what is queued gets [ErrClosed].
-// A queue holds no memory but what its callers wait with.
+// An input that is not valid fails its own call, which never enters the queue. A call leaves the queue at once when its
+// context ends; a call whose batch has begun goes on to its result. Close of the model waits for the batches that run,
+// and queued calls get [ErrClosed]. A queue refers to the inputs of its callers and copies nothing.
 func WithBatching() Option {
 	return func(c *config) error { c.batching = true; return nil }
 }
@@ -135,8 +135,9 @@ func (q *queue) remove(from, to int) {
 	}
 }
 
-// packed waits until a call has run: in a batch of another call's goroutine, or of its own once it is the first of the queue
-// and has a session.
+// packed puts the call c of f into the queue q and waits until c has run. When c is the first of the
+// queue and a session is free, this goroutine runs a batch of c and the calls behind it; otherwise
+// another call's goroutine runs c in its batch.
 func (m *Model) packed(ctx context.Context, f *exec.Func, q *queue, c *call) error {
 	q.join(c)
 	first, sessions := c.first, chan *Session(nil)

@@ -16,7 +16,7 @@ var ErrNotFinite = errors.New("not all numbers are finite: the weights are damag
 // ErrClosed says that a call came after Close of its model or session.
 var ErrClosed = blob.ErrClosed
 
-// sessionClosed is ErrClosed of a session.
+// sessionClosed is the error of a call on a closed session; it matches [ErrClosed].
 type sessionClosed struct{}
 
 func (sessionClosed) Error() string        { return "the session is closed; make another with NewSession" }
@@ -42,7 +42,7 @@ func (e *InputError) Error() string { return fmt.Sprintf("input %d: %s: %v", e.I
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// limitError is ErrLimit in its own words.
+// limitError is an error with its own text that matches [ErrLimit].
 type limitError string
 
 func (e limitError) Error() string        { return string(e) }
@@ -69,7 +69,8 @@ func (e *BatchError) Unwrap() []error {
 	return slices.DeleteFunc(slices.Clone(e.Errs), func(err error) bool { return err == nil })
 }
 
-// finite reports whether no value is a NaN or an infinity: in these all bits of the exponent are set.
+// finite reports whether no value of x is a NaN or an infinity. Only these have all bits of the
+// exponent set.
 func finite(x []float32) bool {
 	var a, b, c, d uint32
 	for ; len(x) >= 4; x = x[4:] {

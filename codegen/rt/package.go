@@ -15,13 +15,13 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Contract5 is named by every generated package written for this contract between
-// generated code and rt. rt keeps it for as long as it honours the contract; a
-// package for another contract does not compile.
+// Contract5 is the number of the current contract between generated code and rt. Every package that is
+// generated for this contract names the constant, and rt declares it for as long as it honours the
+// contract: a package for a contract that rt has dropped does not compile.
 const Contract5 = 5
 
-// Packages written for contracts before name these: the compiler's first errors then
-// say what to do.
+// Packages that were generated for earlier contracts name these constants. They are strings, which fit
+// nowhere in such a package: the compiler's first errors show the text, which says what to do.
 const (
 	Contract1 = older
 	Contract2 = older
@@ -33,7 +33,8 @@ const (
 	older = "a package of an older multiway: run multiway build, or go generate" // the compiler shows 70 bytes
 )
 
-// Package is what the compiler emitted. It is immutable.
+// Package is what the compiler emits for a model: its functions, kernel tables and limits, and
+// optionally its weight file. It is immutable.
 type Package struct {
 	Name     string
 	Contract int      // Contract5
@@ -46,8 +47,8 @@ type Package struct {
 	Text     int             // limit: rows of one text
 	Vocab    int             // ids are below this
 
-	// Precision says how the matrices and tables are stored, in the words of a model
-	// description; "" is f32.
+	// Precision is the type in which matrices and embedding tables are stored, or a type for each
+	// class of them, as written under `precision` in a model description; "" is f32.
 	Precision string
 
 	Blob string // the embedded weight file; "" when it is elsewhere
@@ -166,7 +167,8 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 		}
 	}
 	m.base = b.Floats()
-	// As many sessions as keep every core busy.
+	// There are enough sessions to keep every core busy. nil stands for one that is made when it is
+	// first needed.
 	n := max(1, (procs+m.threads-1)/m.threads)
 	m.sessions = make(chan *Session, n)
 	for range n {

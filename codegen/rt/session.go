@@ -54,8 +54,8 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// NewState makes the state of a caption of at most that many beams, 1 to 1024, for the
-// session's functions. step is the one that reads it.
+// NewState returns an empty key/value cache for one caption of at most beams beams, 1 to 1024. step is
+// the function of the session's package that reads the cache, one with States.
 func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 	p := s.model.pkg
 	if !slices.Contains(p.Funcs, step) || step.States == nil {
@@ -68,8 +68,8 @@ func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 	return st, nil
 }
 
-// Trace has f called after each piece of work of the session's calls; nil ends it. It
-// must not be called while a call runs. What f gets is valid until it returns.
+// Trace makes the session call f after each piece of work of its calls; a nil f stops that. Trace must
+// not be called during a call. The Work is valid until f returns.
 func (s *Session) Trace(f func(*exec.Work)) { s.exec.Trace(f) }
 
 // Model returns the model the session belongs to.
@@ -132,7 +132,7 @@ func (s *Session) Run(f *exec.Func, batch []Seq) (*Result, error) {
 	return &s.result, s.result.judge(s.model.pkg)
 }
 
-// compute makes the result of a batch.
+// compute validates a batch and runs f on it. The outputs are then in s.result, finite or not.
 func (s *Session) compute(f *exec.Func, batch []Seq) error {
 	s.model.open.RLock()
 	defer s.model.open.RUnlock()
@@ -143,7 +143,8 @@ func (s *Session) compute(f *exec.Func, batch []Seq) error {
 	return s.model.blob.Read(func() { s.passes(f, batch) })
 }
 
-// passes computes the result of a batch.
+// passes runs f on a valid batch, at most the package's limit of rows at a time, and collects the
+// outputs in s.result.
 func (s *Session) passes(f *exec.Func, batch []Seq) {
 	s.exec.Begin(f, s.model.pkg.Text)
 	defer s.exec.End()
@@ -243,7 +244,7 @@ func (r *Result) layout(f *exec.Func, batch []Seq) {
 	r.data = r.data[:end]
 }
 
-// collect copies the outputs of a pass, whose first sequence is number first.
+// collect copies the outputs of e's last pass, whose first sequence is number first of the batch.
 func (r *Result) collect(e *exec.Exec, first int) {
 	for i := range r.f.Outputs {
 		for seq := range e.B {
@@ -252,7 +253,8 @@ func (r *Result) collect(e *exec.Exec, first int) {
 	}
 }
 
-// copy copies the outputs of a part of a batch, whose first sequence is number first of all.
+// copy fills r with its part of the outputs of a larger batch, all: r's first sequence is number first
+// of that batch.
 func (r *Result) copy(all *Result, first int) {
 	for i := range r.f.Outputs {
 		copy(r.All(i), all.data[all.off[i*all.n+first]:])

@@ -204,7 +204,8 @@ func (m *machine) sample(n int) {
 	m.note(n, fma, read)
 }
 
-// note records a reading; fma holds the samples of the peak in GFLOP/s, sorted.
+// note records a reading with n threads. fma holds samples of the FMA peak in GFLOP/s, in increasing
+// order, at least one; read is the bandwidth of reading in GB/s.
 func (m *machine) note(n int, fma []float64, read float64) {
 	m.readings = append(m.readings, Reading{n, fma[len(fma)/2], read})
 	m.fma[n], m.read[n] = max(m.fma[n], fma[len(fma)-1]), max(m.read[n], read)

@@ -35,7 +35,7 @@ func (o *Op) group() string {
 	return fmt.Sprintf("%s %04d %04d %04d %s %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level, o.Precision)
 }
 
-// traced accumulates one kind of work over several calls.
+// traced is the total of the work of one step, kind and shape over several calls.
 type traced struct {
 	step, name string
 	work       exec.Work

@@ -27,7 +27,9 @@ type Fault interface {
 // so before.
 func Watch() (before bool) { return debug.SetPanicOnFault(true) }
 
-// caught turns a panic with a fault inside the payload into an error; any other panic continues. It must be deferred:
+// caught turns a panic with a fault inside the mapped weight file into an error; any other panic
+// continues. It restores the setting that [Watch] changed: before is what Watch returned. It must be
+// deferred:
 //
 //	defer b.caught(Watch(), &err)
 func (b *Blob) caught(before bool, err *error) {

@@ -105,7 +105,8 @@ func (a *App) run(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(stdout)
 	root.SetErr(errs)
-	// Cobra reports an invalid command line before it calls PersistentPreRun.
+	// Cobra calls PersistentPreRun after it has accepted the command line: an error before that call
+	// is one of usage.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 

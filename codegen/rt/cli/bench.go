@@ -50,7 +50,8 @@ these steps and the model for up to 1000 pictures of a folder.
 	return c
 }
 
-// BenchBusy is the paragraph of help texts about a machine with other load.
+// BenchBusy is the paragraph of help texts that explains the marks of figures measured while other
+// programs load the machine.
 const BenchBusy = `Peak and bandwidth are measured before, between and after the calls. Figures with over 15 %
 between them in this run are marked ~: the machine is busy, or its clock changes. Ratios to
 a marked peak are left out. Stop other programs, then time again.`

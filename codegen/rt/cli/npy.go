@@ -46,7 +46,8 @@ func openNPY(f *file.File, cols int) (*npyWriter, error) {
 
 func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 
-// begin keeps the first rows rows; the next row is written after them.
+// begin cuts the array off after its first rows rows, where the next row is written. With 0 rows it
+// starts the file anew, with a blank header.
 func (w *npyWriter) begin(rows int) error {
 	w.rows = rows
 	if err := cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols)); err != nil || rows > 0 {

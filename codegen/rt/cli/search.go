@@ -260,7 +260,7 @@ type Hit struct {
 	Prob    *float32 // that text and picture belong together, among all texts or for itself; nil: the model does not say
 }
 
-// Percent is the probability for people, "" if there is none.
+// Percent returns Prob formatted for people, such as "97.3 %"; "" if Prob is nil.
 func (h Hit) Percent() string { return strings.TrimSpace(percent(h.Prob)) }
 
 // Search finds the k best pictures for each query.

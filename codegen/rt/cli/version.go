@@ -17,8 +17,9 @@ type build struct {
 	System   string `json:"system"` // operating system and CPU architecture
 }
 
-// builds reads the build information of the program. Versions are those of the go command, or
-// (devel) where there is none, as in tests or without version control.
+// builds reads the build information of the program. The version of the main module is the one that
+// the go command recorded, or else the revision in version control. An unknown version is (devel), as
+// in tests.
 func builds() build {
 	b := build{Version: "(devel)", Multiway: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

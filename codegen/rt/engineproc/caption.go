@@ -8,8 +8,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 )
 
-// Caption asks for a caption: by beam search if there are beams, for the logits after
-// each of the tokens if there are tokens, else greedily.
+// Caption is a request for a caption. If Tokens are given, the reply has the logits after each of
+// them; otherwise it has a caption, by beam search if Beams > 0, else greedy.
 type Caption struct {
 	caption.Options
 	Mask   int32   `json:"mask"`

@@ -100,14 +100,15 @@ func (e *Exec) CrossAttention(dst, q, kv Mat, a *Attention, secs []Section) {
 	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, part), kv.LD, a, oneRow, secs, -1)
 }
 
-// QueryAttention is CrossAttention for the queries of sections qs.
+// QueryAttention is CrossAttention with any number of queries per sequence: qs are the sections of q
+// and dst, ks those of kv.
 func (e *Exec) QueryAttention(dst, q, kv Mat, a *Attention, qs, ks []Section) {
 	e.wantCross(dst, q, kv, a, qs, ks)
 	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, a.Heads*a.DP), kv.LD, a, qs, ks, -1)
 }
 
-// StateAttention is QueryAttention with the keys and values in a slot of each sequence's state
-// before those in kv.
+// StateAttention is QueryAttention with more keys and values: those in the given slot of each
+// sequence's state come before those in kv.
 func (e *Exec) StateAttention(dst, q, kv Mat, a *Attention, qs, ks []Section, slot int) {
 	e.wantCross(dst, q, kv, a, qs, ks)
 	want(len(e.states) == e.B && (e.B == 0 || e.states[0].step.States[slot].Cols == kv.Cols), "stateattention", kv)
@@ -166,7 +167,8 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	pairs := e.B * a.Heads
 	t.parts = 1
 	if enough := 4 * e.workers; e.workers > 1 && pairs < enough {
-		// Each part packs all keys again, which must be little compared with its other work.
+		// Each part packs all keys again. With 2*queryRows queries or more per part, packing is little
+		// compared with the other work.
 		t.parts = max(1, min((enough+pairs-1)/pairs, e.packed(qs)/e.B/(2*queryRows)))
 	}
 	t.chunks = min(pairs*t.parts, 32*e.workers)

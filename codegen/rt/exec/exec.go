@@ -37,14 +37,16 @@ type Exec struct {
 	order  *order
 	orders map[*Func]*order // of each function, from its last pass
 
-	// One task of each kind, reused by all steps.
+	// gemm, attn and each are the tasks of all steps. Steps run one after the other, so they can share
+	// one task of each kind, and allocate nothing.
 	gemm gemmTask
 	attn attnTask
 	each rowTask
 }
 
-// New returns an Exec with the given kernels and weights, an arena of that many bytes (a multiple of 4) and that many
-// threads, of which the caller is one. The others end with Close or when the Exec is garbage-collected.
+// New returns an Exec with the given kernels and weights, an arena of arena bytes (a multiple of 4)
+// and the given number of threads. The calling goroutine is one of the threads; the other threads end
+// with Close or when the Exec is garbage-collected.
 func New(k *kernel.Table, weights *float32, arena, threads int) *Exec {
 	e := &Exec{kern: k, weights: weights, arena: blob.AlignedFloats(arena / 4), pool: newPool(threads), workers: threads, orders: map[*Func]*order{}}
 	e.scratch = make([]scratch, threads)
@@ -138,8 +140,8 @@ func (e *Exec) packed(secs []Section) int {
 	return n
 }
 
-// seqRow returns the index of the packed row that is row i of sequence seq, counted through all
-// its sections.
+// seqRow returns the index of row i of sequence seq among the packed rows of a value with sections
+// secs. i counts the rows of the sequence through all sections.
 func (e *Exec) seqRow(secs []Section, seq, i int) int {
 	base := 0
 	for _, s := range secs {

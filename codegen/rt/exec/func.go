@@ -35,7 +35,7 @@ type Output struct {
 	Sections []Section // {{C: 1}} for one row per sequence
 }
 
-// RowsOf returns the number of rows that the output has for a sequence with that many tokens.
+// RowsOf returns the number of rows of the output for a sequence with text tokens.
 func (o *Output) RowsOf(text int) int {
 	n := 0
 	for _, s := range o.Sections {

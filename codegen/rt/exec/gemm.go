@@ -18,7 +18,8 @@ type Blocking struct {
 	Rows   []RowClass // fewest rows first; a product with more rows than all of them uses RowClass{}
 }
 
-// RowClass is the part of a Blocking for products with at most Rows rows.
+// RowClass says how a product with at most Rows rows is split into blocks and how it prefetches its
+// weights.
 type RowClass struct {
 	Rows  int // 0: any number
 	Block int // target rows of a block; a panel is used for a whole block before the next; 0: all rows
@@ -262,8 +263,8 @@ type tileRun struct {
 	first, row int // index of the first tile, and its first row
 }
 
-// tileRuns splits m rows into tiles of at most mr rows, as tileStart does. The first run may have no
-// tiles.
+// tileRuns splits m rows into the fewest tiles of at most mr rows. Tiles differ by at most one row:
+// the first run has the higher tiles, if there are any, the second run the others.
 func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	tiles = (m + mr - 1) / mr
 	high, height := m%tiles, m/tiles
@@ -313,7 +314,9 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 }
 
-// pass sets s to the i-th pass of its span over k, a multiple of unit steps.
+// pass sets the range of k of s to the i-th of g.passes parts, and the weights that s prefetches. The
+// ends of the parts are multiples of unit, so the last part may end in the padding. Parts after the
+// first add to C and leave out the bias.
 func (g *gemmTask) pass(s *span, i, unit, worker int) {
 	s.k0, s.k1 = part((g.kk+unit-1)/unit, g.passes, i)
 	s.k0, s.k1 = s.k0*unit, s.k1*unit
@@ -359,7 +362,8 @@ type span struct {
 	c, bias   *float32
 	acc       int // 1: the product is added to C
 
-	// The weights to prefetch: left steps of k at next. They are a guess, but lie inside the weights.
+	// next is the address of the weights to prefetch, left how many steps of k are there. Which
+	// weights are read next is a guess, but the address always lies inside the weights.
 	next *float32
 	left int
 }
@@ -400,7 +404,8 @@ func strip[A, B any, T tileOf[A, B]](g *gemmTask, s *span, tile []T, per, first 
 	k := s.k1 - s.k0
 	tiles, runs := tileRuns(s.rows, len(tile)-1)
 
-	// Together the tiles prefetch as many cache lines as this pass reads of a panel.
+	// own is the number of cache lines of a panel that this pass reads, and all tiles together
+	// prefetch as many. next is the number of lines that may be prefetched at s.next.
 	own, next := max(1, k*g.size/4), max(1, min(k, s.left)*g.size/4)
 	pf, step := unsafe.Add(b, 64*min(g.ahead/per, own-1)), 64
 	if g.ahead == 0 {
@@ -427,7 +432,8 @@ func copyRows(rows int, dst *float32, ldd int, src *float32, lds, n int) {
 	}
 }
 
-// actRows applies an activation in place, a few rows per assembly call.
+// actRows applies an activation in place to n columns of rows that are ld floats apart. An assembly
+// call gets only a few rows, because a goroutine cannot be stopped in it.
 func actRows(f kernel.Gelu, rows int, x *float32, ld, n int) {
 	step := rowStep(n)
 	for r := 0; r < rows; r += step {

@@ -20,7 +20,7 @@ func (g *bf16Product) panel(s span, worker int) {
 // prepare rounds the left-hand side.
 func (g *bf16Product) prepare(e *Exec, rows int) {
 	g.passes = min(g.passes, max(1, g.paddedK/2)) // a pass takes whole pairs
-	// At a distance of a multiple of 1 KiB, all rows would map to the same cache sets.
+	// Rows at a distance of a multiple of 1 KiB would all map to the same cache sets.
 	if g.ldp = (g.kk + 31) / 32 * 32; g.ldp%512 == 0 {
 		g.ldp += 32
 	}

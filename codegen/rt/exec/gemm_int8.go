@@ -80,7 +80,7 @@ func (g *int8Product) prepare(e *Exec, rows int) {
 	if g.twoTerm && g.i8.Widen == nil {
 		parts = 2
 	}
-	// At a distance of a multiple of 1 KiB, all rows would map to the same cache sets.
+	// Rows at a distance of a multiple of 1 KiB would all map to the same cache sets.
 	if g.ldq = (size + rowAlign - 1) / rowAlign * rowAlign * parts; g.ldq%1024 == 0 {
 		g.ldq += rowAlign * parts
 	}
@@ -145,7 +145,7 @@ func (g *int8Product) compensateRows(row, rows int) {
 	}
 }
 
-// panel computes a span over all of k.
+// panel computes a span over all of k; the range of k in s is not used.
 //
 //go:noinline
 func (g *int8Product) panel(s span, worker int) {
@@ -186,7 +186,8 @@ func (g *int8Product) nextPanels(worker int) unsafe.Pointer {
 	return unsafe.Add(unsafe.Pointer(g.first), l.W+p*per*stride)
 }
 
-// kPasses returns how many passes a tile takes over panels of k groups.
+// kPasses returns how many passes a tile makes over panels of k groups of four steps: one for I8; for
+// I8X2 one per term with uint8 kernels, and with int16 kernels as many as keep sums within int32.
 func (g *int8Product) kPasses(k int) int {
 	switch {
 	case !g.twoTerm:

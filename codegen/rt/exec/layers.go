@@ -47,7 +47,8 @@ type FFN struct {
 // Act is an activation, a function of each element.
 type Act int8
 
-// The activations. Layers have one of the others; NoAct is the Act of a [Work] without an activation.
+// A layer has one of the activations Gelu, GeluTanh and QuickGelu. NoAct is the Act of a [Work] that
+// applies no activation.
 const (
 	NoAct     Act = iota - 1
 	Gelu          // x*(1+erf(x/sqrt2))/2

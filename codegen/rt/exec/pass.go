@@ -1,7 +1,7 @@
 package exec
 
-// A session runs a call of a function as passes: Begin, then for each pass Clear, Append for
-// every sequence, Run, and Out; then End.
+// A session runs a call of a function as passes over parts of its batch: Exec.Begin; for each pass
+// Clear, Append for every sequence, Run, and Out for each output and sequence; then End.
 
 // Begin prepares passes of f, whose texts have at most text tokens.
 func (e *Exec) Begin(f *Func, text int) {

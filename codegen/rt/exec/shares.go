@@ -7,13 +7,14 @@ import "sync/atomic"
 // share. A worker whose share is empty takes runs from the back of the largest share.
 type shares []share
 
-// share is a range of units, end<<32 | start, in a cache line of its own.
+// share holds the units that one worker has left, start <= i < end, as end<<32 | start. It fills a
+// cache line, so that workers do not slow each other down.
 type share struct {
 	left atomic.Uint64
 	_    [56]byte
 }
 
-// deal splits the units [0, n) into a share for each worker.
+// deal splits n units of a task into nearly equal shares, one for each worker.
 func (s *shares) deal(n, workers int) {
 	if len(*s) != workers {
 		*s = make(shares, workers)

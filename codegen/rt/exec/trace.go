@@ -21,7 +21,7 @@ type Work struct {
 	Stack   []uintptr     // of its caller, for runtime.CallersFrames; valid during the call
 }
 
-// tracer calls f for each piece of work.
+// tracer measures each piece of work and passes it to f. It reuses work and stack.
 type tracer struct {
 	f     func(*Work)
 	work  Work

@@ -189,8 +189,9 @@ func (b *bitmap) row(y int) int {
 	return b.h - 1 - y
 }
 
-// colorsOf reads the palette. If it is cut off the missing colours are black. A grey ramp that
-// ends before 256 entries is continued.
+// colorsOf reads the palette. The missing colours of a palette that is cut off are black. An 8-bit
+// palette of more than two colours that is the start of the grey ramp 0, 1, 2, ... is continued to 256
+// colours.
 func (b *bitmap) colorsOf(data []byte) color.Palette {
 	p := make(color.Palette, 256)
 	for i := range p {

@@ -70,7 +70,8 @@ const (
 	ifdLong8     = 16
 )
 
-// directory reads the first directory. Of a damaged one it returns the entries that are there.
+// directory reads the first directory of a TIFF or BigTIFF. If the file is damaged, the result has the
+// entries that could be read, perhaps none.
 func directory(data io.ReaderAt) ifd {
 	d := ifd{data: data, wide: 4}
 	head := d.read(0, 16)

@@ -39,7 +39,7 @@ func oriented(img image.Image, orientation int) (image.Image, error) {
 		turn(dst.Pix, m.Pix, m.Stride, 8)
 		return dst, nil
 	}
-	// The other picture types that this package returns have no alpha.
+	// Picture types of this package without a case above have no alpha, so that Drop loses nothing.
 	src, ok := img.(*pixel.RGB)
 	if !ok {
 		src = new(pixel.RGB)

@@ -41,7 +41,8 @@ type Int8 struct {
 	Quant     Quant
 	NormQuant LayerNormQuant
 
-	// For weights of I8X2; nil in a package that has none.
+	// QuantI8X2 and NormQuantI8X2 quantise activations for weights of I8X2; both are nil in a package
+	// without such weights.
 	QuantI8X2     Quant
 	NormQuantI8X2 LayerNormQuant
 
@@ -108,7 +109,8 @@ type Info struct {
 	Kernel string `json:"kernel"`
 }
 
-// int8Ops names the kernels of an Int8, int16Ops the kernels of its Wide.
+// int8Ops names the operations of the kernels of an Int8, in the order of Int8.kernels. int16Ops names
+// those of its Wide, then Widen and Compensate.
 var (
 	int8Ops  = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
 	int16Ops = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}

@@ -30,8 +30,8 @@ func Hard() int64 {
 	return limit
 }
 
-// addressSpace returns the rest of the process's limit of address space (ulimit -v), in bytes;
-// MaxInt64 if there is no limit.
+// addressSpace returns how many bytes of address space the process may still map under its limit
+// (ulimit -v); MaxInt64 if there is no limit.
 func addressSpace(proc fs.FS) int64 {
 	limits, _ := readSmall(proc, "self/limits")
 	status, _ := readSmall(proc, "self/status")

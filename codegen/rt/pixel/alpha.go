@@ -2,7 +2,7 @@ package pixel
 
 import "fmt"
 
-// How a transparent pixel is converted to RGB.
+// The values of Alpha say how a transparent pixel is converted to RGB.
 const (
 	White Alpha = iota // composited over white
 	Black              // composited over black
@@ -33,8 +33,9 @@ func (a Alpha) check() error {
 	return nil
 }
 
-// over converts a channel c of a pixel of opacity o, not premultiplied. Over a background b it
-// is (c*o + b*(255-o)) / 255, rounded.
+// over converts an 8-bit channel c, not premultiplied, of a pixel of opacity o (0 to 255). White and
+// Black composite it over a background b of 255 or 0: (c*o + b*(255-o)) / 255, rounded. Drop returns
+// c.
 func (a Alpha) over(c, o uint8) uint8 {
 	switch a {
 	case White:
@@ -45,8 +46,8 @@ func (a Alpha) over(c, o uint8) uint8 {
 	return c
 }
 
-// over8 is over for a premultiplied channel. Drop divides by the opacity; the precision lost by
-// premultiplication is not restored, and a pixel of opacity 0 is black.
+// over8 is over for a channel c that is premultiplied by o. Drop divides c by the opacity; the
+// precision lost by premultiplication is not restored, and a pixel of opacity 0 is black.
 func (a Alpha) over8(c, o uint8) uint8 {
 	switch {
 	case a == White:

@@ -36,7 +36,7 @@ func (o Offset) half(n int) int {
 	return n/2 + n&1&(n/2)
 }
 
-// When a picture is converted to RGB.
+// The values of Order say when a picture is converted to RGB.
 const (
 	ConvertFirst Order = iota // before the resize
 	ConvertLast               // after it, as in OpenAI's CLIP and open_clip

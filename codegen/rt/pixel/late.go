@@ -74,8 +74,8 @@ func (s *source) colours(dst []uint8, y int) {
 	s.alpha, s.layer = was, colours
 }
 
-// opacity returns the opacity (0..255) of a pixel, for the picture types with alpha in late;
-// 255 for others.
+// opacity returns the opacity (0 to 255) of pixel (x, y), 255 for a picture type without alpha. 16-bit
+// alpha is truncated to the high byte.
 func (s *source) opacity(x, y int) uint8 {
 	switch m := s.img.(type) {
 	case *image.NRGBA:

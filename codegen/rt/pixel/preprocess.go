@@ -153,8 +153,8 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	if err := s.src.open(img, p.Alpha); err != nil {
 		return err
 	}
-	// The shorter side becomes Size. Only the cropped window of the longer side is computed, so
-	// that an extreme aspect ratio costs no memory.
+	// Unless the picture is stretched, its shorter side becomes Size and the longer side is cropped.
+	// Only the cropped window is computed, so that an extreme aspect ratio costs no memory.
 	w, h := p.Size, p.Size
 	switch {
 	case p.Resize == Stretch:

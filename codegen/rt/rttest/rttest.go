@@ -1,5 +1,5 @@
-// Package rttest is a compiled package made by hand, for tests of what stands on rt:
-// its functions add up what they are given, so that a test knows every answer.
+// Package rttest is a hand-written stand-in for a generated package, for tests of the packages that
+// import rt. Its functions add up their inputs, so that a test knows every result.
 //
 // It is for tests only.
 package rttest
@@ -29,7 +29,7 @@ const (
 	Poison = 98 // an id whose sums are NaN
 )
 
-// tensors are the weights: the scalar called scale.
+// tensors is the table of the package's weight file: one float32 scalar named scale.
 var tensors = []blob.Tensor{{Name: "scale", DType: blob.F32, Shape: []int{1}, Bytes: 4}}
 
 // Package returns the package, its weights embedded. Its functions have one output

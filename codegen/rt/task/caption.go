@@ -31,7 +31,7 @@ type Caption struct {
 	Score float64 `json:"score"`
 }
 
-// defaultPenalty is the official length penalty.
+// defaultPenalty is the default of CaptionOptions.Penalty, as in the official BEiT-3 code.
 const defaultPenalty = 0.6
 
 // speller turns ids back into text.

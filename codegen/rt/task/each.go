@@ -78,7 +78,8 @@ func (e *each[T, R]) turn(ctx context.Context) bool {
 	return true
 }
 
-// results yields what the call returned, and reports whether the loop goes on.
+// results yields the results of the call that has ended, or its error. It reports whether the loop
+// goes on: not after an error of the whole call, nor when yield returns false.
 func (e *each[T, R]) results() bool {
 	if e.err != nil && partial(e.err) == nil {
 		var none R

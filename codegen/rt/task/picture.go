@@ -9,11 +9,13 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 )
 
-// Picture is a picture that is read and decoded when a call makes its tensor, and given up then: a list of any length takes no
-// memory beforehand. It is turned upright as its EXIF says and bounded in bytes, pixels and memory, as the commands do by
-// default; [Picture.With] changes that. Package imagefile says which formats there are. The zero value is no picture.
+// Picture is a picture that a call reads and decodes when it makes the picture's tensor, and releases
+// then: pictures in files take no memory while they wait. The picture is turned upright as its EXIF
+// says. Its bytes, pixels and memory are limited as by default in the commands; [Picture.With] sets
+// other limits. Package imagefile lists the formats. The zero value is no picture.
 //
-// A picture that cannot be read is an *rt.InputError of its call; errors.Is finds rt.ErrLimit in it if the picture is too large.
+// A picture that cannot be read is an *rt.InputError of its call; errors.Is finds rt.ErrLimit in it if
+// the picture is too large.
 type Picture struct {
 	img  image.Image
 	read func(imagefile.Options) (image.Image, error) // nil: img is the picture
@@ -39,8 +41,9 @@ func Bytes(data []byte) Picture {
 	}}
 }
 
-// Reader is the picture in a file that r reads to its end. It can be used in one call only, since r is read once. The model's
-// other pictures may wait meanwhile: of what comes slowly, such as a request's body, use Bytes.
+// Reader is the picture in a file that r reads to its end. It can be used in one call only, since r is
+// read once. While r is read, other pictures of the model may wait to be decoded: read a slow source,
+// such as a request's body, into memory and use Bytes.
 func Reader(r io.Reader) Picture {
 	return Picture{read: func(o imagefile.Options) (image.Image, error) {
 		img, _, err := imagefile.Decode(r, o)

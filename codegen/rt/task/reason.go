@@ -9,9 +9,9 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
-// Reasoning is the functions that judge a text about two pictures: First makes features
-// of the first picture and the text, Second of the second picture and the text, and
-// Head logits of the features side by side. First and Second may be one function.
+// Reasoning holds the functions that judge a text about two pictures: First computes features of the
+// first picture and the text, Second of the second picture and the text, and Head the logits from both
+// features, concatenated. First and Second may be one function.
 type Reasoning struct{ First, Second, Head *exec.Func }
 
 // Statement is a text about two pictures, which is true of them or is not.

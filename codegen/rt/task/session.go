@@ -97,7 +97,8 @@ func (s *Session) Pairs(ctx context.Context, f *exec.Func, pairs []Pair) ([][]fl
 	return s.results(s.run(ctx, f, takesBoth))
 }
 
-// Tensors runs f on a batch of tensors and ids, unless ctx is done already; see [rt.Session.Run].
+// Tensors runs f on a batch of image tensors and token ids; see [rt.Session.Run]. If ctx is done
+// beforehand it returns ctx's error.
 func (s *Session) Tensors(ctx context.Context, f *exec.Func, batch []rt.Seq) (*rt.Result, error) {
 	if err := ended(ctx, f); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (s *Session) pictures(pics []Picture) {
 	}
 }
 
-// fail says why an input has no result.
+// fail records why input i of the call has no result.
 func (s *Session) fail(i int, err error) {
 	if s.failed == nil {
 		s.failed = make([]error, len(s.pairs))
@@ -138,7 +139,7 @@ func (s *Session) fail(i int, err error) {
 // lost reports whether an input has failed.
 func (s *Session) lost(i int) bool { return s.failed != nil && s.failed[i] != nil }
 
-// outcome is the error of a call that came to its end.
+// outcome returns a *rt.BatchError if inputs of the call have failed, otherwise nil.
 func (s *Session) outcome() error {
 	if s.failed == nil {
 		return nil
@@ -146,7 +147,8 @@ func (s *Session) outcome() error {
 	return &rt.BatchError{Errs: s.failed}
 }
 
-// results returns the rows of all inputs after a pass that ended with err.
+// results returns the row of output 0 of each input, nil for an input that failed. err is the error of
+// run: after one there are no rows.
 func (s *Session) results(err error) ([][]float32, error) {
 	if err != nil {
 		return nil, err
@@ -189,7 +191,8 @@ func ended(ctx context.Context, f *exec.Func) error {
 	return nil
 }
 
-// prepare turns a range of inputs into sequences.
+// prepare makes s.seqs, the sequences for f, of the inputs from <= i < to that have not failed: a
+// picture becomes a tensor, a text token ids.
 func (s *Session) prepare(ctx context.Context, f *exec.Func, what takes, from, to int) error {
 	s.ids, s.seqs, s.which = s.ids[:0], s.seqs[:0], s.which[:0]
 	size := 0
@@ -235,8 +238,9 @@ func (s *Session) prepare(ctx context.Context, f *exec.Func, what takes, from, t
 	return nil
 }
 
-// decode writes the tensors, of size values each, of the pictures of a range of inputs: in a session one after the other,
-// else side by side.
+// decode writes the tensors of the pictures of the inputs from <= i < to to s.pixels, size floats
+// each. It decodes one picture after the other if s has an rt.Session, otherwise several at a time. A
+// picture that cannot be decoded fails its own input only.
 func (s *Session) decode(ctx context.Context, f *exec.Func, what takes, from, to, size int) error {
 	if err := ended(ctx, f); err != nil || what.picture == "" {
 		return err
@@ -287,7 +291,7 @@ func (s *Session) decode(ctx context.Context, f *exec.Func, what takes, from, to
 	return nil
 }
 
-// refuse says that f cannot take a field of an input.
+// refuse records err as the reason why f cannot take a field of input i, such as its picture.
 func (s *Session) refuse(f *exec.Func, i int, field string, err error) {
 	s.fail(i, &funcError{f.Name, &rt.InputError{Index: i, Field: field, Err: err}})
 }

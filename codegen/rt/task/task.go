@@ -86,8 +86,9 @@ func (m *Model) Do(ctx context.Context, f func(*Session) error) error {
 	})
 }
 
-// shared calls f, which has to copy what it returns, with buffers and no session: f takes one of the model's when it computes,
-// so that others compute while it decodes.
+// shared calls f with a Session that has buffers but no rt.Session: each pass takes one of the model's
+// sessions while it computes, so that other calls compute while this one decodes pictures. f must copy
+// what it returns, because the buffers are reused.
 func shared[R any](m *Model, f func(*Session) (R, error)) (R, error) {
 	b := m.buffers.Get().(*buffers)
 	defer m.buffers.Put(b)
@@ -126,7 +127,8 @@ func (m *Model) owned(f func(*Session) ([][]float32, error)) ([][]float32, error
 	})
 }
 
-// One returns the only result of a call on one input, and its error.
+// One returns the result of a call on one input. Of an *rt.BatchError it returns the error of that
+// input.
 func One[R any](all []R, err error) (one R, _ error) {
 	if err != nil {
 		if some := partial(err); some != nil {

@@ -21,8 +21,9 @@ type Hit struct {
 	Score float32 `json:"score"` // its Dot with the query
 }
 
-// TopK returns the k vectors with the largest Dot with query, best first, equal scores by index; k <= 0 or more than
-// there are means all. A vector whose score is NaN is left out. Vectors that are stored one after the other are
+// TopK returns the k vectors with the largest Dot with query, best first; of equal scores the lower
+// index comes first. All vectors are returned if k <= 0 or k > len(vectors). A vector whose score is
+// NaN is left out. If the vectors lie in one slice, stored, without gaps, they are
 // slices.Collect(slices.Chunk(stored, len(query))).
 func TopK(query []float32, vectors [][]float32, k int) []Hit {
 	if k <= 0 || k > len(vectors) {

@@ -63,7 +63,8 @@ func newCharsmap(blob []byte) (*charsmap, error) {
 			continue
 		}
 		next := uint32(i) ^ offset(u)
-		// len(units) is a multiple of 256, so this covers next^byte too.
+		// The children of a node are at next^byte. len(units) is a multiple of 256, so they are in
+		// range if next is.
 		if int(next) >= len(c.units) {
 			return nil, fmt.Errorf("precompiled_charsmap: trie unit %d points at unit %d of %d", i, next, len(c.units))
 		}

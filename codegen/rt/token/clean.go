@@ -34,7 +34,7 @@ func (c *cleaner) basic(text string) {
 	}
 }
 
-// ligatures are what ftfy takes apart.
+// ligatures maps characters that stand for several letters to these letters, as ftfy replaces them.
 var ligatures = map[rune]string{
 	'ĳ': "ij", 'Ĳ': "IJ", 'ŉ': "'n", 'Ǳ': "DZ", 'ǲ': "Dz", 'ǳ': "dz", 'Ǆ': "DŽ", 'ǅ': "Dž", 'ǆ': "dž", 'Ǉ': "LJ", 'ǈ': "Lj", 'ǉ': "lj", 'Ǌ': "NJ", 'ǋ': "Nj", 'ǌ': "nj",
 	'ﬀ': "ff", 'ﬁ': "fi", 'ﬂ': "fl", 'ﬃ': "ffi", 'ﬄ': "ffl", 'ﬅ': "ſt", 'ﬆ': "st",

@@ -114,8 +114,8 @@ func newUnigram(m *model) (*Unigram, error) {
 	return u, nil
 }
 
-// checkIDs makes sure that the ids BOS, Pad, EOS and Unk do not collide with piece ids plus
-// one.
+// checkIDs checks that the model can have the ids of BEiT-3: pieces 0 to 2 are <unk>, <s> and </s>,
+// whose ids are Unk, BOS and EOS; the id of any other piece is its index plus one.
 func (m *model) checkIDs() error {
 	switch {
 	case m.bpe:

@@ -140,7 +140,7 @@ func (w *WordPiece) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	return dst
 }
 
-// words splits one text.
+// words is the state of a WordPiece tokenizer within one text.
 type words struct {
 	w    *WordPiece
 	ids  []int32

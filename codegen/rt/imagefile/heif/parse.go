@@ -30,7 +30,7 @@ type Colour struct {
 	Full                        bool // full range: black is 0, not 16
 }
 
-// Coded is one coded picture, or a grid of them that is decoded as one (AVIF).
+// Coded is one coded picture, or in AVIF a whole grid of coded pictures that libavif decodes as one.
 type Coded struct {
 	Kind   string      // hvc1 or av01
 	Size   image.Point // from its ispe box
@@ -346,8 +346,8 @@ func (p *parser) picture(id uint32) (*Picture, error) {
 // bound refuses a picture whose coded pictures are out of proportion to its size, and merges an
 // AVIF grid into one coded picture, because libavif decodes grids as one.
 func (p *parser) bound(pic *Picture) error {
-	// The decoded pixels must be in proportion to the visible ones. A decoder takes at least
-	// the time of minCoded pixels for a coded picture, however small.
+	// Decoding takes time for every coded pixel, so these must be in proportion to the visible pixels.
+	// A coded picture takes at least the time of minCoded pixels, however small it is.
 	coded := int64(len(pic.tiles)) * max(minCoded, int64(pic.tile.X)*int64(pic.tile.Y))
 	seen := int64(pic.Size.X) * int64(pic.Size.Y)
 	if coded > 4*seen+1<<24 {

@@ -55,7 +55,9 @@ func (p *Picture) image(decode func(Coded) (Pixels, error)) (image.Image, error)
 	return &image.NRGBA{Pix: pix, Stride: 4 * p.Size.X, Rect: image.Rectangle{Max: p.Size}}, err
 }
 
-// rows decodes the tiles that the crop touches and yields the visible part of each, row by row.
+// rows decodes the tiles that overlap the crop and yields the visible part of each, row by row: at is
+// the place of the first pixel in the cropped picture, step the bytes from one pixel of row to the
+// next.
 func (p *Picture) rows(decode func(Coded) (Pixels, error), yield func(at image.Point, row []uint8, step int)) error {
 	for i, c := range p.tiles {
 		tile := image.Rectangle{Max: p.tile}.Add(image.Pt(i%p.columns*p.tile.X, i/p.columns*p.tile.Y))

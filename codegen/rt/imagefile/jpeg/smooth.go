@@ -49,8 +49,9 @@ var noScan = func() (all [64]int) {
 	return all
 }()
 
-// unfinished reports whether the picture needs smoothing: it is progressive, every plane has
-// its DC coefficients, and some of the next nine lack bits.
+// unfinished reports whether the picture needs smoothing: it is progressive, every plane has its DC
+// coefficients, and some of the coefficients 1 to 9 in zigzag order lack bits. A quantisation step of
+// 0 among these coefficients rules smoothing out.
 func (d *decoder) unfinished() bool {
 	if !d.frame.Progressive {
 		return false

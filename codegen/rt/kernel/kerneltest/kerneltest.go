@@ -9,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
-// Kernels for tests: the definition of each type, written as plainly as possible.
+// The kernels for tests compute the definitions of the kernel types as plainly as possible.
 
 func naiveGemm(mr, nr int) kernel.Gemm {
 	return func(tiles, k int, a *float32, lda int, b *float32, bstride int, c *float32, ldc int, bias *float32, acc int, pf *float32, pfstep int) {

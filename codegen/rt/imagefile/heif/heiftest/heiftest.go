@@ -43,8 +43,9 @@ func Files(t testing.TB) (list []File) {
 	return list
 }
 
-// Pictures holds each file to its picture: no channel may be off by more than most, nor all
-// of them by more than mean. They are decoded at the same time.
+// Pictures tests that each of [Files] decodes to its reference picture: no channel may differ by more
+// than most of 255 levels, and the mean difference of a picture's channels is at most mean. The files
+// are decoded at the same time.
 func Pictures(t *testing.T, format string, most int, mean float64) {
 	for _, f := range Files(t) {
 		t.Run(f.Name, func(t *testing.T) {
@@ -107,7 +108,8 @@ func channels(c color.Color) [4]uint8 {
 	return [4]uint8{n.R, n.G, n.B, n.A}
 }
 
-// Linked holds that files of the format are read by content and found by name.
+// Linked tests that a program can read the format, heic or avif: its file names are known by the given
+// extensions, its files by their content, and the limit of memory is obeyed.
 func Linked(t *testing.T, format string, extensions ...string) {
 	for _, e := range extensions {
 		if name := "IMG_1" + strings.ToUpper(e); !imagefile.HasExtension(name) || imagefile.NotRead(name) != imagefile.NoPicture {
@@ -126,7 +128,7 @@ func Linked(t *testing.T, format string, extensions ...string) {
 	if err := os.WriteFile(path, files[i].Data, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	// Decoding takes at most what is counted, and is refused where there is less.
+	// A limit of exactly the estimated memory is enough; with one byte less the picture is refused.
 	takes := imagefile.Memory(path, imagefile.Options{})
 	if _, _, err := imagefile.File(path, imagefile.Options{MaxMemory: takes}); err != nil {
 		t.Error(err)
@@ -136,7 +138,7 @@ func Linked(t *testing.T, format string, extensions ...string) {
 	}
 }
 
-// Damaged reads files of which bytes were changed: the answer is a picture or an error.
+// Damaged tests that files with random changed bytes give a picture or an error, never a panic.
 func Damaged(t *testing.T) {
 	random := rand.New(rand.NewPCG(15, 15))
 	pictures, errors := 0, 0
@@ -158,7 +160,7 @@ func Damaged(t *testing.T) {
 	}
 }
 
-// Memory holds that the memory of a decoder, a packed program, ends where it is told.
+// Memory tests that a decoder, given as a packed program, cannot take more memory than its limit.
 func Memory(t *testing.T, program []byte) {
 	err := heif.NewSandbox(program).Run(heif.NewMemory(4<<20), func(r heif.Run) error {
 		_, _, err := r.Bytes(8 << 20)
