@@ -172,7 +172,7 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 	return mats
 }
 
-// sectionOf emits the dimension as a Section.
+// sectionOf emits row, a number of rows per sequence, as a literal of package exec's Section.
 func sectionOf(row ir.Dim) jen.Code {
 	return jen.Qual(execPath, "Section").Values(fields(field{"C", row.C}, field{"T", row.T})...)
 }

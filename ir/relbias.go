@@ -29,7 +29,8 @@ func GridOf(n int) (side int, ok bool) {
 	return side, side > 0 && side*side+1 == n
 }
 
-// relBias checks the tables of the bundle, if there is one, against the number of keys.
+// relBias checks the tables of a relative position bias, if the value has a bundle: they have a column for each of heads
+// heads, and the rows that attention to that many keys needs.
 func (c *Infer) relBias(heads int, keys Dim) error {
 	if c.V.Bundle == "" {
 		return nil

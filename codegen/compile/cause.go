@@ -247,7 +247,7 @@ type change struct {
 	edit func(d *model.Description)
 }
 
-// epsilons lists other values of epsilon that people use.
+// epsilons lists the changes of a description's epsilons to other values that published models have.
 func epsilons(d *model.Description) []change {
 	var all []change
 	for _, eps := range []float64{1e-5, 1e-6, 1e-12} {

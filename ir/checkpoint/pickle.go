@@ -12,7 +12,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Bounds on a pickle.
+// The largest pickle, and the longest name of a module, class or function in one, in bytes.
 const (
 	maxPickle = 32 << 20
 	maxGlobal = 512

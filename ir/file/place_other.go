@@ -7,7 +7,7 @@ import "io/fs"
 // special is false: os.Stat reports every device as one.
 func special(string) bool { return false }
 
-// own is true: the folder for temporary files belongs to the user.
+// own is true, since these systems give every user a folder of their own for temporary files.
 func own(fs.FileInfo) bool { return true }
 
 // syncFolder does nothing: the system syncs names itself, or cannot.

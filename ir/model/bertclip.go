@@ -1,6 +1,6 @@
 package model
 
-// cnclip is the structure of Chinese-CLIP: CLIP's vision tower, and BERT with its first row as the embedding.
+// cnclip returns the structure of Chinese-CLIP: CLIP's vision tower, and BERT, whose first row is pooled.
 func cnclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps
@@ -10,7 +10,8 @@ func cnclip(s *Sizes) Structure {
 	return contrast("cnclip_hf", vision, language, see, read)
 }
 
-// xlmrclip has CLIP's vision tower, and XLM-RoBERTa, whose mean row goes through a projection of two linears.
+// xlmrclip returns the structure of open_clip's models with XLM-RoBERTa: CLIP's vision tower, and XLM-RoBERTa, whose mean row
+// goes through a projection of two linears.
 func xlmrclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps

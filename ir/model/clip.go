@@ -1,7 +1,7 @@
 package model
 
-// clipStructure is the structure of CLIP: a class token and a norm before the layers of pictures, and causal texts, whose last row is
-// pooled. A text ends at its end token, so no padding is computed.
+// clipStructure returns the structure of CLIP. The vision tower has a class token and a norm before its layers. The text
+// tower is causal, and its last row is pooled: a text ends at its end token, so no padding is computed.
 func clipStructure(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Norm = s.Eps
@@ -11,8 +11,8 @@ func clipStructure(s *Sizes) Structure {
 	return contrast("clip_hf", vision, language, see, read)
 }
 
-// clipa is the structure of CLIPA: no norm before the layers of pictures, whose mean row is pooled; texts are padded, and
-// attention is not causal.
+// clipa returns the structure of CLIPA. The vision tower has no norm before its layers, and the mean of its patches is
+// pooled. Texts are padded, and their attention is not causal.
 func clipa(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	see.Pool = Pool{Row: PoolMean, Norm: NormAfter, Dim: s.Embed}

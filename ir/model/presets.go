@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// PresetInfo is an entry of the table of presets: a released model, a registered model of
-// the reference implementation, or the giant model of the paper. The package comment says how presets are named.
+// PresetInfo is an entry of the table of presets: a released model, a registered model of BEiT-3's reference implementation,
+// or the giant model of BEiT-3's paper. The package comment says how presets are named.
 type PresetInfo struct {
 	Name       string
 	Family     string
@@ -39,7 +39,7 @@ type Source struct {
 	Cited    string // where the results are stated
 }
 
-// File is a released checkpoint.
+// File is one file with the weights of a released model.
 type File struct {
 	Name   string
 	Bytes  int64 // 0 if no source states its size
@@ -141,7 +141,7 @@ var beit3Results = map[string][]Result{
 	"beit3_large_patch16_384_f30k_retrieval":          {{flickr, 88.1}},
 }
 
-// What those figures are.
+// The benchmarks of the figures in beit3Results.
 const (
 	imageNetTop1 = "ImageNet, top-1"
 	vqaTestDev   = "VQAv2, test-dev"
@@ -174,7 +174,7 @@ var vlmoPresets = []struct {
 	{384, "_f30k", "retrieval", 0},
 }
 
-// giant is the largest model of the paper, which was never released.
+// giant is the largest model of BEiT-3's paper, which was never released.
 var giant = PresetInfo{
 	Name: "mwt-giant-patch14-224", Family: "mwt", Task: "encode", Preprocess: half,
 	Sizes: Sizes{Dim: 1408, Heads: 16, FFN: 6144, Layers: 40, VLLayers: 3, Image: 224, Patch: 14, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
@@ -252,7 +252,8 @@ func findPreset(name string) (*PresetInfo, error) {
 	return nil, fmt.Errorf("unknown preset %s; there are %d, named like %s", quote(name), len(known), known[0])
 }
 
-// bare is a name of the hub or of open_clip as far as people write it alike: ViT-B-32-quickgelu__openai is ViT-B-32 openai.
+// bare returns a name of the hub or of open_clip in one spelling of those that people use: ViT-B-32-quickgelu__openai and
+// ViT-B-32 openai both become vit-b-32-openai.
 func bare(name string) string {
 	words := strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return strings.ContainsRune(" _-/.", c) })
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "quickgelu" }), "-")

@@ -1,7 +1,7 @@
 package model
 
-// siglip is the structure of SigLIP, and of SigLIP 2 with pictures of a fixed size: there is no class token, a learned query pools
-// the patches, texts are padded to a fixed length, and their last row, which is usually padding, is pooled.
+// siglip returns the structure of SigLIP, and of SigLIP 2 for pictures of a fixed size. There is no class token, and a
+// learned query pools the patches. Texts are padded to a fixed length; their last row, which is usually padding, is pooled.
 func siglip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)
 	vision.Classless = true

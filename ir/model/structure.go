@@ -81,7 +81,7 @@ const (
 // PoolNorm says whether the norm after the last layer comes before or after pooling.
 type PoolNorm string
 
-// The positions of the norm.
+// When the norm after a tower's last layer is applied.
 const (
 	NormBefore PoolNorm = "before" // all rows, before they are pooled
 	NormAfter  PoolNorm = "after"  // the pooled row
