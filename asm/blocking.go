@@ -21,7 +21,8 @@ const (
 	// Up to fewRows rows, the tiles multiply a cache line of weights faster than memory delivers the next. The CPU's own
 	// prefetchers then do better than prefetching the next panels.
 	fewRows = 11
-	// ahead is far enough to bridge a memory access, near enough to stay in the first-level cache.
+	// ahead is the distance of prefetches in cache lines: far enough to bridge a memory access, near enough to stay in the
+	// first-level cache.
 	ahead = 24
 	// wholeSteps is the largest number of values of A, in one pass over k, for which all rows are one block; blockSteps is the
 	// target size of a block otherwise.
@@ -29,7 +30,7 @@ const (
 	blockSteps = 210 * passSteps
 )
 
-// BlockingOf returns the blocking of products of depth k.
+// BlockingOf returns the blocking of products of depth k, the number of columns of A.
 func BlockingOf(k int) Blocking {
 	passes := max(1, (k+passSteps/2-1)/passSteps)
 	steps := (max(1, k) + passes - 1) / passes

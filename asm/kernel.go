@@ -71,7 +71,7 @@ func catalogue() []Kernel {
 	return ks
 }
 
-// ByName returns the kernel of that name and whether there is one.
+// ByName returns the kernel called name, and whether there is one.
 func ByName(name string) (Kernel, bool) {
 	for _, k := range Catalogue {
 		if k.Name() == name {
@@ -81,8 +81,8 @@ func ByName(name string) (Kernel, bool) {
 	return Kernel{}, false
 }
 
-// Find returns the kernels of exactly that family and level: one for each number of rows 1..MR, fewer first, if the op
-// is tiled, one otherwise, none if the level has no kernel of its own.
+// Find returns the kernels of a family at exactly the level isa: for a tiled op one for each number of rows 1..MR, fewer
+// first, otherwise one; none if the level has no kernel of its own.
 func Find(family string, isa ISA) []Kernel {
 	var ks []Kernel
 	for _, k := range Catalogue {
@@ -93,7 +93,8 @@ func Find(family string, isa ISA) []Kernel {
 	return ks
 }
 
-// Best returns what a CPU of that level runs: Find of the level, or else of the nearest level below it that has the family.
+// Best returns the kernels of a family that a CPU of level isa runs: those of isa or else of the nearest level below it
+// that has any.
 func Best(family string, isa ISA) []Kernel {
 	for {
 		if ks := Find(family, isa); len(ks) > 0 {

@@ -3,7 +3,7 @@ package asm
 // ISA is a CPU level: the instructions a kernel may use.
 type ISA string
 
-// The levels that have kernels.
+// The names of all CPU levels, one for each row of Levels.
 const (
 	Generic ISA = "generic" // plain Go: any CPU, and every CPU under -tags noasm
 	AVX2    ISA = "avx2"
@@ -15,7 +15,7 @@ const (
 	NEONDot    ISA = "neondot"
 )
 
-// Level is one row of Levels.
+// Level describes a CPU level: its instruction sets and the kernels it has.
 type Level struct {
 	ISA      ISA
 	Base     ISA         // the level it includes, whose kernels fill its gaps; "" for generic
@@ -71,7 +71,7 @@ func (l Level) Only() string {
 	return Kernel{Op: l.Ops[0], DType: l.Ops[0].Row().DTypes[0]}.Family()
 }
 
-// Level returns the level's row and whether there is one.
+// Level returns the row of Levels for i, and whether there is one.
 func (i ISA) Level() (Level, bool) {
 	for _, l := range Levels {
 		if l.ISA == i {

@@ -54,7 +54,7 @@ type OpRow struct {
 // tiled is the part of the contract that all tiled ops share.
 const tiled = `The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.`
 
-// Signatures that several ops share.
+// Signatures that several rows of Ops share.
 const (
 	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)"
 	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)"
@@ -253,7 +253,7 @@ func (r OpRow) Contract() []string {
 	return lines
 }
 
-// Param is a parameter of a kernel.
+// Param is a parameter in the signature of a kernel.
 type Param struct{ Name, Type string }
 
 // Params lists the parameters of the row's signature.
@@ -266,7 +266,7 @@ func (r OpRow) Params() []Param {
 	return all
 }
 
-// types returns DTypes, or "" alone if there are none.
+// types returns the element types of the op's kernels: DTypes, or "" alone for an op without types.
 func (r OpRow) types() []string {
 	if len(r.DTypes) == 0 {
 		return []string{""}

@@ -53,10 +53,10 @@ func Heads(k, parts, heads, d int) Layout {
 // PadK rounds k up so that a column of elements of size bytes takes a multiple of four bytes, and a panel a multiple of 64.
 func PadK(k, size int) int { return (k*size + 3) / 4 * 4 / size }
 
-// Panels is the number of panels.
+// Panels returns the number of panels of the packed matrix.
 func (l Layout) Panels() int { return l.Cols / Panel }
 
-// Floats is the size of the packed matrix in float32 values.
+// Floats returns the size of the packed matrix, in float32 values.
 func (l Layout) Floats() int { return l.Cols * l.PaddedK }
 
 // Offset returns where step k of panel p starts, in floats.

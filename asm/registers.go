@@ -10,7 +10,7 @@ import (
 // Registers notes what the registers of a kernel hold, in the order of the code.
 type Registers []holding
 
-// holding says what the registers with some names hold.
+// holding says what some registers hold.
 type holding struct {
 	what  string
 	names []string
@@ -28,7 +28,7 @@ func (r *Registers) Add(what string, names ...string) {
 	*r = append(*r, holding{what, names})
 }
 
-// Lines returns the map as lines of a comment.
+// Lines returns the register map as lines of a comment, one for each set of registers.
 func (r Registers) Lines() []string {
 	var lines []string
 	for _, h := range r {

@@ -46,7 +46,7 @@ type Options struct {
 // Engines lists the values of Options.Engine.
 var Engines = []string{"interp", "binary", "all"}
 
-// Line is the verdict on one output.
+// Line is one line of a check: the verdict on an output, or on a case, level or set of weights that did not run.
 type Line struct {
 	Case    string  `json:"case"`
 	Weights string  `json:"weights,omitempty"`
@@ -179,7 +179,7 @@ func Check(dirs []string, opt Options, w io.Writer) (Summary, error) {
 	return c.sum, c.err
 }
 
-// expand returns the folders of cases in dir, or dir itself.
+// expand returns dir if it is the folder of a case, else the folders of cases in dir.
 func expand(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "case.json")); err == nil {
 		return []string{dir}, nil
@@ -197,10 +197,10 @@ func expand(dir string) ([]string, error) {
 	return found, nil
 }
 
-// notHere is the reason for a level that the CPU lacks.
+// notHere is the reason why a level that this CPU lacks is not run.
 const notHere = "not on this CPU"
 
-// levelNames lists the levels with kernels.
+// levelNames returns the names of all CPU levels, joined by commas, for errors.
 func levelNames() string {
 	var names []string
 	for _, l := range asm.Levels {
@@ -209,7 +209,8 @@ func levelNames() string {
 	return strings.Join(names, ", ")
 }
 
-// levels lists the CPU levels to run the binary engine at.
+// levels lists the CPU levels at which to run compiled programs. Levels that cannot run on this machine are added to the
+// summary.
 func (c *checker) levels() ([]string, error) {
 	if c.opt.Engine == "interp" {
 		return nil, nil
@@ -269,7 +270,7 @@ func (c *checker) print(v any) {
 	}
 }
 
-// maxNote bounds the note of a line, in bytes.
+// maxNote is the largest length of a line's note, in bytes.
 const maxNote = 1 << 10
 
 func (c *checker) add(l Line) {
@@ -289,7 +290,7 @@ func (c *checker) add(l Line) {
 	c.print(l)
 }
 
-// dir runs one case.
+// dir runs the case in a folder, with compiled programs at the given CPU levels.
 func (c *checker) dir(dir string, levels []string) error {
 	cs, err := cases.Load(dir)
 	if err != nil {
@@ -338,8 +339,7 @@ func (c *checker) dir(dir string, levels []string) error {
 	return nil
 }
 
-// variant runs the runs for one set of weights. Runs that record intermediates use a program
-// of their own that returns them.
+// variant runs a case with one set of its weights.
 func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant, levels []string) error {
 	m, err := open(cs, d, v)
 	if err != nil {
@@ -349,7 +349,7 @@ func (c *checker) variant(cs *cases.Case, d *model.Description, v cases.Variant,
 	return c.model(cs, m, v, levels)
 }
 
-// recorded runs a case of a user's own model.
+// recorded runs a case that Record made, with the model that Options.Model describes.
 func (c *checker) recorded(cs *cases.Case, levels []string) error {
 	if c.opt.Model == "" {
 		return errors.New("the case was recorded with another model; give its description with --model, or go test the package that was built with --golden")
@@ -362,7 +362,8 @@ func (c *checker) recorded(cs *cases.Case, levels []string) error {
 	return c.model(cs, m, cases.Variant{Name: m.Desc.Name}, levels)
 }
 
-// model runs the runs for the weights of a model.
+// model runs the case's runs for weights v with the model m. Runs that compare intermediate results need them as outputs,
+// so these runs have a program of their own.
 func (c *checker) model(cs *cases.Case, m *compile.Model, v cases.Variant, levels []string) error {
 	functions := m.Desc.AllFunctions()
 	for _, taps := range []bool{false, true} {
@@ -440,7 +441,7 @@ func judged(word string) string {
 	return word
 }
 
-// judgement checks a program in one engine.
+// judgement checks the runs of a case with one program in one engine.
 type judgement struct {
 	c             *checker
 	cs            *cases.Case
@@ -451,7 +452,8 @@ type judgement struct {
 	caption       captioner
 }
 
-// runner runs a function on a batch and returns its outputs by name, a slice of rows for each sequence.
+// runner runs the function fn on a batch and returns its outputs by name, each with one slice of elements for each
+// sequence.
 type runner func(fn string, batch []rt.Seq) (map[string][][]float32, error)
 
 func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error {
@@ -521,7 +523,7 @@ func narrow(x []float64) []float32 {
 	return out
 }
 
-// all checks every output of every run.
+// all runs each of runs and adds a line for each of its outputs.
 func (j *judgement) all(runs []*run) {
 	for _, r := range runs {
 		got, err := r.outputs(j.cs, j.program, j.run)
@@ -548,7 +550,7 @@ func (j *judgement) all(runs []*run) {
 	}
 }
 
-// judge sets the verdict: the result of compare, unless the run itself failed.
+// judge sets the verdict of a line: a failure if err is not nil, else the result of compare.
 func (l *Line) judge(err error, compare func() (cases.Result, error)) {
 	var r cases.Result
 	if err == nil {

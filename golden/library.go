@@ -16,7 +16,8 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// libraries has the functions that run cases without a model, by task. Such a case runs once.
+// libraries has, by task, the functions that check cases without a model. Such a case runs once, not for each engine and
+// level.
 var libraries = map[string]func(c *checker, cs *cases.Case) error{
 	"posinterp":  posinterp,
 	"preprocess": preprocess,
@@ -165,14 +166,14 @@ func tokenizer(c *checker, cs *cases.Case) error {
 	return nil
 }
 
-// ids is an output of a tokenizer case, token ids.
+// ids is an output of a tokenizer case: token ids or pieces of each text.
 type ids struct {
 	name    string
 	repairs bool // the expected ids are of text that ftfy cleaned, which also repairs wrongly decoded text
 	same    func(t *cases.Text) bool
 }
 
-// unigramOutputs compares pieces, token ids and the padded input.
+// unigramOutputs returns the outputs of a case of a SentencePiece model: pieces, token ids and the padded ids.
 func unigramOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	tok, err := token.Load(data)
 	if err != nil {
@@ -190,7 +191,8 @@ func unigramOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// clipOutputs compares open_clip's token ids and input, and the token ids of transformers.
+// clipOutputs returns the outputs of a case of CLIP's tokenizer: open_clip's token ids and padded ids, and the ids of
+// transformers.
 func clipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	open, err := token.LoadCLIP(data)
 	if err != nil {
@@ -211,7 +213,8 @@ func clipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// siglipOutputs compares token ids, and the inputs of open_clip and of transformers.
+// siglipOutputs returns the outputs of a case of SigLIP's tokenizer: token ids, and padded ids of open_clip and of
+// transformers.
 func siglipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	open, err := token.LoadSigLIP(data)
 	if err != nil {
@@ -240,7 +243,7 @@ func siglipOutputs(data []byte, cs *cases.Case) ([]ids, error) {
 	}, nil
 }
 
-// padded encodes a text and pads it to n token ids.
+// padded encodes a text and pads it with the id pad to n token ids.
 func padded(tok token.Tokenizer, pad int32, t *cases.Text, n int) []int32 {
 	got := tok.Encode(t.Text, n)
 	for len(got) < n {

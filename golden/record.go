@@ -48,7 +48,7 @@ const (
 // maxRecorded is the largest number of runs in a recorded case.
 const maxRecorded = 1 << 10
 
-// Recordings opens cases of Record, for a test in the package of their model.
+// Recordings describes the recorded cases in dirs, for the test that `multiway build --golden` writes.
 func Recordings(dirs []string) ([]compile.Recorded, error) {
 	var all []compile.Recorded
 	for _, dir := range dirs {
@@ -197,7 +197,8 @@ func (r *recorder) read() error {
 func imageName(i int) string { return fmt.Sprintf("image.%d", i) }
 func textName(i int) string  { return fmt.Sprintf("text.%d", i) }
 
-// source returns the names of an input's image and text, and its tensors.
+// source returns, for an input of a function, the names of its picture and text, and the names of the tensors that hold
+// them.
 func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]string) {
 	tensors = map[string]string{}
 	if x.Image >= 0 {
@@ -211,7 +212,7 @@ func (r *recorder) source(x inputs.Sample) (names []string, tensors map[string]s
 	return names, tensors
 }
 
-// run adds the runs to the case and returns the outputs of the interpreter.
+// run runs the planned inputs, adds the runs to c and returns the outputs of the float64 interpreter.
 func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][]inputs.Sample) ([]checkpoint.Tensor, error) {
 	if err := engine.CanBuild(nil, r.o.Log); err != nil {
 		return nil, err
@@ -296,7 +297,7 @@ func (r *recorder) run(c *cases.Case, described *ir.Program, plan map[*ir.Func][
 					out.F32vsF64 = max(out.F32vsF64, math.Abs(x-y))
 					off = max(off, math.Abs(exact[o.Name].F[j]-y))
 				}
-				// A larger difference than rounding would record wrong results.
+				// Rounding cannot explain a larger difference, and wrong results must not be recorded.
 				if bound := allowed * max(1, out.MaxAbs); !(off <= bound) {
 					return nil, fmt.Errorf("%s on %s: output %s of the package differs by %.2g, want at most %.2g, which rounding explains; please report this with the description",
 						f.Name, strings.Join(names, ", "), o.Name, off, bound)

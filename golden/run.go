@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// run is a run of a model case, with the functions that it calls on its batch.
+// run is a run of a case with a model: the functions to call, and the batch to call them on.
 type run struct {
 	r     *cases.Run
 	taps  bool
@@ -20,13 +20,13 @@ type run struct {
 	batch *cases.Batch
 }
 
-// call is the call of a function with the run's images, texts, or both.
+// call is the call of a compiled function with the run's images, texts, or both.
 type call struct {
 	fn          string
 	image, text bool
 }
 
-// byKind returns the names of a task's functions, by kind.
+// byKind returns the name of the first function of each kind that the task has.
 func byKind(functions []model.Function, task string) map[string]string {
 	of := map[string]string{}
 	for _, f := range functions {
@@ -70,7 +70,7 @@ var kinds = map[string]func(of map[string]string, image, text bool) []call{
 	},
 }
 
-// planRun returns the calls for r, from the functions of a model.
+// planRun returns the calls for the run r, chosen among the functions of the case's model.
 func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, error) {
 	of, kind := byKind(functions, r.Kind), kinds[r.Kind]
 	if kind == nil && len(of) > 0 {
@@ -97,7 +97,7 @@ func planRun(cs *cases.Case, r *cases.Run, functions []model.Function) (*run, er
 	return x, nil
 }
 
-// judged lists the outputs of the run that the program returns, sorted.
+// judged lists the outputs of the run that are checked with this program, sorted.
 func (x *run) judged() []string {
 	return slices.DeleteFunc(x.r.OutputNames(), func(name string) bool { return x.r.Kind == towersKind && traced(name) != x.taps })
 }
@@ -164,7 +164,8 @@ func (x *run) reason(do runner) (map[string][][]float32, error) {
 	return do(x.calls[1].fn, pairs)
 }
 
-// logits adds logits_per_image = exp(scale) * V L^T and its transpose.
+// logits adds two outputs to out, logits_per_image = exp(scale) * V L^T and its transpose, where V and L have the
+// embeddings of pictures and texts as rows.
 func logits(p *ir.Program, scaleName string, out map[string][][]float32) error {
 	scale, ok, err := scalar(p, scaleName)
 	if err == nil && !ok {

@@ -66,7 +66,7 @@ func describeTowers(config []byte) (*model.Description, error) {
 	return d, nil
 }
 
-// towerOutputs lists the outputs of a run of two towers, with the functions that compute them.
+// towerOutputs lists outputs of a run of a model with two towers, and the function and result that each must equal.
 var towerOutputs = []output{
 	{"vision_retrieval", "features", "image_features"},
 	{"vision_retrieval", "vision_cls", "image_embeds"},
@@ -76,10 +76,10 @@ var towerOutputs = []output{
 	{"language", "encoder_out", "language_out"},
 }
 
-// towersKind is the kind of runs of two towers.
+// towersKind is the kind of runs of models with one tower for pictures and one for texts.
 const towersKind = "clip"
 
-// traced reports whether an output of such a run needs a program that returns intermediates.
+// traced reports whether an output of a run of kind towersKind is an intermediate result, which only some programs return.
 func traced(output string) bool {
 	return strings.HasSuffix(output, "_features") || strings.Contains(output, ".")
 }
@@ -97,7 +97,7 @@ func init() {
 	}
 }
 
-// towers runs the calls and gives their results the names of the case.
+// towers runs the calls of a run of kind towersKind and returns their results under the names of the case's outputs.
 func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	all := map[string][][]float32{}
 	for _, c := range x.calls {
@@ -130,7 +130,8 @@ func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	return all, scores(p, all)
 }
 
-// scores adds the results that a package computes from the embeddings: logits, and an independent probability of each pair.
+// scores adds to out what a package computes from the embeddings in it: for each picture and each text, the logits of all
+// pairs and the probability of each pair by itself.
 func scores(p *ir.Program, out map[string][][]float32) error {
 	l := task.Logits{Each: true}
 	scale, ok, err := scalar(p, "retrieval.logit_scale")
@@ -161,7 +162,7 @@ func scores(p *ir.Program, out map[string][][]float32) error {
 	return nil
 }
 
-// scalar loads the only value of a weight, if the program has it.
+// scalar loads a weight with a single value; ok is false if the program has no such weight.
 func scalar(p *ir.Program, name string) (v float64, ok bool, err error) {
 	w := p.Weight(name)
 	if w == nil || w.Load == nil {
@@ -174,7 +175,7 @@ func scalar(p *ir.Program, name string) (v float64, ok bool, err error) {
 	return float64(f[0]), true, nil
 }
 
-// withLayout returns the description with the layout of a source's tensors.
+// withLayout returns d with the naming scheme of tensors that the names in src follow.
 func withLayout(d *model.Description, src checkpoint.Source) (*model.Description, error) {
 	var names []string
 	for _, t := range checkpoint.BareTensors(src) {

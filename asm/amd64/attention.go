@@ -126,7 +126,7 @@ func softmax(w *writer, k asm.Kernel) {
 	})
 }
 
-// scaleRows writes dst = src*s, with one factor s per row.
+// scaleRows writes dst = src*s for each row, where s has one factor for each row.
 func scaleRows(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
@@ -228,7 +228,8 @@ func packHalf(w *writer, half int) {
 	w.Label(done)
 }
 
-// transpose8 returns the columns of an 8x8 block, ANDed with keep. load writes the load of row i.
+// transpose8 returns the columns of an 8x8 block of float32, each ANDed with keep. load(i, v) writes the load of row i into
+// v.
 func transpose8(w *writer, keep reg.VecVirtual, load func(i int, v reg.VecVirtual)) (cols vecs) {
 	// Rows i and i+4 share a vector, so that every later shuffle stays within its half: first columns 0 to 3, then 4 to 7.
 	var q [2]vecs

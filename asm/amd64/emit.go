@@ -42,7 +42,7 @@ func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error
 	return header(asmFile), header(stubFile), nil
 }
 
-// header replaces the first line, which names avo, by asm.Header.
+// header replaces the first line of a generated file, in which avo names itself, by asm.Header.
 func header(file []byte) []byte {
 	_, rest, _ := bytes.Cut(file, []byte("\n"))
 	return append([]byte(asm.Header+"\n"), rest...)
@@ -56,7 +56,7 @@ func beyond(isas []string) []string {
 // baseline lists the instruction sets that every amd64 CPU has, by avo's names.
 var baseline = []string{"CMOV", "MMX+", "SSE", "SSE2"}
 
-// compile writes the kernels into one file.
+// compile writes the kernels into one file, which has each constant once.
 func compile(kernels []asm.Kernel) (*ir.File, error) {
 	if err := asm.Writable("amd64", kernels); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func compile(kernels []asm.Kernel) (*ir.File, error) {
 	return all, nil
 }
 
-// write writes a kernel. It fails if the kernel needs an instruction set that its level does not have.
+// write writes one kernel. It fails if the kernel uses an instruction set that its level does not have.
 func write(k asm.Kernel) (*ir.File, error) {
 	w := &writer{Context: build.NewContext(), consts: map[string]operand.Mem{}}
 	w.Function(k.Name())
@@ -146,7 +146,7 @@ type writer struct {
 	held   []held
 }
 
-// held says what registers hold, for the kernel's register map.
+// held says what some registers hold, as an entry of the kernel's register map.
 type held struct {
 	what      string
 	registers []reg.Register
@@ -194,7 +194,7 @@ func (w *writer) halfwords(name string) reg.GPVirtual {
 	return r
 }
 
-// slot returns the memory operand of an argument.
+// slot returns the memory operand of an argument on the stack.
 func (w *writer) slot(name string) operand.Mem {
 	at, err := w.Param(name).Resolve()
 	if err != nil {
@@ -232,7 +232,7 @@ func (w *writer) ret() {
 	w.RET()
 }
 
-// data returns a read-only table of 32-bit words, which is written once per file.
+// data returns the memory operand of a read-only table of 32-bit words. A table of the same name is written once per file.
 func (w *writer) data(name string, words ...uint32) operand.Mem {
 	m, ok := w.consts[name]
 	if !ok {
@@ -319,7 +319,7 @@ func (w *writer) vector(isa asm.ISA) vector {
 	return vector{32, w.YMM, func(v reg.VecVirtual) { w.VXORPS(v, v, v) }, func(a, b, c operand.Op) { w.VANDPS(a, b, c) }}
 }
 
-// some returns n vectors.
+// some returns n new vector registers.
 func (v vector) some(n int) vecs {
 	vs := make(vecs, n)
 	for i := range vs {
@@ -328,14 +328,14 @@ func (v vector) some(n int) vecs {
 	return vs
 }
 
-// zeros returns n vectors of zeros.
+// zeros returns n new vector registers, set to zero.
 func (v vector) zeros(n int) vecs {
 	vs := v.some(n)
 	vs.each(func(i int) { v.zero(vs[i]) })
 	return vs
 }
 
-// horner computes p = (p*x + c)*x + ... over cs from the last to the first.
+// horner writes Horner's scheme for each vector of p and x: for each c of cs, from the last to the first, p = p*x + c.
 func (w *writer) horner(p, x vecs, cs []operand.Op) {
 	for _, c := range slices.Backward(cs) {
 		p.each(func(i int) { w.VFMADD213PS(c, x[i], p[i]) })
@@ -356,7 +356,8 @@ func (w *writer) halves(v vecs) (h vecs) {
 	return h
 }
 
-// reduce combines the eight lanes of v with op; the result is in lane 0.
+// reduce writes code that combines the eight lanes of v with op into lane 0 of v, and clobbers the other lanes. op(a, b, c)
+// writes the combination of a and b to c.
 func (w *writer) reduce(v reg.VecVirtual, op func(a, b, c operand.Op)) {
 	t := w.YMM()
 	w.VEXTRACTF128(operand.Imm(1), v, t.AsX())
@@ -367,8 +368,9 @@ func (w *writer) reduce(v reg.VecVirtual, op func(a, b, c operand.Op)) {
 	op(t.AsX(), v.AsX(), v.AsX())
 }
 
-// rows returns a function for the address disp bytes into row i of a matrix with at most n rows, and the registers to add to in
-// order to advance along all rows: one for every three rows, since an index register can be scaled by 1 and 2 but not by 3.
+// rows returns a function for the memory operand of byte disp in row i of a matrix of n rows, ld bytes apart. bases are the
+// registers to add to in order to move along all rows: one for every three rows, since an index register is scaled by 1 or
+// 2, not by 3.
 func (w *writer) rows(base, ld reg.Register, n int) (at func(i, disp int) operand.Mem, bases []reg.Register) {
 	bases = []reg.Register{base}
 	if n > 3 {

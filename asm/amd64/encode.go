@@ -40,12 +40,13 @@ func encode(fn *ir.Function) {
 	}
 }
 
-// verbatim is an operand that is printed unchanged.
+// verbatim is an operand that avo prints as it is.
 type verbatim string
 
 func (v verbatim) Asm() string { return string(v) }
 
-// evexDot encodes VDPBF16PS, EVEX.512.F3.0F38.W0 52 /r, on registers in Go's order, the sum last.
+// evexDot returns the bytes of VDPBF16PS on Z registers, EVEX.512.F3.0F38.W0 52 /r. Operands are register numbers in Go's
+// order: the sum, which is the destination, comes last.
 func evexDot(a, b, acc byte) [6]byte {
 	not := func(r, bit byte) byte { return ^r >> bit & 1 }
 	return [6]byte{

@@ -42,7 +42,7 @@ func tile(w *writer, k asm.Kernel, panel bool) {
 	}
 	bv, x := w.hold("a row of B", v.some(s.n)), v.new()
 	w.holds("an element of A in all lanes", x)
-	// row is the address of vector j of row u of B, counted from b.
+	// row returns the memory operand of vector j of row u of B; row 0 is the one at address b.
 	row := func(u, j int) operand.Mem {
 		if !panel {
 			return operand.Mem{Base: b, Disp: v.bytes * j}

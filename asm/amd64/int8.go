@@ -131,7 +131,8 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
-// prefetchC prefetches the tile of C, which is most likely not in a near cache. Computing the sums takes longer than loading it.
+// prefetchC writes prefetches of the tile of C, which most likely is in no near cache; it arrives while the sums are
+// computed.
 func (w *writer) prefetchC(k asm.Kernel) {
 	c, _ := w.rows(w.arg("c"), w.floats("ldc"), k.MR)
 	for r := range k.MR {
@@ -237,7 +238,7 @@ func gemmI16(w *writer, k asm.Kernel) {
 	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 
-// widen writes the conversion of a panel to int16.
+// widen writes the conversion of a panel of gemm_i8 to a panel of gemm_i16, which has int16 values.
 func widen(w *writer, _ asm.Kernel) {
 	steps, dst, src := w.arg("k"), w.arg("dst"), w.arg("src")
 	at := func(base reg.Register, i int) operand.Mem { return operand.Mem{Base: base, Disp: 32 * i} }
@@ -275,7 +276,8 @@ func widen(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// rowCompensation writes the compensation of rows, four groups at a time and the rest one by one.
+// rowCompensation writes the compensation of each row of A, for gemm_i16: it takes four groups of four values at a time,
+// then the rest one by one.
 func rowCompensation(w *writer, _ asm.Kernel) {
 	rows, a, lda := w.arg("rows"), w.arg("a"), w.arg("lda")
 	w.Label("row")
@@ -285,7 +287,8 @@ func rowCompensation(w *writer, _ asm.Kernel) {
 	w.holds("sums", sum)
 	w.holds("a row's groups", x)
 	w.VPXOR(sum, sum, sum)
-	// The shift puts zeros where the other two elements of a group were.
+	// The shift moves the upper two of a group's four values to the lower two's place, and zeros to theirs, so that each
+	// product is added once.
 	add := func(x, y, sum reg.Register) {
 		w.VPSRLQ(operand.Imm(32), x, y)
 		w.VPMADDWD(x, y, y)
@@ -321,7 +324,7 @@ func rowCompensation(w *writer, _ asm.Kernel) {
 	w.ret()
 }
 
-// quant writes the quantisation of rows.
+// quant writes the quantisation of float32 rows to integers, with a scale and a midpoint for each row.
 func quant(w *writer, k asm.Kernel) {
 	dst, src, scale, midpoint := w.arg("dst"), w.arg("src"), w.arg("scale"), w.arg("midpoint")
 	ldd, lds, four := w.arg("ldd"), w.floats("lds"), w.GP64()
@@ -382,7 +385,7 @@ func normQuant(w *writer, k asm.Kernel) {
 	})
 }
 
-// extremes finds the largest and the smallest value of a row.
+// extremes writes code that finds the largest and the smallest value of a row.
 type extremes struct {
 	r      *row
 	first  reg.VecVirtual // the row's first value in all lanes
@@ -399,7 +402,7 @@ func (r *row) newExtremes(src reg.Register) *extremes {
 	return e
 }
 
-// see adds a block to the extremes. Lanes past the row count as the row's first value.
+// see writes code that updates the extremes with the block x. If masked, lanes past the row count as the row's first value.
 func (e *extremes) see(x vecs, masked bool) {
 	w := e.r.w
 	y := x
@@ -418,7 +421,8 @@ func (e *extremes) see(x vecs, masked bool) {
 	})
 }
 
-// both returns the largest and the smallest value in lane 0.
+// both writes code that finds the largest and the smallest value of all blocks given to see. Each is in lane 0 of the
+// register that is returned.
 func (e *extremes) both() (hi, lo reg.VecVirtual) {
 	w := e.r.w
 	w.VMAXPS(e.hi[1], e.hi[0], e.hi[0])
@@ -428,8 +432,8 @@ func (e *extremes) both() (hi, lo reg.VecVirtual) {
 	return e.hi[0], e.lo[0]
 }
 
-// midpoint stores the scale and the midpoint of a row with the extremes hi and lo. It returns the midpoint and 1/scale in all
-// lanes.
+// midpoint writes code that computes and stores the scale and the midpoint of a row whose extremes are in lane 0 of hi and
+// lo. It returns the midpoint and 1/scale in all lanes.
 func (r *row) midpoint(hi, lo reg.VecVirtual, scale, midpoint reg.Register) (z, inv reg.VecVirtual) {
 	w := r.w
 	m, mask := w.YMM(), w.YMM()
@@ -454,15 +458,15 @@ func (r *row) midpoint(hi, lo reg.VecVirtual, scale, midpoint reg.Register) (z, 
 	return z, inv
 }
 
-// prefetch prefetches the current block of the row at p.
+// prefetch writes prefetches of the block at the current offset in the row at p; none if the block is masked.
 func (r *row) prefetch(p reg.Register, masked bool) {
 	for i := 0; i < 4*block && !masked; i += 64 {
 		r.w.PREFETCHT0(operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: i})
 	}
 }
 
-// round quantises and stores the row whose blocks load returns. For i8x2 it also stores the residuals: ldd/2 bytes after the
-// values, or, in 16 bits, as one number with them.
+// round writes code that quantises and stores a row, whose blocks load returns as registers. For i8x2 it also stores the
+// residuals: ldd/2 bytes after the values or, for 16-bit results, as one number with them.
 func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, load func(n int, masked bool) vecs) {
 	w := r.w
 	wide := k.Op == asm.OpQuantI16 || k.Op == asm.OpNormQuantI16
@@ -471,7 +475,8 @@ func (r *row) round(k asm.Kernel, dst, ldd reg.Register, z, inv reg.VecVirtual, 
 		w.VMOVDQU(w.data("order", 0, 4, 1, 5, 2, 6, 3, 7), order)
 		w.VMOVDQU(w.words("signs8", 0x80808080), zeroPoint)
 	}
-	// store packs a block of integers to their size in dst and stores them. It clobbers x.
+	// store writes code that packs a block of 32-bit integers, to 16 or 8 bits, and stores it at the current offset in dst.
+	// It clobbers x.
 	store := func(x vecs, dst reg.Register) {
 		w.VPACKSSDW(x[1], x[0], x[0])
 		w.VPACKSSDW(x[3], x[2], x[2])

@@ -100,14 +100,15 @@ func (r *row) each(f func(n int, masked bool)) {
 	w.Label(done)
 }
 
-// mem returns the address of vector i of the current block of the row at p.
+// mem returns the memory operand of vector i of the current block in the row at p.
 func (r *row) mem(p reg.Register, i int) operand.Mem {
 	return operand.Mem{Base: p, Index: r.at, Scale: 4, Disp: r.bytes * i}
 }
 
 func (r *row) maskMem(i int) operand.Mem { return operand.Mem{Base: r.mask, Disp: 32 * i} }
 
-// load writes the load of the current block. Lanes past the row are not read and become zero.
+// load writes code that loads the current block of the row at p into v. If masked, floats past the row are not read, and
+// their lanes become zero.
 func (r *row) load(p reg.Register, v vecs, masked bool) {
 	w := r.w
 	v.each(func(i int) {
@@ -123,7 +124,7 @@ func (r *row) load(p reg.Register, v vecs, masked bool) {
 	})
 }
 
-// clip clears the lanes past the row.
+// clip writes code that sets the lanes of v past the end of the row to zero; v is the row's last block.
 func (r *row) clip(v vecs) {
 	v.each(func(i int) {
 		if r.wide() {
@@ -134,8 +135,9 @@ func (r *row) clip(v vecs) {
 	})
 }
 
-// store writes the store of the current block, and nothing past the row. AVX2 masks only the vector that the end of the row falls
-// into, since masked stores are slow there. It needs a spare vector for the mask.
+// store writes code that stores v as the current block of the row at p. If masked, it stores only the floats inside the
+// row. Masked stores are slow in AVX2, so there only the vector that contains the end of the row is masked. The mask takes
+// another register.
 func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w := r.w
 	if !masked {
@@ -165,14 +167,14 @@ func (r *row) store(p reg.Register, v vecs, masked bool) {
 	w.Label(done)
 }
 
-// spread returns a vector with lane 0 of v in all lanes.
+// spread returns a new register with lane 0 of v in all lanes.
 func (r *row) spread(v reg.VecVirtual) reg.VecVirtual {
 	all := r.new()
 	r.w.VBROADCASTSS(v.AsX(), all)
 	return all
 }
 
-// sum adds up a block of partial sums. The result is in lane 0 of the vector that it returns.
+// sum adds up the 32 lanes of v, partial sums of a row, into lane 0 of the register that it returns. It clobbers v.
 func (w *writer) sum(v vecs) reg.VecVirtual {
 	v = w.halves(v)
 	w.VADDPS(v[1], v[0], v[0])
@@ -229,7 +231,8 @@ func layerNorm(w *writer, k asm.Kernel) {
 	})
 }
 
-// moments returns the mean of the row at src and 1/sqrt(variance+eps), in all lanes. see may add code for every block.
+// moments returns registers with the mean of the row at src and with 1/sqrt(variance+eps), in all lanes. see may add code
+// for each block that is read for the variance.
 func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, see func(x vecs, masked bool)) (mean, scale reg.VecVirtual) {
 	w := r.w
 	s := w.hold("partial sums", r.zeros(r.chains))
@@ -270,7 +273,7 @@ func (r *row) moments(src reg.Register, count reg.VecVirtual, eps operand.Op, se
 	return mean, scale
 }
 
-// normed returns the current block of the row at src, minus the mean and times the scale.
+// normed returns registers with (x - mean) * scale, for the current block x of the row at src.
 func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked bool) vecs {
 	x := r.w.hold("the block", r.some(n))
 	r.load(src, x, masked)
@@ -279,7 +282,7 @@ func (r *row) normed(src reg.Register, mean, scale reg.VecVirtual, n int, masked
 	return x
 }
 
-// affine computes x = x*gain + bias.
+// affine writes x = x*gain + bias for the current block x; gain and bias are addresses of vectors as long as a row.
 func (r *row) affine(x vecs, gain, bias reg.Register, masked bool) {
 	g, b := r.w.hold("gain", r.some(len(x))), r.w.hold("bias", r.some(len(x)))
 	r.load(gain, g, masked)
@@ -362,7 +365,7 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 	})
 }
 
-// add writes dst += src.
+// add writes dst += src for each row.
 func add(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")

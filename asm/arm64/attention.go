@@ -29,7 +29,7 @@ func (w *writer) horner(free, x vecs, coefs R, n int) vecs {
 	return p
 }
 
-// exp2Coefs loads the address of the coefficients of exp2's polynomial.
+// exp2Coefs writes the load of the address of the coefficients that exp2 uses into d.
 func (w *writer) exp2Coefs(d R) R {
 	return w.vectors("exp", d, append([]float64{1}, asm.Exp2Coef()...)...)
 }
@@ -46,7 +46,7 @@ func (w *writer) exp2(y, n, free vecs, coefs R) vecs {
 	return p
 }
 
-// softmax writes three steps for each row: the maximum, the powers and their sum, 1/sum.
+// softmax writes, for each row: find the maximum m; replace each x by 2^(x-m) and sum these powers; store 1/sum.
 func softmax(w *writer, _ asm.Kernel) {
 	x, ld := w.arg("x", 1), w.floats("ld", 2)
 	inv, word := w.arg("inv", 3), R(4)
@@ -85,7 +85,8 @@ func softmax(w *writer, _ asm.Kernel) {
 			if !masked {
 				r.store(e, at, false)
 			} else {
-				// The buffer has room for whole panels only: half of the block may be outside.
+				// Rows of x have room for whole panels of 16 floats, while a block has 32: a store of the whole block could
+				// leave the buffer.
 				r.and(e)
 				w.STP(e[0], e[1], at, 0)
 				w.STP(e[2], e[3], at, 32)
@@ -107,7 +108,7 @@ func softmax(w *writer, _ asm.Kernel) {
 	})
 }
 
-// scaleRows writes dst = src*s, with one factor s per row.
+// scaleRows writes dst = src*s for each row, where s has one factor for each row.
 func scaleRows(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	s, word := w.arg("s", 5), R(6)
@@ -160,7 +161,8 @@ func packKeys(w *writer, _ asm.Kernel) {
 		w.CSELGT(spare, lds, zero)
 		w.ADD(row[i], row[i-1], spare)
 	}
-	// The next four rows begin after these, if there are any.
+	// If there are more than four rows left, src moves to the next four; otherwise it stays, so that no row past the last
+	// is read.
 	w.CMPI(rows, 4)
 	w.ADD(spare, row[3], lds)
 	w.CSELGT(src, spare, src)

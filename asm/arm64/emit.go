@@ -40,7 +40,7 @@ func Emit(pkg string, kernels []asm.Kernel) (asmFile, stubFile []byte, err error
 	return w.text.Bytes(), stubFile, err
 }
 
-// declaration is the kernel's Go declaration.
+// declaration returns the Go declaration of the kernel's function.
 func declaration(k asm.Kernel) string {
 	return "func " + k.Name() + strings.TrimPrefix(k.Op.Row().Signature, "func")
 }
@@ -68,7 +68,7 @@ type writer struct {
 	err    error // the first
 }
 
-// jump is a branch: its label, and the line of the generator that wrote it.
+// jump is a branch: the label that it goes to, and the source line of the generator that wrote it, for errors.
 type jump struct{ to, where string }
 
 func newWriter() *writer { return &writer{data: map[string][]uint32{}, marked: map[string]bool{}} }
@@ -80,7 +80,7 @@ type arg struct {
 	single bool // a float32
 }
 
-// frame lays parameters out as Go does, and returns the size of all in bytes.
+// frame places parameters in the argument frame as Go's stack convention does, and returns the size of all in bytes.
 func frame(params []asm.Param) (args []arg, size int) {
 	for _, p := range params {
 		a := arg{name: p.Name, single: p.Type == "float32"}
@@ -95,7 +95,7 @@ func frame(params []asm.Param) (args []arg, size int) {
 	return args, size
 }
 
-// kernel writes one kernel.
+// kernel writes one kernel to w.text. It fails if the kernel uses an instruction set that its level does not have.
 func (w *writer) kernel(k asm.Kernel) error {
 	var size int
 	w.name, w.lines, w.isas, w.hot, w.held, w.labels, w.jumps = k.Name(), nil, nil, nil, nil, 0, nil
@@ -178,7 +178,7 @@ func where() string {
 	}
 }
 
-// emit writes an instruction of the table.
+// emit writes the instruction f of the table with the given operands.
 func (w *writer) emit(f form, args ...int) {
 	i := table[f]
 	word, err := i.encode(args)
@@ -327,7 +327,7 @@ func (w *writer) CMPI(n R, i int)     { w.emit(cmpI, int(n), i) }
 func (w *writer) CSELGT(d, n, m R)    { w.emit(cselGT, int(d), int(n), int(m)) } // d = greater ? n : m
 func (w *writer) CSELLT(d, n, m R)    { w.emit(cselLT, int(d), int(n), int(m)) } // d = less ? n : m
 
-// Branches.
+// Branches to labels of the kernel.
 
 func (w *writer) B(to string)   { w.branch("JMP", "b", to) }
 func (w *writer) BEQ(to string) { w.branch("BEQ", "b.eq", to) }
@@ -386,7 +386,7 @@ func (w *writer) floats(name string, d R) R {
 	return d
 }
 
-// single loads a float32 parameter into lane 0.
+// single writes the load of a float32 argument into lane 0 of v.
 func (w *writer) single(name string, v V) {
 	a := w.param(name, true)
 	goas := fmt.Sprintf("FMOVS %s+%d(FP), F%d", name, a.at, v)
@@ -408,7 +408,8 @@ func (w *writer) param(name string, single bool) arg {
 	return arg{}
 }
 
-// words loads the address of a read-only table of 32-bit words, which is written once per file.
+// words writes the load of the address of a read-only table of 32-bit words into d. A table of the same name is written
+// once per file.
 func (w *writer) words(name string, d R, words ...uint32) R {
 	goas := fmt.Sprintf("MOVD $%s<>(SB), R%d", name, d)
 	w.placed(goas, rd, int(d))
@@ -457,7 +458,7 @@ func (w *writer) loop(label string, back func(to string), f func()) {
 // too few instructions ahead to overlap dependent chains that are written one after the other.
 type vecs []V
 
-// regs returns n registers from first on.
+// regs returns the n consecutive registers from first on.
 func regs(first V, n int) vecs {
 	v := make(vecs, n)
 	for i := range v {

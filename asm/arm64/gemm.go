@@ -74,7 +74,7 @@ func tile(w *writer, kernel asm.Kernel, from source) {
 		w.arg("pf", pf)
 		w.arg("pfstep", step)
 	}
-	// one writes one step of k. Its elements of A are in lane i of registers a.
+	// one writes one step of k, with the elements of A in lane i of the registers a.
 	one := func(i int) {
 		if from != matrix && (from != halves || i%2 == 0) {
 			w.PRFM(pf, 0)
@@ -196,7 +196,7 @@ func zero(w *writer, acc []vecs) {
 	}
 }
 
-// bias adds the bias to every row; if it is nil, the code jumps to label none.
+// bias writes code that adds the bias to every row. If the argument bias is nil, that code jumps to label none.
 func (w *writer) bias(acc []vecs, none string) {
 	p := w.arg("bias", 13)
 	w.CBZ(p, none)
@@ -208,10 +208,11 @@ func (w *writer) bias(acc []vecs, none string) {
 	}
 }
 
-// Registers of a tile's result: the address of the current row of C, and the stride.
+// Registers for the result of a tile: the address of the current row of C, and the bytes from row to row.
 const c, ldc = R(8), R(9)
 
-// result calls f for both halves of each row of C. off is the offset from register c in bytes.
+// result calls f for both halves of each row of C, to write a load or a store: low and high are registers of acc, off is
+// the offset in bytes from register c.
 func (w *writer) result(acc []vecs, f func(low, high V, off int)) {
 	w.arg("c", c)
 	w.floats("ldc", ldc)

@@ -4,7 +4,7 @@ import "github.com/multiway-go/multiway/asm"
 
 func init() { generators[asm.OpIDCT] = idct }
 
-// Registers of idct.
+// Registers that idct and idctPass use, beside those of the block.
 const (
 	idctHalf   = V(12) // half of the divisor of a pass, for rounding
 	idctFree   = V(13)

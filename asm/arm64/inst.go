@@ -103,7 +103,7 @@ func (o operand) encode(v int) uint32 {
 	return w
 }
 
-// inst is a row of the instruction table. Operands have the order of the arguments of writer's method.
+// inst is a row of the instruction table. Operands have the order of the arguments of the method of writer that writes it.
 type inst struct {
 	text string // in GNU syntax, {x} for operand x
 	word uint32 // the encoding with all operands zero; 0 if Go's assembler encodes the instruction
@@ -135,7 +135,7 @@ func (i inst) encode(args []int) (uint32, error) {
 	return w, nil
 }
 
-// form names a row of the table.
+// form is the index of an instruction in table.
 type form int
 
 const (
@@ -240,7 +240,7 @@ const (
 	cselLT
 )
 
-// Operands that several instructions share.
+// Operands that several instructions of the table share.
 var (
 	d, n, m = vec("d", 0), vec("n", 5), vec("m", 16)
 	t       = vec("t", 10) // second of a pair

@@ -59,7 +59,7 @@ func pairs(w *writer, mr int) {
 	w.arg("b", b)
 	w.arg("pf", pf)
 	w.arg("pfstep", step)
-	// steps writes n steps of k; n is 1 or 2.
+	// steps writes n groups of four k, where n is 1 or 2.
 	steps := func(n int) {
 		for g := range n {
 			for r := range acc {
@@ -242,7 +242,7 @@ func (q *rounding) finish(hi, lo V, load func(masked bool)) {
 		w.LSR(atResidual, ldd, 1)
 		w.ADD(atResidual, atResidual, q.dst)
 	}
-	// store packs a block of integers to 8 bits and stores it. It clobbers x.
+	// store writes code that packs a block of 32-bit integers to 8 bits and stores it at address at. It clobbers x.
 	store := func(x vecs, at R) {
 		x[:4].each(func(i int) { w.UZPh(x[i], x[2*i], x[2*i+1]) })
 		x[:2].each(func(i int) { w.UZPb(x[i], x[2*i], x[2*i+1]) })

@@ -398,7 +398,7 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 	})
 }
 
-// add writes dst += src.
+// add writes dst += src for each row.
 func add(w *writer, _ asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	const atDst, atSrc = R(5), R(6)

@@ -71,7 +71,7 @@ func Emit(t *testing.T, arch string, isa asm.ISA, emit func(pkg string, kernels 
 	}
 }
 
-// The instructions in the loop of peak_fma.
+// Patterns of the instructions in the loop of peak_fma.
 var (
 	multiplyAdd = regexp.MustCompile(`^VFMADD231PS [YZ]0, [YZ]0, [YZ]\d+$|// fmla v\d+\.4s, v0\.4s, v0\.s\[0\]$`)
 	countdown   = regexp.MustCompile(`^(DECQ|SUBS) `)

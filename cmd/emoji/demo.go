@@ -11,7 +11,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// chosen says how the queries were.
+// chosen warns that the demo's queries are not a random sample; results and help text quote it.
 const chosen = "The queries were chosen among those that work; emoji eval measures all names."
 
 // queries lists the texts that demo searches for.
@@ -80,7 +80,8 @@ what was found. ` + chosen + `
 	return c
 }
 
-// table prints a query's drawings below each other, beside the query.
+// table prints the results: each query once, and beside it the drawings found, one a line, with
+// their scores.
 func table(a *cli.App, results []cli.Result) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "query\tscore\tfound")

@@ -52,7 +52,8 @@ the names and in the places that the metrics.json of the training run has them.`
 	return c
 }
 
-// metrics are the measures of a set of drawings, as shares rounded to 4 digits.
+// metrics holds the results of eval for a set of drawings: shares from 0 to 1, rounded to 4 digits.
+// A concept is seen if training had a drawing of it, by any artist.
 type metrics struct {
 	Images               int      `json:"images"`
 	Unseen               int      `json:"unseen"`
@@ -72,7 +73,8 @@ type metrics struct {
 	VQAUnseen        answering   `json:"vqa_unseen"`
 }
 
-// recall is the share of queries whose right drawing is among the first 1, 5 and 10.
+// recall is the share of queries, from 0 to 1, whose own drawing or name is among the first 1, 5
+// and 10 results.
 type recall struct {
 	TextToImage1  float64 `json:"text_to_image_R@1"`
 	TextToImage5  float64 `json:"text_to_image_R@5"`
@@ -82,8 +84,9 @@ type recall struct {
 	ImageToText10 float64 `json:"image_to_text_R@10"`
 }
 
-// accuracy is how often the class is right. The probability of a group is the sum of
-// its subgroups'.
+// accuracy is the share of drawings, from 0 to 1, whose class is right: the subgroup is the most
+// probable one or among the first five, or the group is the most probable. A group has the sum of
+// its subgroups' probabilities.
 type accuracy struct {
 	Subgroup1 float64 `json:"subgroup_top1"`
 	Subgroup5 float64 `json:"subgroup_top5"`
@@ -157,10 +160,9 @@ func evaluate(ctx context.Context, a *cli.App, m *task.Model, captions bool, eve
 	return e, nil
 }
 
-// ranks gives, by number, the rank from 0 of each query's own partner among the
-// candidates, for the queries and candidates in subset. Some drawings are the same to
-// the pixel (flags of territories), so candidates can tie: they share the mean of
-// their ranks.
+// ranks returns, by index, the rank of candidate i for query i, from 0, for each i in subset; only
+// candidates in subset compete. Some drawings are the same to the pixel (flags of territories), so
+// candidates can tie: they share the mean of their ranks.
 func ranks(queries, candidates [][]float32, subset []int) map[int]float64 {
 	rank := make(map[int]float64, len(subset))
 	for _, i := range subset {
@@ -187,7 +189,8 @@ func dot(a, b []float32) float64 {
 	return sum
 }
 
-// share is the part of subset for which ok holds.
+// share returns the part of subset for which ok holds, from 0 to 1, rounded to 4 digits; 0 for an
+// empty subset.
 func share(subset []int, ok func(i int) bool) float64 {
 	n := 0
 	for _, i := range subset {
@@ -207,7 +210,8 @@ func recallOf(t2i, i2t map[int]float64, subset []int) recall {
 	return recall{at(t2i, 1), at(t2i, 5), at(t2i, 10), at(i2t, 1), at(i2t, 5), at(i2t, 10)}
 }
 
-// hit says which answers about a drawing were right.
+// hit says which predictions for a drawing were right: the most probable subgroup, one of the five
+// most probable, and the most probable group.
 type hit struct{ subgroup1, subgroup5, group1 bool }
 
 func (l *labels) judge(d *drawing, logits []float32) (hit, error) {

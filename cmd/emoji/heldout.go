@@ -11,7 +11,8 @@ import (
 	"github.com/multiway-go/multiway/generated/emoji/source"
 )
 
-// heldOut is the set of drawings, by an artist that training never saw.
+// heldOut is the set of drawings for evaluation, by an artist none of whose drawings were in
+// training.
 type heldOut struct {
 	Vendor  string    `json:"vendor"`
 	Tile    int       `json:"tile"`    // side of a drawing in pixels
@@ -44,7 +45,7 @@ func loadHeldOut() (*heldOut, error) {
 	return h, nil
 }
 
-// every is the set of every n-th drawing.
+// every returns the set with every n-th drawing of h, from the first on.
 func (h *heldOut) every(n int) *heldOut {
 	s := *h
 	s.Items = nil
@@ -54,7 +55,7 @@ func (h *heldOut) every(n int) *heldOut {
 	return &s
 }
 
-// sheet is the picture of all drawings, decoded when the first is read.
+// sheet returns the image that has all drawings in a grid. The first call decodes it.
 var sheet = sync.OnceValues(func() (image.Image, error) {
 	img, _, err := imagefile.Bytes(source.Sheet, imagefile.Options{})
 	if err != nil {
@@ -101,7 +102,7 @@ func (h *heldOut) names() []string {
 	return list
 }
 
-// labels are the classes and the groups they belong to.
+// labels are the names of the classifier's classes, the subgroups, and of the groups of subgroups.
 type labels struct {
 	Subgroups []string          `json:"subgroups"` // in the order of the logits
 	Groups    []string          `json:"groups"`

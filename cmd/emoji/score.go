@@ -30,14 +30,16 @@ type answering struct {
 
 const groupQuestion = "what group is this in?"
 
-// told says how right the model was about one drawing: whether its caption is exact and its F1, and whether each answer is right.
+// told says how right the model was about one drawing: whether the caption equals the name, the F1
+// score of the caption's words, and whether each of two answers is right.
 type told struct {
 	exact       bool
 	f1          float64
 	group, name bool
 }
 
-// tell captions every drawing, if asked for, and asks about it.
+// tell asks the model two questions about every drawing and, if captions, has it write a caption.
+// The results have the order of h.Items.
 func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions bool) ([]told, error) {
 	words, ok := m.Tokens().(interface{ Decode(ids []int32) string })
 	if !ok {
@@ -102,7 +104,8 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 	return all, nil
 }
 
-// wordF1 is the harmonic mean of the shares of words that two texts have in common.
+// wordF1 returns the F1 score of the words of a against those of b, from 0 to 1: twice the number
+// of common words over the number of words in both.
 func wordF1(a, b string) float64 {
 	x, y := strings.Fields(a), strings.Fields(b)
 	if len(x) == 0 || len(y) == 0 {

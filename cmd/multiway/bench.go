@@ -83,7 +83,8 @@ precision: int8 and bf16 dot products can exceed it.`,
 	return c
 }
 
-// source says where a model comes from: a preset or a description.
+// source holds the flags that name a model: a preset and the seed of its weights. Without a preset,
+// an argument names a description.
 type source struct {
 	preset string
 	seed   uint64
@@ -96,7 +97,8 @@ func (s *source) flags(c *cobra.Command) {
 	s.seeded = func() bool { return c.Flags().Changed("seed") }
 }
 
-// open opens the models that the flags and arguments name.
+// open opens the model that the flags and arguments name: a preset with random weights, or a
+// description's model.
 func (s *source) open(args []string) (*compile.Model, error) {
 	switch {
 	case s.preset != "" && len(args) > 0:
@@ -111,7 +113,7 @@ func (s *source) open(args []string) (*compile.Model, error) {
 	return compile.Open(args[0])
 }
 
-// atPrecisions returns the model at each of the precisions, or alone if there are none.
+// atPrecisions returns m at each of the precisions in words, or m as it is if there are none.
 func atPrecisions(m *compile.Model, words []string) ([]*compile.Model, error) {
 	if len(words) == 0 {
 		return []*compile.Model{m}, nil

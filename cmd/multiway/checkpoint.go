@@ -15,7 +15,8 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
-// checkpointCommand writes stand-ins for the released files.
+// checkpointCommand returns the command that writes a checkpoint of random numbers, with the
+// tensors and sizes of a released one.
 func checkpointCommand(stdout io.Writer) *cobra.Command {
 	var preset, style, out string
 	var seed uint64

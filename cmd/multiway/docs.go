@@ -46,7 +46,7 @@ capitals stand for names that the description chooses. Other keys are refused.`,
 	return c
 }
 
-// section is a mapping of a description and the keys in it.
+// section is a mapping of a description, such as preprocess, with the documentation of its keys.
 type section struct {
 	path    string // as in their paths; "" = the description itself
 	meaning string
@@ -75,7 +75,8 @@ func sections() []section {
 	return slices.Concat(all[first:first+1], all[:first], all[first+1:])
 }
 
-// values is the column of a key's kind and legal values.
+// values returns the text that documents which values a key may have: its kind, and the legal
+// values if they are limited.
 func values(f model.Field) string {
 	if f.Values == "" {
 		return f.Kind
@@ -83,7 +84,8 @@ func values(f model.Field) string {
 	return f.Kind + ": " + f.Values
 }
 
-// printFields prints all keys for a terminal.
+// printFields prints the documentation of all keys of a description as plain text, in lines of at
+// most columns.
 func printFields(out io.Writer) {
 	for i, s := range sections() {
 		if i > 0 {
@@ -120,7 +122,7 @@ func folded(text string, columns int) []string {
 	return append(lines, text)
 }
 
-// markFields writes all keys as tables of Markdown.
+// markFields prints the documentation of all keys of a description as tables in Markdown.
 func markFields(out io.Writer) {
 	cell := strings.NewReplacer("|", `\|`, "*", `\*`, "<", "&lt;", "_", `\_`)
 	for i, s := range sections() {

@@ -95,7 +95,8 @@ The passes, in order:
 	return c
 }
 
-// program returns the program that the flags and arguments name, and the options of its passes.
+// program returns the program to dump, of a preset, a description or a .ir file, and the options
+// for the passes over it.
 func program(preset string, entries, args []string) (*ir.Program, passes.Options, error) {
 	var none passes.Options
 	lower := func(d *model.Description) (*ir.Program, passes.Options, error) {
@@ -131,7 +132,8 @@ func program(preset string, entries, args []string) (*ir.Program, passes.Options
 	return lower(d)
 }
 
-// printCost prints a table per function: the cost of each step, and its line in the program.
+// printCost prints a table for each function of p, for a text of that many tokens (0: the longest):
+// the operations, bytes and arena offset of each step.
 func printCost(stdout io.Writer, p *ir.Program, text int) error {
 	if text == 0 {
 		text = p.MaxT

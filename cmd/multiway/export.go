@@ -71,7 +71,8 @@ Instead of a description, the folder of a golden case can be given.`, onnx.Opset
 	return c
 }
 
-// exported opens the model; a folder is a golden case.
+// exported opens the model to export. An argument that is a folder is a golden case, whose model is
+// opened with weights of the given type.
 func exported(from *source, args []string, weights checkpoint.DType) (*compile.Model, error) {
 	if from.preset == "" && len(args) == 1 {
 		if st, err := os.Stat(args[0]); err == nil && st.IsDir() {

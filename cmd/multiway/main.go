@@ -20,7 +20,8 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/interrupt"
 	"github.com/multiway-go/multiway/ir/file"
 
-	// Compiled models link to it, and a vendor folder has what the tools of a module import.
+	// Compiled models link generated/kernels, and a vendor folder has only packages that the
+	// module's tools import, so multiway imports it.
 	_ "github.com/multiway-go/multiway/generated/kernels"
 )
 
@@ -43,12 +44,13 @@ func main() {
 	})
 }
 
-// put puts a file in its place.
+// put writes a file with the given contents, and replaces an old one only when all is written.
 func put(path string, data []byte) error {
 	return file.Write(path, 0o666, file.Bytes(data))
 }
 
-// distinct returns an error if output, unless it is "", would replace a file of the model or another input.
+// distinct returns an error if writing to path would replace a file of the model or one of inputs;
+// path "" means no output.
 func distinct(path string, m *compile.Model, inputs ...string) error {
 	if path == "" {
 		return nil
@@ -56,12 +58,12 @@ func distinct(path string, m *compile.Model, inputs ...string) error {
 	return file.Distinct(path, append(m.Inputs(), inputs...)...)
 }
 
-// logged prints a line of progress.
+// logged prints a line of progress to standard error.
 func logged(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "multiway: %s\n", file.Brief(fmt.Sprintf(format, args...)))
 }
 
-// columns is the widest that help texts and tables for people are.
+// columns is the largest width of help texts and of tables for people.
 const columns = 100
 
 func root(stdout io.Writer) *cobra.Command {
@@ -113,8 +115,8 @@ lists the released models, and bench --preset times one with random weights.`,
 	return c
 }
 
-// arguments refuses fewer than lo or more than hi arguments (-1: any number), saying
-// what they are.
+// arguments returns a check that a command has at least lo and at most hi arguments; hi -1 is no
+// limit. what describes them in errors.
 func arguments(lo, hi int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {

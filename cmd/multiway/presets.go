@@ -19,7 +19,7 @@ import (
 	"github.com/multiway-go/multiway/passes"
 )
 
-// presetRow is what the presets command says of a preset.
+// presetRow is what the presets command prints about a preset, as text or as JSON.
 type presetRow struct {
 	Name       string `json:"name"`
 	Use        string `json:"use"` // one of model.Uses
@@ -73,7 +73,7 @@ type presetResult struct {
 	Value float64 `json:"value"` // per cent, or CIDEr
 }
 
-// presetSize is the size and cost of a preset, compiled for its task.
+// presetSize is the size and cost of a preset that is compiled for its task.
 type presetSize struct {
 	Parameters int64          `json:"parameters"` // of the checkpoint
 	Functions  []functionSize `json:"functions"`
@@ -150,8 +150,9 @@ sizes, each function and files.`,
 	return c
 }
 
-// figures are the headings of the two published results of presets, by use, and what the results begin with. Others are
-// ImageNet and COCO.
+// figures maps a use of presets to the headings of the two columns with published results; a result
+// belongs to the column whose heading its name begins with. A use that is not listed has ImageNet
+// and COCO.
 var figures = map[string][2]string{
 	"search photos in Chinese":         {"", "MUGE"},
 	"search photos, tuned on captions": {"FLICKR30K", "COCO"},
@@ -162,7 +163,7 @@ var figures = map[string][2]string{
 	"start a training":                 {"", ""},
 }
 
-// printByUse prints the presets by use in 110 columns.
+// printByUse prints one table of presets for each use in model.Uses.
 func printByUse(out io.Writer, rows []presetRow) error {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -198,7 +199,7 @@ func printByUse(out io.Writer, rows []presetRow) error {
 	return nil
 }
 
-// number writes a number, or - if it is 0.
+// number formats a number with four digits; 0, which means that there is none, is "-".
 func number(v float64) string {
 	if v == 0 {
 		return "-"
@@ -206,7 +207,8 @@ func number(v float64) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
-// result is the published result whose name begins like a heading, or -, and nothing without a heading.
+// result returns the published result whose name begins with heading, "-" if there is none, and ""
+// for heading "".
 func (r *presetRow) result(heading string) string {
 	if heading == "" {
 		return ""
@@ -219,7 +221,7 @@ func (r *presetRow) result(heading string) string {
 	return "-"
 }
 
-// print prints all that is known of the preset, and a description that has it.
+// print prints everything known about the preset, and an example of a description that names it.
 func (r *presetRow) print(out io.Writer) error {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -297,7 +299,8 @@ func (r *presetRow) print(out io.Writer) error {
 	return nil
 }
 
-// wrap yields the lines of a text that is broken after commas where a line would have more columns.
+// wrap yields the lines of a text, broken after commas into lines of at most that many columns
+// where commas allow it.
 func wrap(text string, columns int) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for len(text) > columns {
@@ -329,8 +332,9 @@ func printWide(out io.Writer, rows []presetRow) error {
 	return w.Flush()
 }
 
-// presetRows compiles presets as far as their weights have places, with few layers: one more adds the same again. Presets
-// that differ in nothing but their name and where they come from are compiled once.
+// presetRows returns a row for each preset. To find sizes and costs it compiles presets, up to the
+// pass that packs weights, with few layers and extrapolates. Presets that differ only in their name
+// and source are compiled once.
 func presetRows(presets []model.PresetInfo) ([]presetRow, error) {
 	type key struct {
 		family, task string
@@ -373,7 +377,8 @@ func presetRows(presets []model.PresetInfo) ([]presetRow, error) {
 	return rows, nil
 }
 
-// grown extrapolates the size of a preset from programs with fewer layers without joint experts. The size of its weights is not
+// grown returns the size of a preset, extrapolated to all its layers from programs with few layers:
+// each further layer, which has no joint experts, adds as much. The size of the weights is not
 // exact, since layers share pages.
 func grown(p model.PresetInfo) (presetSize, error) {
 	const few = 2
@@ -408,7 +413,8 @@ func grown(p model.PresetInfo) (presetSize, error) {
 	return s, err
 }
 
-// sizeOf compiles a preset with other numbers of layers, of pictures or of the one tower, and of texts.
+// sizeOf compiles a preset with other numbers of layers: layers[0] of the encoder or the tower for
+// pictures, layers[1] of a tower for texts.
 func sizeOf(preset model.PresetInfo, layers [2]int) (s presetSize, err error) {
 	d, err := model.Preset(preset.Name)
 	if err != nil {

@@ -53,7 +53,7 @@ type Batch struct {
 	Text   int                    // padded length of the text; 0 without text
 }
 
-// Batch reads the input of a model run.
+// Batch reads, checks and splits the inputs of a model run. An input that is missing or has another shape is an error.
 func (c *Case) Batch(r *Run) (*Batch, error) {
 	b, err := c.batch(r)
 	if err != nil {
@@ -123,8 +123,8 @@ func (c *Case) batch(r *Run) (*Batch, error) {
 	return b, nil
 }
 
-// lengths returns the true text length of each sequence and the padded one, or
-// nil for a run without text.
+// lengths returns the length of each text of the run in tokens, without padding, and the padded length of all; nil for a
+// run without texts.
 func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 	if _, ok := r.Inputs["text_ids"]; !ok {
 		return nil, 0, nil
@@ -137,7 +137,7 @@ func (c *Case) lengths(r *Run) (lens []int, padded int, err error) {
 		return nil, 0, fmt.Errorf("input \"text_ids\" has shape %v, want integers of shape [B T]", ids.Shape)
 	}
 	batch, padded := ids.Shape[0], ids.Shape[1]
-	// padding_mask says 1 = padded, text_mask (VLMo) 1 = valid.
+	// In padding_mask 1 marks padding; in text_mask, which VLMo has, 0 does.
 	for name, value := range map[string]int64{"padding_mask": 1, "text_mask": 0} {
 		if _, ok := r.Inputs[name]; !ok {
 			continue
@@ -190,7 +190,7 @@ func (t *Tower) length(ids []int64) int {
 	return at + 1
 }
 
-// imageSize returns the side of the model's pictures, in pixels.
+// imageSize returns the height and width of the model's pictures, in pixels.
 func (c *Config) imageSize() int {
 	if c.Vision != nil {
 		return c.Vision.Image
@@ -198,7 +198,7 @@ func (c *Config) imageSize() int {
 	return c.ImageSize
 }
 
-// vocabSize returns the size of the vocabulary.
+// vocabSize returns the number of token ids of the model's tokenizer, from 0 on.
 func (c *Config) vocabSize() int {
 	if c.Language != nil {
 		return c.Language.Vocab
@@ -233,8 +233,8 @@ func Lengths(mask []int64, batch, text int, padded int64) ([]int, error) {
 	return lens, nil
 }
 
-// textRows returns the index of the first text row of an output on axis 1, or -1 if it has
-// none.
+// textRows returns where the text rows of an output begin on axis 1, or -1 if the output has no text rows. text is the
+// padded length of the texts.
 func (c *Case) textRows(r *Run, output string, shape []int, text int) int {
 	if text == 0 || len(shape) < 3 || strings.HasPrefix(output, "image.") {
 		return -1

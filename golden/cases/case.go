@@ -19,7 +19,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Bounds of a case.json.
+// Limits of what a case.json may say; a larger value is an error.
 const (
 	maxJSON     = 1 << 20
 	maxRuns     = 1 << 12
@@ -46,7 +46,7 @@ type Case struct {
 	Runs    []Run    `json:"-"`
 	Texts   []Text   `json:"-"` // texts of a tokenizer case, which has no Runs
 
-	// ExpectedFiles and TruthFiles name the files of outputs by weights_dtype.
+	// ExpectedFiles and TruthFiles name the files with the outputs of runs, by the weights_dtype of the runs.
 	ExpectedFiles map[string]string `json:"expected_files"`
 	TruthFiles    map[string]string `json:"truth_files"`
 
@@ -59,7 +59,7 @@ type Case struct {
 	open map[string]checkpoint.Source
 }
 
-// Config has the sizes of a model. A field that the case does not have is 0.
+// Config has the sizes of a model, and the options of its task. A field that is not in case.json is 0.
 type Config struct {
 	Family    string `json:"family"`
 	Task      string `json:"task"`
@@ -141,7 +141,7 @@ type Tower struct {
 	First     int    `json:"first_position"` // row of the position table
 }
 
-// Weights describes the weights of a case.
+// Weights describes the weights of a case: files in its folder, or tensors that are generated from a seed.
 type Weights struct {
 	Generator  string                `json:"generator"`
 	Seed       uint64                `json:"seed"`
@@ -150,14 +150,14 @@ type Weights struct {
 	Parameters int64                 `json:"parameters"`
 }
 
-// WeightFile describes a file of weights.
+// WeightFile describes a file of weights in the folder of a case.
 type WeightFile struct {
 	Container string           `json:"container"` // safetensors, torch
 	Style     string           `json:"style"`     // for torch: model, module_half, ...
 	DType     checkpoint.DType `json:"dtype"`
 }
 
-// WeightTensor describes a generated tensor.
+// WeightTensor describes a tensor of weights that is generated from the case's seed.
 type WeightTensor struct {
 	Name   string  `json:"name"`
 	Shape  []int   `json:"shape"`
@@ -176,7 +176,8 @@ type Run struct {
 	Outputs      map[string]Output `json:"outputs"`
 	Decode       *Decode           `json:"decode,omitempty"`
 
-	// For kind function: the function of a compiled package, and the sources of its inputs.
+	// For kind function: the name of the compiled function, and the names of the picture and text that the inputs were made
+	// from.
 	Function string   `json:"function,omitempty"`
 	Source   []string `json:"source,omitempty"`
 
@@ -196,7 +197,7 @@ const (
 	Function = "function"
 )
 
-// OutputNames lists the outputs sorted.
+// OutputNames returns the names of the run's outputs, sorted.
 func (r *Run) OutputNames() []string {
 	names := make([]string, 0, len(r.Outputs))
 	for n := range r.Outputs {
@@ -240,7 +241,7 @@ func (o *Output) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Decode has the expected captions of the images of a run.
+// Decode has the captions that decoding must give for the images of a run: by greedy search and by beam searches.
 type Decode struct {
 	Greedy struct {
 		Tokens  [][]int   `json:"tokens"` // with bos and eos
@@ -258,7 +259,7 @@ type Decode struct {
 	} `json:"beam"`
 }
 
-// Text is a text of a tokenizer case.
+// Text is a text of a tokenizer case, with its expected tokens.
 type Text struct {
 	Text      string   `json:"text"`
 	Pieces    []string `json:"pieces"`
@@ -460,10 +461,10 @@ func (c *Config) check() error {
 	return nil
 }
 
-// dtypes lists the types of weights, in the order of variants.
+// dtypes lists the types that weights of a case can have, in the order in which Variants lists them.
 var dtypes = []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16, mixed}
 
-// mixed is the type of files with tensors of several types.
+// mixed is the type of a weight file that has tensors of several types.
 const mixed checkpoint.DType = "mixed"
 
 func (w *Weights) check() error {
@@ -494,7 +495,7 @@ func (w *Weights) check() error {
 	return nil
 }
 
-// seeded returns the source of seeded weights.
+// seeded returns a source of the weights that are generated from the seed.
 func (w *Weights) seeded() (checkpoint.Source, error) {
 	tensors := make([]checkpoint.SeededTensor, len(w.Tensors))
 	for i, t := range w.Tensors {
@@ -605,7 +606,7 @@ func (t *Text) check(c *Config) error {
 	return nil
 }
 
-// Path returns the path of a file of the case.
+// Path returns the path of the file called name in the case's folder. A name that leads out of the folder is an error.
 func (c *Case) Path(name string) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("%s: %w", c.Dir, err)
@@ -613,7 +614,7 @@ func (c *Case) Path(name string) (string, error) {
 	return filepath.Join(c.Dir, name), nil
 }
 
-// source opens a file of the case, or returns the open one.
+// source opens a tensor file of the case, once, and checks its SHA-256 if case.json has it.
 func (c *Case) source(name string) (checkpoint.Source, error) {
 	path, err := c.Path(name)
 	if err != nil {
@@ -645,7 +646,7 @@ func (c *Case) source(name string) (checkpoint.Source, error) {
 	return src, nil
 }
 
-// sum returns the SHA-256 of a file, in hexadecimal.
+// sum returns the SHA-256 of a file's contents, in hexadecimal.
 func sum(path string) (string, error) {
 	f, err := file.Open(path)
 	if err != nil {

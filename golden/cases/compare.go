@@ -103,7 +103,7 @@ func (f *Reference) width() int {
 	return n
 }
 
-// counts reports whether element i is compared, which elements of padded rows are not.
+// counts reports whether element i is compared. Elements of padded text rows are not.
 func (f *Reference) counts(i int) bool {
 	if f.lens == nil {
 		return true
@@ -121,8 +121,8 @@ func (f *Reference) Sequences() int {
 	return f.Output.Shape[0]
 }
 
-// Sequence returns the elements of one sequence without padded rows, which an engine returns.
-// The result may be part of Data.
+// Sequence returns the expected elements of sequence seq without padded rows, as engines return them. The result may share
+// memory with Data.
 func (f *Reference) Sequence(seq int) []float32 {
 	n := len(f.Data) / f.Sequences()
 	all := f.Data[seq*n : (seq+1)*n]
@@ -134,7 +134,7 @@ func (f *Reference) Sequence(seq int) []float32 {
 	return append(slices.Clone(all[:end]), all[(f.at+f.text)*w:]...)
 }
 
-// position converts an index in a sequence without padded rows to an index in Data.
+// position returns the index in Data of element i of sequence seq, where i does not count padded rows.
 func (f *Reference) position(seq, i int) int {
 	if f.lens != nil {
 		if w := f.width(); i >= (f.at+f.lens[seq])*w {
@@ -157,7 +157,7 @@ type Result struct {
 	Bound     float64 // atol + rtol*|want|
 }
 
-// String returns the verdict as one line.
+// String returns the result as one line.
 func (r Result) String() string {
 	verdict := "ok"
 	if !r.OK {
@@ -166,7 +166,7 @@ func (r Result) String() string {
 	return fmt.Sprintf("max abs error %.3g, worst %.3g of bound %.3g at %v (got %v, want %v) %s", r.MaxAbs, r.Error, r.Bound, r.Index, r.Got, r.Want, verdict)
 }
 
-// judge collects a Result.
+// judge adds up a Result, element by element.
 type judge struct {
 	r  Result
 	at int // position of the worst element
@@ -190,7 +190,7 @@ func (j *judge) add(o *Output, at int, got, want float32) {
 	}
 }
 
-// excess returns e/bound, or 0 if both are 0.
+// excess returns the error e relative to its bound, e/bound; 0 if e is 0.
 func excess(e, bound float64) float64 {
 	if e == 0 {
 		return 0
@@ -204,8 +204,8 @@ func (j *judge) result(shape []int) Result {
 	return j.r
 }
 
-// Compare compares the output of an engine: a slice for each sequence, without padded rows
-// (see [Reference.Sequence]).
+// Compare compares the output of an engine, one slice for each sequence, without padded rows as [Reference.Sequence]
+// returns them, element by element. A wrong number of sequences or elements is an error.
 func (f *Reference) Compare(got [][]float32) (Result, error) {
 	var j judge
 	if len(got) != f.Sequences() {
@@ -223,9 +223,8 @@ func (f *Reference) Compare(got [][]float32) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// Cosine compares each row, along the last axis, of an engine's output with the expected row:
-// their cosine must be at least least. In the result, errors are 1 - cosine, and got and want
-// are the lengths of the worst row.
+// Cosine compares each row, along the last axis, of an engine's output with the expected row: their cosine must be at least
+// least. In the result, errors are 1 - cosine, and Got and Want are the Euclidean norms of the worst row.
 func (f *Reference) Cosine(got [][]float32, least float64) (Result, error) {
 	var j judge
 	if len(got) != f.Sequences() {
@@ -264,8 +263,7 @@ func (f *Reference) Cosine(got [][]float32, least float64) (Result, error) {
 	return j.result(f.Output.Shape), nil
 }
 
-// CompareAll compares an output in the shape of the case. Padded rows are included, but
-// ignored.
+// CompareAll compares an output that has the shape of the case, padded text rows included; it ignores these rows.
 func (f *Reference) CompareAll(got []float32) (Result, error) {
 	var j judge
 	if len(got) != len(f.Data) {

@@ -10,7 +10,7 @@ import (
 	"github.com/multiway-go/multiway/ir/checkpoint"
 )
 
-// Variant is a source of the weights of a case.
+// Variant is one of the sets of weights that a case has: a file, or the weights generated from its seed.
 type Variant struct {
 	Name    string           // the file's name; "seed", "seed.bf16" or "seed.f16"
 	DType   checkpoint.DType // type of the weights: the weights_dtype of its runs
@@ -52,7 +52,7 @@ func (c *Case) Variants() []Variant {
 	return list
 }
 
-// RunsOf lists the runs for a variant's weights, in the order of the case.
+// RunsOf lists the runs of the case that are for weights of v's type, in the order of the case.
 func (c *Case) RunsOf(v Variant) []*Run {
 	var list []*Run
 	for i := range c.Runs {

@@ -106,7 +106,7 @@ func Write(dir string, c *Case, inputs, truth []checkpoint.Tensor) error {
 	return set.Commit()
 }
 
-// verify reads a whole case back while its files still have their temporary names.
+// verify reads all inputs and outputs of a case that Write has written, from the temporary files at, by name.
 func verify(dir string, text []byte, at map[string]string) error {
 	c, err := Parse(text)
 	if err != nil {

@@ -65,7 +65,7 @@ func (s *suite) printf(format string, args ...any) {
 	fmt.Fprintf(s.w, "%7s  %s\n", time.Since(s.started).Round(time.Second), fmt.Sprintf(format, args...))
 }
 
-// elsewhere matches a test that passed inside of another.
+// elsewhere matches the line of a test that passed inside another test, which logs its output.
 var elsewhere = regexp.MustCompile(`(?m)--- PASS: (\S+)`)
 
 func (s *suite) take(e event) {
@@ -167,7 +167,7 @@ func (s *suite) endPackage(i id, e event) {
 	s.printf("%s", line)
 }
 
-// broken reports whether a package printed more than its verdict.
+// broken reports whether the output of a package contains a panic.
 func (s *suite) broken(i id) bool {
 	b := s.output[i]
 	return b != nil && strings.Contains(b.String(), "panic: ")
@@ -201,7 +201,7 @@ func (s *suite) progress() {
 	s.printf("...   %s", strings.Join(lines, ", "))
 }
 
-// within reports whether a subtest of the test is running.
+// within reports whether a subtest of the test t is running.
 func (s *suite) within(t id) bool {
 	for other := range s.running {
 		if other.pkg == t.pkg && strings.HasPrefix(other.test, t.test+"/") {
@@ -214,7 +214,7 @@ func (s *suite) within(t id) bool {
 // logged matches the prefix of a line that a test logs; a testscript also logs its folder after a skip.
 var logged = regexp.MustCompile(`^\s*[\w.]+\.go:\d+: (?:WORK=.*)?`)
 
-// reason returns the last line of a skipped test's output.
+// reason returns why a test was skipped: the last line that it logged.
 func reason(text string) string {
 	why := "no reason given"
 	for line := range strings.Lines(text) {
@@ -227,7 +227,7 @@ func reason(text string) string {
 
 var lacks = regexp.MustCompile(`^lacks (\S+): `)
 
-// group has the tests that were not run for the same reason.
+// group lists the tests and kernels that did not run for the same reason.
 type group struct {
 	order   int
 	feature string
@@ -238,7 +238,7 @@ type group struct {
 
 const kernelTest = "TestKernels/"
 
-// notRun returns the tests that were skipped and not run elsewhere, grouped by reason.
+// notRun returns the tests that were skipped, grouped by reason, without those that ran inside another test.
 func (s *suite) notRun() []*group {
 	all := map[string]*group{}
 	for _, i := range slices.SortedFunc(maps.Keys(s.why), func(a, b id) int {

@@ -30,7 +30,8 @@ import (
 // with the path of its weights.
 type Open func(...rt.Option) (*rt.Model, error)
 
-// Run tests the package with the cases in the folders.
+// Run tests the package that open opens with the recorded cases in the folders dirs, at every CPU level that this machine
+// has and the package has kernels for.
 func Run(t *testing.T, open Open, dirs ...string) {
 	if len(dirs) == 0 {
 		t.Fatal("no folder of a recorded case is given")
@@ -66,7 +67,7 @@ func Run(t *testing.T, open Open, dirs ...string) {
 	}
 }
 
-// levels lists the CPU levels that the CPU has and the package has kernels for.
+// levels lists the CPU levels that this machine has and for which the package has kernels.
 func levels(open Open) ([]string, error) {
 	m, err := open()
 	if err != nil {
@@ -80,14 +81,14 @@ func levels(open Open) ([]string, error) {
 	return slices.DeleteFunc(kernel.Levels(), func(l string) bool { return !slices.Contains(have, l) }), nil
 }
 
-// function has the runs of one function.
+// function is a function of the package, with the runs of the case that call it and their inputs.
 type function struct {
 	name string
 	runs []*cases.Run
 	seqs []rt.Seq
 }
 
-// group reads the inputs of all runs, by function in the order of the case.
+// group groups the runs of a case by function, in the order of the case, and reads their inputs.
 func group(c *cases.Case) ([]*function, error) {
 	if c.Task != cases.Recorded {
 		return nil, fmt.Errorf("%s: it is a case of task %s, want a recorded case: make one with `multiway golden record`", c.Dir, c.Task)
@@ -120,7 +121,7 @@ func group(c *cases.Case) ([]*function, error) {
 	return list, nil
 }
 
-// judge checks the function on each input alone and on all inputs as one batch.
+// judge checks f on each input alone and, if there are several, on all inputs as one batch.
 func (f *function) judge(t *testing.T, c *cases.Case, m *rt.Model) {
 	fn := m.Func(f.name)
 	if fn == nil {

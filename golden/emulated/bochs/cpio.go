@@ -22,7 +22,7 @@ type cpio struct {
 
 func newCpio(w io.Writer) *cpio { return &cpio{w: w, folders: map[string]bool{"/": true}} }
 
-// The types of entries.
+// The file types in the mode of an entry, as in Unix.
 const (
 	folderType = 0o040000
 	fileType   = 0o100000
@@ -102,7 +102,7 @@ func (c *cpio) tree(name, from string) {
 	}
 }
 
-// close ends the archive.
+// close writes the end of the archive and returns the first error of all writes.
 func (c *cpio) close() error {
 	c.entry("/TRAILER!!!", 0, 0, strings.NewReader(""))
 	return c.err

@@ -26,7 +26,7 @@ const EnvCache = "MULTIWAY_BOCHS"
 // releases supports neither AVX512_BF16 nor AVX-VNNI.
 const suite = "trixie"
 
-// keyring is the file with the keys that sign Debian's releases.
+// keyring is the file with the public keys by which apt checks signatures of Debian's releases.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // configure holds the options with which Bochs is built, without a screen. AMX is left out because Linux panics on Bochs's
@@ -109,7 +109,8 @@ func Open(ctx context.Context, scratch string, log io.Writer) (*Machine, error) 
 		"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", m.init, "github.com/multiway-go/multiway/golden/emulated/bochs/init")
 }
 
-// cache returns the emulator's folder. Its name contains a hash of the recipe.
+// cache returns the emulator's folder. Its name contains a hash of suite, configure and parts, so a change of these makes a
+// new emulator.
 func cache() (string, error) {
 	base := os.Getenv(EnvCache)
 	if base == "" {
@@ -231,7 +232,7 @@ func (in installer) part(apt []string, work, pkg, path, to string) error {
 	return os.Rename(found[0], to)
 }
 
-// bochs builds the emulator from the source of Debian's package.
+// bochs compiles Bochs from the source of Debian's package into the file to.
 func (in installer) bochs(apt []string, work, to string) error {
 	src := filepath.Join(work, "src")
 	if err := os.Mkdir(src, 0o777); err != nil {
@@ -293,7 +294,7 @@ func (in installer) apt(c command, options []string, args ...string) error {
 	return in.run(c, "apt-get", slices.Concat(options, args)...)
 }
 
-// command describes how to run a program: its folder, and variables to add to the environment.
+// command says how to run a program: its working folder, and variables to add to its environment.
 type command struct {
 	dir string
 	env []string

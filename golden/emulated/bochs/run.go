@@ -24,7 +24,7 @@ import (
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Job is a program to run in a guest.
+// Job is a program to run in the guest, and the machine to emulate.
 type Job struct {
 	CPU string // name of a CPU model of Bochs
 
@@ -38,14 +38,14 @@ type Job struct {
 	Seconds int // limit of the emulator's CPU time; 0 is 900
 }
 
-// Command is the job of the guest's first process.
+// Command is the program that the guest's first process runs.
 type Command struct {
 	Args []string // the program's path below Root, and its arguments
 	Env  []string // its environment besides HOME, TMPDIR and PATH, as A=b
 	Dir  string   // its working directory, below Root; "" is Root
 }
 
-// The guest's paths, and the separator between output and exit status on the port for both.
+// Paths in the guest, and the text that separates the program's output from its exit status on the serial port Port.
 const (
 	Root        = "/job"
 	CommandFile = "/command.json"
@@ -53,7 +53,7 @@ const (
 	Trailer     = "\x00exit "
 )
 
-// ExitError is the error of a program that ran and failed.
+// ExitError is the error of Machine.Run for a program that ended with a status other than 0.
 type ExitError struct{ Status int } // its exit status, or 128 and the signal that ended it
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d in the guest", e.Status) }

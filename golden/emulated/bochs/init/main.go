@@ -17,7 +17,7 @@ import (
 	"github.com/multiway-go/multiway/golden/emulated/bochs"
 )
 
-// drain is the argument with which TCSBRK waits until everything is sent.
+// drain is the argument of the ioctl TCSBRK that waits until all output is sent, without a break.
 const drain = 1
 
 func main() {
@@ -28,7 +28,8 @@ func main() {
 	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }
 
-// run runs the command and reports its output and exit status to the port.
+// run runs the command in bochs.CommandFile. It sends the command's output, and then its exit status, to the serial port
+// bochs.Port.
 func run() error {
 	for _, m := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}} {
 		if err := unix.Mount(m[0], m[1], m[0], 0, ""); err != nil {
