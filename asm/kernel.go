@@ -14,9 +14,9 @@ type Kernel struct {
 	ISA    ISA
 }
 
-// Family is op and element type, without the level; the select pass chooses families. Where the type begins with the last part
-// of the op's name, it replaces that part: gemm_bf16 of bf16dot is gemm_bf16dot. It directly follows an op that ends in _f32x:
-// gemm_f32xf16 multiplies float32 by f16.
+// Family is the op and the element type, joined by "_", without the level; the select pass chooses families. If the type
+// begins with the last part of the op's name, the type replaces that part: gemm_bf16 with bf16dot is gemm_bf16dot. If the
+// op's name ends in _f32x, the type follows without "_": gemm_f32xf16 multiplies float32 by f16.
 func (k Kernel) Family() string {
 	op := string(k.Op)
 	if k.DType == "" || strings.HasSuffix(op, "_f32x") {

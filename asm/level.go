@@ -63,7 +63,8 @@ var Levels = []Level{
 	},
 }
 
-// Only returns the family of a level that adds nothing but tiles of one matrix product, otherwise "".
+// Only returns the family of a matrix product if that product is the only op that the level has kernels of its own for,
+// otherwise "".
 func (l Level) Only() string {
 	if len(l.Ops) != 1 || !l.Ops[0].Row().Tiled {
 		return ""

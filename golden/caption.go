@@ -14,10 +14,10 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// captioner captions a picture.
+// captioner writes a caption of one picture, pixels [3,S,S] after preprocessing, in one engine.
 type captioner func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error)
 
-// interpretedCaptions returns a captioner in float64.
+// interpretedCaptions returns a captioner that runs the program in the float64 interpreter.
 func interpretedCaptions(p *ir.Program) captioner {
 	return func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error) {
 		m, err := inputs.NewInterpreted(p, q.Mask, pixels)

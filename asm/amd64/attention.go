@@ -16,8 +16,9 @@ func init() {
 	generators[asm.OpPackKeys] = packKeys
 }
 
-// newExp2 loads constants and returns a function that writes 2^y for -126 < y < 128: y is split into the nearest integer, which
-// goes into the exponent, and a fraction, which goes into a polynomial. It clobbers y. A NaN stays a NaN.
+// newExp2 writes the loads of constants and returns a function that writes 2^y for -126 < y < 128: y is split into the
+// nearest integer, which is added to the exponent, and a fraction, which goes into a polynomial. The code clobbers y. A NaN
+// stays a NaN.
 func newExp2(w *writer, v vector) func(y vecs) vecs {
 	cs := append([]operand.Op{w.num(v, "one", 1)}, w.coefs(v, "exp", asm.Exp2Coef())...)
 	last := len(cs) - 1

@@ -12,8 +12,9 @@ func init() {
 	generators[asm.OpPackKeys] = packKeys
 }
 
-// horner computes c0 + x*(c1 + x*(...)) with the n vectors of coefficients at coefs. free is one register more than x has: each
-// step writes to the register that the previous step has just freed. The result is in all of free but one.
+// horner computes c0 + x*(c1 + x*(...)) for each vector of x; the n coefficients, in all lanes of a vector each, are at
+// address coefs. free has one register more than x: each step writes to the register that the previous step has just freed.
+// The results are in the registers of free that are returned.
 func (w *writer) horner(free, x vecs, coefs R, n int) vecs {
 	p, spare := free[:len(x):len(x)], free[len(x)]
 	p.each(func(i int) { w.LDR(p[i], coefs, 16*(n-1)) })
@@ -127,8 +128,8 @@ func scaleRows(w *writer, _ asm.Kernel) {
 	})
 }
 
-// packKeys writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. For a row past the last
-// one it reads another row and clears it with a mask.
+// packKeys writes the transposition of up to 16 rows into a panel [k][16], four rows and four k at a time. Where src has
+// fewer rows, it reads an earlier row again and clears the columns with a mask.
 func packKeys(w *writer, _ asm.Kernel) {
 	rows, src, lds := w.arg("rows", 0), w.arg("src", 9), w.floats("lds", 10)
 	dst, k := w.arg("dst", 7), w.arg("k", 8)

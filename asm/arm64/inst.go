@@ -112,7 +112,7 @@ type inst struct {
 	ops  []operand
 }
 
-// format replaces the operands in text, which is i.text or i.goas, by their values.
+// format replaces each {name} in text, which is i.text or i.goas, by the value of the operand with that name.
 func (i inst) format(text string, args []int) string {
 	for n, o := range i.ops {
 		text = strings.ReplaceAll(text, "{"+o.name+"}", strconv.Itoa(args[n]))
