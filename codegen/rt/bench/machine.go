@@ -215,8 +215,8 @@ func (m *machine) note(n int, fma []float64, read float64) {
 // the results that depend on them are marked.
 const BusySpread = 15
 
-// Smallest plausible share of n times the peak of one thread: two threads run on cores of their
-// own; more may share cores or run on slower ones.
+// The peak of n threads is doubtful if it is less than this share of n times the peak of one thread.
+// Two threads run on cores of their own; more threads may share cores or run on slower ones.
 const (
 	twoThreads = 2. / 3
 	allThreads = 0.4

@@ -257,8 +257,8 @@ func (a *App) warn(format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s: %s\n", a.Name, file.Brief(fmt.Sprintf(format, args...)))
 }
 
-// leaves reports an input that is left out, and the reason. It stops naming inputs when the
-// names fill a page.
+// leaves warns that an input is left out, with the reason err. Once the names take file.MaxError
+// bytes, it says so and names no further inputs.
 func (a *App) leaves(bar *Progress, name string, err error) {
 	text := place(name, err)
 	size := len(a.Name) + len(": \n") + len(text)

@@ -109,7 +109,8 @@ func (p *Progress) set(done int64) {
 	}
 }
 
-// Aside removes the line while f prints.
+// Aside clears the progress line and calls f, which can then print. The line is not redrawn before f
+// returns.
 func (p *Progress) Aside(f func()) {
 	if p == nil {
 		f()

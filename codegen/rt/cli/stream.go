@@ -184,7 +184,8 @@ func tooLong(m *task.Model, text string) bool {
 	return m.Tokens() != nil && len(m.Tokens().Encode(text, most+1)) > most
 }
 
-// tooLongOf counts the texts that are too long; if strict is set they are an error.
+// tooLongOf returns how many texts have more ids than the model takes. If strict is set, such texts
+// are an error.
 func tooLongOf(m *task.Model, texts []string, strict bool) (int, error) {
 	n := 0
 	for _, t := range texts {

@@ -236,7 +236,7 @@ func (t *attnTask) run(chunk, worker int) {
 	}
 }
 
-// head computes one part of the queries of one head of one sequence.
+// head computes attention for part share of the queries of head h of sequence seq.
 //
 //go:noinline
 func (t *attnTask) head(seq, h, share int, s *scratch) {
@@ -323,8 +323,8 @@ func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
 	t.e.kern.PackKeys(rows, dst, src, lds, t.d)
 }
 
-// block computes m queries, from position first on, with the n packed keys; with a mask, each query
-// only with the keys of the prefix and those up to its own.
+// block computes attention of m queries, the first at position first, over the n packed keys. Under a
+// mask, a query sees only the first prefix keys and the keys up to its own.
 //
 //go:noinline
 func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first int, s *scratch) {

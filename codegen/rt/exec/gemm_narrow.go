@@ -11,7 +11,7 @@ import (
 // prefetch the panels that are used next, not the current ones.
 const narrowAhead = 8
 
-// narrowProduct multiplies by 16-bit weights, which are converted to float32 on use.
+// narrowProduct multiplies by 16-bit weights, which are converted to float32 when they are read.
 type narrowProduct struct {
 	*gemmTask
 	kernels *kernel.Widening

@@ -45,7 +45,8 @@ func (t *rowTask) run(chunk, _ int) {
 	t.fn(t, lo, hi)
 }
 
-// runRows runs e.each over units that cost elems elements each.
+// runRows runs the task e.each over units (rows or sequences) of elems elements each, on several
+// threads if there is enough work.
 func (e *Exec) runRows(units, elems int) {
 	t := &e.each
 	chunks := 1

@@ -161,8 +161,8 @@ func (k *Table) rows() []row {
 	return append(rows, row{"gemm_bf16dot", &k.Dot.Gemm, &k.Dot.NR, &k.Dot.Gemm16}, row{"round_bf16dot", &k.Dot.Round, nil, nil})
 }
 
-// resolve merges tables, lowest level first: later ones override. It reports a float32 kernel
-// that none of them has.
+// resolve merges tables, lowest level first: a kernel of a later table replaces the one before. It
+// returns an error if no table has one of the float32 kernels.
 func resolve(tables []*Table) (*Table, []Info, error) {
 	out, name := &Table{}, map[string]string{}
 	for _, t := range tables {

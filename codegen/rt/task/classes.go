@@ -42,7 +42,8 @@ func (m *Model) Classes(ctx context.Context, text *exec.Func, names, templates [
 	})
 }
 
-// ClassesBy is Classes with the embeddings of the texts made by embed, which has to call row with each, in their order.
+// ClassesBy is Classes with text embeddings computed by embed, which must call row with the embedding
+// of each prompt, in the order of prompts.
 func (m *Model) ClassesBy(names, templates []string, embed func(prompts iter.Seq[string], row func(vector []float32) error) error) (*Classes, error) {
 	c := &Classes{names: slices.Clone(names)}
 	var ok bool

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a file of labels.
+// A file of labels has at most maxLabelBytes bytes and maxLabels labels.
 const (
 	maxLabelBytes = 16 << 20
 	maxLabels     = 1 << 20

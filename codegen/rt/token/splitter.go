@@ -201,7 +201,8 @@ func (s *splitter) settle(u *Unigram) {
 		s.give(u, common)
 		s.patience = block
 	case s.at-s.cut < maxUndecided:
-		// Doubling keeps the time spent here linear in the text.
+		// The search of a common position takes time in proportion to the undecided text. Doubling the
+		// distance between searches keeps the total linear.
 		s.patience = min(2*(s.at-s.cut), maxUndecided)
 	default:
 		s.give(u, s.at)

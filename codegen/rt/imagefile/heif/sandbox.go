@@ -88,7 +88,7 @@ type Run struct {
 	module api.Module
 }
 
-// Run instantiates the program in m, which nothing else may use meanwhile, and calls f.
+// Run starts the program in m and calls f with it. Nothing else may use m until Run returns.
 func (s *Sandbox) Run(m *Memory, f func(Run) error) error {
 	c, err := s.compile()
 	if err != nil {

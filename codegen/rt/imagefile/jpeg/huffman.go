@@ -84,7 +84,7 @@ const ended = EOI // value of bits.marker at the end of the data
 // fill loads the buffer to at least 57 bits, with zeros after the end of the data.
 func (b *bits) fill() { b.acc, b.n = b.filled(b.acc, b.n) }
 
-// filled is fill for copies of acc and n.
+// filled is fill on copies of the fields acc and n, and returns their new values.
 func (b *bits) filled(acc uint64, n int) (uint64, int) {
 	if at := b.at; b.marker == 0 && at+8 <= len(b.data) {
 		// Fast path: eight bytes at once if none of them is 0xff.
