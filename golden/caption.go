@@ -59,10 +59,7 @@ func (j *judgement) decoded(x *run) {
 			if !slices.EqualFunc(got.IDs, want[i], func(a int32, b int) bool { return int(a) == b }) {
 				return r, fmt.Errorf("picture %d: ids %v, want %v", i, got.IDs, want[i])
 			}
-			// Not e > r.MaxAbs, which is false if e is NaN.
-			if e := math.Abs(got.Score - scores[i]); !(e <= r.MaxAbs) {
-				r.MaxAbs = e
-			}
+			r.MaxAbs = worse(r.MaxAbs, got.Score-scores[i])
 		}
 		r.OK = r.MaxAbs <= r.Bound
 		return r, nil
@@ -98,13 +95,19 @@ func (j *judgement) decoded(x *run) {
 				}
 				rows := full["logits"][0]
 				for k, want := range rows[len(rows)-len(got):] {
-					if e := math.Abs(float64(got[k]) - float64(want)); !(e <= r.MaxAbs) {
-						r.MaxAbs = e
-					}
+					r.MaxAbs = worse(r.MaxAbs, float64(got[k])-float64(want))
 				}
 			}
 		}
 		r.OK = r.MaxAbs <= r.Bound
 		return r, nil
 	})
+}
+
+// worse is the larger of most and the size of a difference; a NaN is infinitely large.
+func worse(most, difference float64) float64 {
+	if difference != difference {
+		return math.Inf(1)
+	}
+	return max(most, math.Abs(difference))
 }
