@@ -508,7 +508,7 @@ func allocs(f func() error) (float64, error) {
 	return float64(least), nil
 }
 
-// finish computes the figures that depend on the best samples of the machine.
+// finish computes what depends on the best samples of peak and bandwidth: shares of the peak, rooflines and ratios.
 func (b *bencher) finish() {
 	r := b.r
 	r.FMA, r.Read, r.Peaks = map[string]float64{}, map[string]float64{}, b.m.readings

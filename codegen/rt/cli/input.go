@@ -309,7 +309,7 @@ func pairs(img image.Image, texts []string) []task.Pair {
 	return all
 }
 
-// readPictures reads picture files.
+// readPictures decodes picture files within the limits of the command line; the error names the file.
 func (a *App) readPictures(m *task.Model, paths ...string) ([]image.Image, error) {
 	var imgs []image.Image
 	for _, p := range paths {

@@ -307,8 +307,8 @@ func (t *attnTask) pack(s *scratch) {
 	}
 }
 
-// near copies the values of the runs to contiguous memory, so that a strip of their columns takes
-// few pages and cache sets.
+// near copies one head's values of the n keys, which are runs of packed rows, to contiguous memory: a strip of
+// their columns as wide as a tile, which values reads, then takes few pages and cache sets.
 func (t *attnTask) near(n int, s *scratch) {
 	ld, done := ceil16(t.d), 0
 	for _, run := range s.runs {

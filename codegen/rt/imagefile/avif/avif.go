@@ -151,8 +151,8 @@ func asLibyuv(pix []uint8, c heif.Coded, bits int) {
 		}
 	}
 	if bits > 8 {
-		// ofRed and ofBlue: change of red and of blue per 8-bit level of chroma, with 8
-		// fractional bits. less: the share of luma that is lost, scaled by 1<<16.
+		// ofRed and ofBlue are the change of red and of blue for one 8-bit level of chroma, with 8 fractional bits; less
+		// is the share of luma that the conversion loses, times 1<<16.
 		ofRed, ofBlue, less := 257*2*(one-kr)/256, 257*2*(one-kb)/256, int64(0)
 		if limited {
 			ofRed, ofBlue, less = ofRed*255/224, ofBlue*255/224, 191
