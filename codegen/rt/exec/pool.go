@@ -107,7 +107,9 @@ func (p *pool) run(n int, t task) {
 // kick publishes n chunks and wakes up to want parked helpers.
 func (p *pool) kick(n, want int) {
 	e := (p.state.Load()>>(2*ticketBits) + 1) & epochMask
-	p.state.Store(e<<(2*ticketBits) | uint64(n)<<ticketBits)
+	// Swap and not Store, since the load of parked must not pass it: QEMU's arm64 lets a load pass a store-release, and a
+	// helper that parks at that moment then sleeps forever.
+	p.state.Swap(e<<(2*ticketBits) | uint64(n)<<ticketBits)
 	for k := p.parked.Load(); k > 0 && want > 0; k = p.parked.Load() {
 		if p.parked.CompareAndSwap(k, k-1) {
 			want--
