@@ -119,9 +119,9 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	return s, nil
 }
 
-// Folder reads images of a folder and its subfolders, and lines of its .txt files: at most a
-// few of each, spread evenly over all in the order of their names. Inputs of a kind that the
-// model does not take are skipped.
+// Folder reads images of a folder and its subfolders, and lines of its .txt files: at most
+// folderSamples of each, spread evenly over all in the order of their names. Inputs of a kind
+// that the model does not take are skipped.
 func (r Reader) Folder(dir string) (*Samples, error) {
 	var images, texts []string
 	left := int64(maxTexts)
