@@ -84,10 +84,10 @@ type Result struct {
 
 // Bounds of the options.
 const (
-	MinRuns  = 5
-	MaxRuns  = 1 << 16
-	MaxBatch = 4096
-	MaxTime  = time.Hour
+	MinRuns  = 5         // calls of a function that are timed at least, however long they take
+	MaxRuns  = 1 << 16   // calls that are timed at most
+	MaxBatch = 4096      // sequences of a call
+	MaxTime  = time.Hour // of the timing of a function
 )
 
 // defaultTokens is the default of Options.Tokens.
