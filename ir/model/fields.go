@@ -286,7 +286,7 @@ func (c *decoder) limits(l *Limits) []field {
 	return []field{
 		{name: "text", value: c.whole(&l.Text, 1, 1<<20),
 			doc:     "longest text in tokens, <s> and </s> included; longer texts are cut",
-			without: fmt.Sprintf("%d, in clip and xlmrclip 77, in cnclip 52, or the number of the model's positions", defaultText), example: "limits: {text: 24}"},
+			without: usualTexts(), example: "limits: {text: 24}"},
 		{name: "rows", value: c.whole(&l.Rows, 1, maxRows),
 			doc:     "most rows of a modality in one call; larger batches are split",
 			without: fmt.Sprintf("%d, or the rows of one picture or text", defaultRows), example: "limits: {rows: 4096}"},
@@ -438,14 +438,25 @@ func (c *decoder) sizes(s *Sizes) []field {
 		field{name: "act", value: word(c, "activation", &s.Act, activations()...),
 			doc: "clip and its kin: activation in layers of pictures; tensors do not determine it, and a wrong one gives wrong results", without: "as in the family's first models", example: "sizes: {act: quick_gelu}"},
 		field{name: "text", value: c.mapping([]field{
-			{name: "dim", value: c.whole(&s.Text.Dim, 1, 1<<16), doc: "width of the rows of a text", without: "must be given", example: "sizes: {text: {dim: 512}}"},
-			{name: "heads", value: c.whole(&s.Text.Heads, 1, 1<<12), doc: "attention heads, a divisor of its dim", without: "must be given", example: "sizes: {text: {heads: 8}}"},
-			{name: "ffn", value: c.whole(&s.Text.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times its dim", example: "sizes: {text: {ffn: 2048}}"},
+			{name: "dim", value: c.whole(&s.Text.Dim, 1, maxDim), doc: "width of the rows of a text", without: "must be given", example: "sizes: {text: {dim: 512}}"},
+			{name: "heads", value: c.whole(&s.Text.Heads, 1, maxHeads), doc: "attention heads, a divisor of its dim", without: "must be given", example: "sizes: {text: {heads: 8}}"},
+			{name: "ffn", value: c.whole(&s.Text.FFN, 1, maxFFN), doc: "width of the feed-forward block", without: "four times its dim", example: "sizes: {text: {ffn: 2048}}"},
 			{name: "layers", value: c.whole(&s.Text.Layers, 1, maxLayers), doc: "number of layers", without: "must be given", example: "sizes: {text: {layers: 12}}"},
 			{name: "act", value: word(c, "activation", &s.Text.Act, activations()...), doc: "activation of its layers", without: "as in the family's first models", example: "sizes: {text: {act: gelu}}"},
 		}), doc: "clip and its kin: sizes of the tower of texts", without: "must be given", example: "sizes: {text: {dim: 512, heads: 8, layers: 12}}"},
 		field{name: "eps", value: c.between(&s.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", without: "in vlmo 1.0e-6", example: "sizes: {eps: 1.0e-6}"})
+}
+
+// usualTexts says what limits.text is by default.
+func usualTexts() string {
+	s := strconv.Itoa(defaultText)
+	for _, f := range families {
+		if f.limit > 0 {
+			s += fmt.Sprintf(", in %s %d", f.name, f.limit)
+		}
+	}
+	return s + ", or the number of the model's positions"
 }
 
 // activations lists the names of activations.
@@ -508,9 +519,9 @@ func (c *decoder) tower(t *Tower) []field {
 		{name: "name", value: c.text(&t.Name), doc: "a word for it", without: "must be given", example: in("name: vision")},
 		{name: "among", value: c.list("[vision]", func(n *node, path string) { t.Among = append(t.Among, c.words(n, path)) }),
 			doc: "its modalities, in sequence order", without: "the modality of the same name", example: in("among: [vision]")},
-		{name: "dim", value: c.whole(&t.Dim, 1, 1<<16), doc: "width of a row", without: "must be given", example: in("dim: 768")},
-		{name: "heads", value: c.whole(&t.Heads, 1, 1<<12), doc: "attention heads, a divisor of dim", without: "must be given", example: in("heads: 12")},
-		{name: "ffn", value: c.whole(&t.FFN, 1, 1<<18), doc: "width of the feed-forward block", without: "four times dim", example: in("ffn: 3072")},
+		{name: "dim", value: c.whole(&t.Dim, 1, maxDim), doc: "width of a row", without: "must be given", example: in("dim: 768")},
+		{name: "heads", value: c.whole(&t.Heads, 1, maxHeads), doc: "attention heads, a divisor of dim", without: "must be given", example: in("heads: 12")},
+		{name: "ffn", value: c.whole(&t.FFN, 1, maxFFN), doc: "width of the feed-forward block", without: "four times dim", example: in("ffn: 3072")},
 		{name: "eps", value: c.between(&t.Eps, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
 			doc: "epsilon of the norms of the layers and after them", def: "1.0e-5", example: in("eps: 1.0e-6")},
 		{name: "act", value: word(c, "activation", &t.Act, activations()...), doc: "activation of the feed-forward blocks", def: ir.Activations[0].Name, example: in("act: quick_gelu")},
@@ -526,11 +537,11 @@ func (c *decoder) tower(t *Tower) []field {
 				doc: "how rows are pooled: first row, last row, mean of the rows without a class token, or map: a learned query that attends to all rows", without: "must be given", example: in("pool: {row: first}")},
 			{name: "norm", value: word(c, "place of the norm", &p.Norm, NormBefore, NormAfter),
 				doc: "whether the norm after the last layer is before or after pooling", def: string(NormBefore), without: "none if layers have norms: post", example: in("pool: {norm: after}")},
-			{name: "dim", value: c.whole(&p.Dim, 1, 1<<16), doc: "width of the embedding", without: "must be given; with direct the tower's", example: in("pool: {dim: 512}")},
+			{name: "dim", value: c.whole(&p.Dim, 1, maxDim), doc: "width of the embedding", without: "must be given; with direct the tower's", example: in("pool: {dim: 512}")},
 			{name: "direct", value: c.flag(func(v bool) { p.Direct = v }), doc: "whether the pooled row is the embedding, without a projection", def: "false", example: in("pool: {direct: true}")},
-			{name: "hidden", value: c.whole(&p.Hidden, 1, 1<<18), doc: "hidden width of a projection of two linears", without: "one linear", example: in("pool: {hidden: 640}")},
-			{name: "heads", value: c.whole(&p.Heads, 1, 1<<12), doc: "heads of map", without: "the tower's", example: in("pool: {row: map, heads: 12}")},
-			{name: "ffn", value: c.whole(&p.FFN, 1, 1<<18), doc: "width of map's feed-forward block", without: "the tower's", example: in("pool: {row: map, ffn: 3072}")},
+			{name: "hidden", value: c.whole(&p.Hidden, 1, maxFFN), doc: "hidden width of a projection of two linears", without: "one linear", example: in("pool: {hidden: 640}")},
+			{name: "heads", value: c.whole(&p.Heads, 1, maxHeads), doc: "heads of map", without: "the tower's", example: in("pool: {row: map, heads: 12}")},
+			{name: "ffn", value: c.whole(&p.FFN, 1, maxFFN), doc: "width of map's feed-forward block", without: "the tower's", example: in("pool: {row: map, ffn: 3072}")},
 		}), doc: "how its rows become its embedding", without: "it has none", example: in("pool: {row: first, norm: after, dim: 512}")},
 	}
 }

@@ -49,6 +49,11 @@ func whole(weight string) target { return target{weight: weight} }
 // as expressions of sizes.
 func cut(weight, row, rows string) target { return target{weight: weight, row: row, rows: rows} }
 
+// thirds returns the targets of a tensor whose rows are dim rows of q, then dim of k, then dim of v.
+func thirds(bundle, field string) []target {
+	return []target{cut(bundle+"q."+field, "0", "dim"), cut(bundle+"k."+field, "dim", "dim"), cut(bundle+"v."+field, "2*dim", "dim")}
+}
+
 func each(what string, rows ...row) row { return row{each: what, rows: rows} }
 func when(fact string, rows ...row) row { return row{when: fact, rows: rows} }
 

@@ -13,11 +13,6 @@ func siglip(s *Sizes) Structure {
 	return t
 }
 
-// thirds returns the targets of a tensor whose rows are dim rows of q, then dim of k, then dim of v.
-func thirds(bundle, field string) []target {
-	return []target{cut(bundle+"q."+field, "0", "dim"), cut(bundle+"k."+field, "dim", "dim"), cut(bundle+"v."+field, "2*dim", "dim")}
-}
-
 var siglipLayouts = []layout{
 	{name: "siglip_hf", code: Contrast, key: "vision_model.head.probe", rows: rows(scores, faceText, []row{
 		each("token", linear("text_model.head", "embed dim", "retrieval.{m}")),

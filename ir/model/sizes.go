@@ -29,11 +29,11 @@ const (
 )
 
 var sizeTable = []sizeRow{
-	{"dim", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Dim }, anySize,
+	{"dim", 1, maxDim, 0, func(s *Sizes) *int { return &s.Dim }, anySize,
 		"width of a row", "", "768"},
-	{"heads", 1, 1 << 12, 0, func(s *Sizes) *int { return &s.Heads }, anySize,
+	{"heads", 1, maxHeads, 0, func(s *Sizes) *int { return &s.Heads }, anySize,
 		"attention heads, a divisor of dim: tensors do not determine it, and a wrong number gives wrong results; " + torchscaleHeads + " in BEiT-3's code, num_heads in VLMo's", "", "12"},
-	{"ffn", 1, 1 << 18, -4, func(s *Sizes) *int { return &s.FFN }, anySize,
+	{"ffn", 1, maxFFN, -4, func(s *Sizes) *int { return &s.FFN }, anySize,
 		"width of the feed-forward block", "four times dim", "3072"},
 	{"layers", 1, maxLayers, 0, func(s *Sizes) *int { return &s.Layers }, anySize,
 		"number of layers", "must be given; in the long form the layers give it", "12"},
@@ -53,12 +53,15 @@ var sizeTable = []sizeRow{
 		"vlmo: longest text that the relative position bias covers; 0 = no bias", "", "196"},
 	{"types", 0, maxTypes, 0, func(s *Sizes) *int { return &s.Types }, biasSize,
 		"vlmo: rows of the checkpoint's table of modality types; 0 = 2, or 3 with task nlvr2", "", "3"},
-	{"embed", 1, 1 << 16, 0, func(s *Sizes) *int { return &s.Embed }, textSize,
+	{"embed", 1, maxDim, 0, func(s *Sizes) *int { return &s.Embed }, textSize,
 		"clip and its kin: width of an embedding", "must be given; in siglip dim", "512"},
 }
 
 // Bounds on sizes.
 const (
+	maxDim           = 1 << 16
+	maxHeads         = 1 << 12
+	maxFFN           = 1 << 18
 	maxLayers        = 512
 	maxSide          = 1 << 13
 	maxPatch         = 1 << 10
@@ -195,20 +198,16 @@ func (d *Description) completeTextSizes() *problem {
 		}
 		s.Embed = s.Dim
 	}
-	t.FFN = cmp.Or(t.FFN, 4*t.Dim)
-	for _, f := range []struct {
-		name  string
-		v, hi int
-	}{{"dim", t.Dim, 1 << 16}, {"heads", t.Heads, 1 << 12}, {"ffn", t.FFN, 1 << 18}, {"layers", t.Layers, maxLayers}} {
-		if f.v == 0 {
-			return wrong("sizes.text."+f.name, " is missing; add it, 1 to %d", f.hi)
-		}
-		if f.v < 1 || f.v > f.hi {
-			return wrong("sizes.text."+f.name, " is %d, want 1 to %d", f.v, f.hi)
-		}
+	w := Tower{Dim: t.Dim, Heads: t.Heads, FFN: t.FFN, Act: t.Act}
+	if p := w.completeSizes("sizes.text."); p != nil {
+		return p
 	}
-	if t.Dim%t.Heads != 0 {
-		return wrong("sizes.text.heads", " is %d, want a divisor of sizes.text.dim, which is %d%s", t.Heads, t.Dim, nearDivisors(t.Dim, t.Heads))
+	t.FFN = w.FFN
+	if t.Layers == 0 {
+		return wrong("sizes.text.layers", " is missing; add it, 1 to %d", maxLayers)
+	}
+	if t.Layers < 0 || t.Layers > maxLayers {
+		return wrong("sizes.text.layers", " is %d, want 1 to %d", t.Layers, maxLayers)
 	}
 	return nil
 }

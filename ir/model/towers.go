@@ -69,7 +69,7 @@ func (t *Tower) completeSizes(path string) *problem {
 	for _, f := range []struct {
 		name  string
 		v, hi int
-	}{{"dim", t.Dim, 1 << 16}, {"heads", t.Heads, 1 << 12}, {"ffn", t.FFN, 1 << 18}} {
+	}{{"dim", t.Dim, maxDim}, {"heads", t.Heads, maxHeads}, {"ffn", t.FFN, maxFFN}} {
 		if f.v == 0 {
 			return wrong(path+f.name, " is missing; add it, 1 to %d", f.hi)
 		}
@@ -78,7 +78,7 @@ func (t *Tower) completeSizes(path string) *problem {
 		}
 	}
 	if t.Dim%t.Heads != 0 {
-		return wrong(path+"heads", " is %d, want a divisor of dim, which is %d%s", t.Heads, t.Dim, nearDivisors(t.Dim, t.Heads))
+		return wrong(path+"heads", " is %d, want a divisor of %sdim, which is %d%s", t.Heads, path, t.Dim, nearDivisors(t.Dim, t.Heads))
 	}
 	if t.Eps == 0 {
 		t.Eps = 1e-5
@@ -111,14 +111,14 @@ func (t *Tower) completePool(path string) *problem {
 	if p.Direct {
 		p.Dim = cmp.Or(p.Dim, t.Dim)
 	}
-	if p.Dim < 1 || p.Dim > 1<<16 {
-		return wrong(path+"dim", " is %d, want 1 to %d", p.Dim, 1<<16)
+	if p.Dim < 1 || p.Dim > maxDim {
+		return wrong(path+"dim", " is %d, want 1 to %d", p.Dim, maxDim)
 	}
 	if p.Direct && (p.Dim != t.Dim || p.Hidden != 0) {
 		return wrong(path+"direct", " is true: the pooled row is the embedding, so want pool.dim %d, the tower's, and no hidden", t.Dim)
 	}
-	if p.Hidden < 0 || p.Hidden > 1<<18 {
-		return wrong(path+"hidden", " is %d, want 0 to %d", p.Hidden, 1<<18)
+	if p.Hidden < 0 || p.Hidden > maxFFN {
+		return wrong(path+"hidden", " is %d, want 0 to %d", p.Hidden, maxFFN)
 	}
 	if p.Row != PoolMap {
 		if p.Heads != 0 || p.FFN != 0 {
@@ -130,8 +130,8 @@ func (t *Tower) completePool(path string) *problem {
 	if p.Heads < 0 || t.Dim%p.Heads != 0 {
 		return wrong(path+"heads", " is %d, want a divisor of dim, which is %d%s", p.Heads, t.Dim, nearDivisors(t.Dim, max(1, p.Heads)))
 	}
-	if p.FFN < 1 || p.FFN > 1<<18 {
-		return wrong(path+"ffn", " is %d, want 1 to %d", p.FFN, 1<<18)
+	if p.FFN < 1 || p.FFN > maxFFN {
+		return wrong(path+"ffn", " is %d, want 1 to %d", p.FFN, maxFFN)
 	}
 	return nil
 }
