@@ -18,14 +18,18 @@ const exampleTasks = 2
 // prints the result, and the printed text, which is the same on every CPU.
 type shown struct {
 	name   string
+	pic    bool // an argument is the example's picture
 	call   *jen.Statement
 	print  []jen.Code
 	output string
 }
 
+// aPicture is the example's picture as an argument of show.
+var aPicture jen.Code = jen.Id("pic")
+
 // show returns the example of a call of a method of the model m.
 func show(name, method string, args ...jen.Code) shown {
-	return shown{name: name, call: jen.Id("m").Dot(method).Call(append([]jen.Code{ctx}, args...)...)}
+	return shown{name: name, pic: slices.Contains(args, aPicture), call: jen.Id("m").Dot(method).Call(append([]jen.Code{ctx}, args...)...)}
 }
 
 // prints adds a line that prints arguments, and its expected output.
@@ -63,10 +67,10 @@ func (g *generator) exampleFile() error {
 		jen.Defer().Id("m").Dot("Close").Call(),
 		jen.Id("ctx").Op(":=").Qual("context", "Background").Call(),
 	}
-	if slices.ContainsFunc(all, func(s *shown) bool { return strings.Contains(fmt.Sprintf("%#v", s.call), "(ctx, pic") }) {
+	if slices.ContainsFunc(all, func(s *shown) bool { return s.pic }) {
 		size := jen.Lit(g.opt.Pixels.Size)
 		grey := jen.Qual("image", "NewGray").Call(jen.Qual("image", "Rect").Call(jen.Lit(0), jen.Lit(0), size, size))
-		lines = append(lines, jen.Id("pic").Op(":=").Qual(taskPath, "Image").Call(grey).Comment("or task.File(path)"))
+		lines = append(lines, jen.Add(aPicture).Op(":=").Qual(taskPath, "Image").Call(grey).Comment("or task.File(path)"))
 	}
 	var output strings.Builder
 	for _, s := range all {

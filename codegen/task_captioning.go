@@ -24,7 +24,7 @@ var captioning = taskAPI{
 		if _, spells := tok.(interface{ Decode([]int32) string }); err != nil || !spells || !g.captions(t) {
 			return nil
 		}
-		return show("caption", "Caption", jen.Id("pic")).prints("true", jen.Len(jen.Id("caption").Dot("IDs")).Op(">").Lit(1))
+		return show("caption", "Caption", aPicture).prints("true", jen.Len(jen.Id("caption").Dot("IDs")).Op(">").Lit(1))
 	},
 }
 

@@ -28,5 +28,5 @@ var classification = taskAPI{name: "classification", labels: "Labels", of: "imag
 	if !g.methodsOf(fn) {
 		return nil
 	}
-	return show("classes", "ClassifyImage", jen.Id("pic")).printsLen(fn.Results[0].Type.Cols(), "classes, the most probable first")
+	return show("classes", "ClassifyImage", aPicture).printsLen(fn.Results[0].Type.Cols(), "classes, the most probable first")
 }}

@@ -15,5 +15,5 @@ var itm = taskAPI{name: "itm", write: func(g *generator, f *jen.File, t Task) {
 	if !g.methodsOf(g.find(t.Name, "pair")) {
 		return nil
 	}
-	return show("match", "MatchProbability", jen.Id("pic"), jen.Lit("a photo")).prints("true", jen.Id("match").Op(">=").Lit(0).Op("&&").Id("match").Op("<=").Lit(1))
+	return show("match", "MatchProbability", aPicture, jen.Lit("a photo")).prints("true", jen.Id("match").Op(">=").Lit(0).Op("&&").Id("match").Op("<=").Lit(1))
 }}

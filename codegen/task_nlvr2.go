@@ -32,5 +32,5 @@ var nlvr2 = taskAPI{name: "nlvr2", idents: []string{"reasoning"}, write: func(g 
 	if !g.methodsOf(g.find(t.Name, "pair")) || g.find(t.Name, "head") == nil {
 		return nil
 	}
-	return show("truth", "TruthProbability", jen.Id("pic"), jen.Id("pic"), jen.Lit("they are the same")).prints("true", jen.Id("truth").Op(">=").Lit(0).Op("&&").Id("truth").Op("<=").Lit(1))
+	return show("truth", "TruthProbability", aPicture, aPicture, jen.Lit("they are the same")).prints("true", jen.Id("truth").Op(">=").Lit(0).Op("&&").Id("truth").Op("<=").Lit(1))
 }}

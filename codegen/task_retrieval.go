@@ -36,7 +36,7 @@ var retrieval = taskAPI{name: "retrieval", idents: []string{"Dim", "embedders"},
 	}
 }, example: func(g *generator, t Task) *shown {
 	if fn := g.find(t.Name, "image"); g.methodsOf(fn) {
-		return show("vector", "EmbedImage", jen.Id("pic")).printsLen(fn.Results[0].Type.Cols(), "values")
+		return show("vector", "EmbedImage", aPicture).printsLen(fn.Results[0].Type.Cols(), "values")
 	}
 	if fn := g.find(t.Name, "text"); g.methodsOf(fn) {
 		return show("vector", "EmbedText", jen.Lit("a photo")).printsLen(fn.Results[0].Type.Cols(), "values")

@@ -28,5 +28,5 @@ var vqa = taskAPI{name: "vqa", labels: "Answers", of: "pair", write: func(g *gen
 	if !g.methodsOf(fn) {
 		return nil
 	}
-	return show("answers", "AnswerQuestion", jen.Id("pic"), jen.Lit("what is it?")).printsLen(fn.Results[0].Type.Cols(), "answers, the most probable first")
+	return show("answers", "AnswerQuestion", aPicture, jen.Lit("what is it?")).printsLen(fn.Results[0].Type.Cols(), "answers, the most probable first")
 }}

@@ -111,7 +111,11 @@ func (d *Description) completeSizes() *problem {
 	}
 	if d.Long.Towers != nil { // towers have sizes of their own, which are checked already
 		first := d.Long.Towers[0]
-		s.Dim, s.Heads, s.FFN, s.Eps, s.Layers = first.Dim, first.Heads, first.FFN, first.Eps, first.Layers[len(first.Layers)-1].To
+		last := first.Layers[len(first.Layers)-1].To
+		if want := (Sizes{Dim: first.Dim, Heads: first.Heads, FFN: first.FFN, Eps: first.Eps, Layers: last}); *s != (Sizes{}) && *s != want {
+			return wrong("sizes", " are given, but each tower has its own; remove them")
+		}
+		s.Dim, s.Heads, s.FFN, s.Eps, s.Layers = first.Dim, first.Heads, first.FFN, first.Eps, last
 	}
 	for _, r := range sizeTable {
 		v := r.get(s)

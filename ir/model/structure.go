@@ -238,7 +238,7 @@ func (d *Description) Structure() Structure {
 	s.Keys.Layout = cmp.Or(d.Long.Keys.Layout, s.Keys.Layout)
 	if s.Towers == nil {
 		z := &d.Sizes
-		s.Dim, s.Heads, s.FFN, s.Eps = z.Dim, z.Heads, z.FFN, z.Eps
+		s.Dim, s.Heads, s.FFN, s.Eps, s.Act = z.Dim, z.Heads, z.FFN, z.Eps, cmp.Or(z.Act, s.Act)
 	}
 	return s
 }

@@ -336,3 +336,25 @@ func TestSmallerImages(t *testing.T) {
 		t.Error("a model for pictures that small already is changed")
 	}
 }
+
+// sizes.act is of the long form's one tower, and stays in its first layers; towers have their own sizes.
+func TestSizesOfLongForm(t *testing.T) {
+	const long = `{model: 1, sizes: {dim: 8, heads: 2, act: quick_gelu}, modalities: [{name: vision, embedder: patch, size: 4, patch: 2}], layers: [{range: 0..2, attn: shared, ffn: shared}]}`
+	d, err := Parse("m.yaml", []byte(long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*Description{d, d.Cut(1)} {
+		if s := x.Structure(); s.Act != "quick_gelu" {
+			t.Errorf("%d layers: activation %q", x.Sizes.Layers, s.Act)
+		}
+	}
+	towers := fieldBases[len(fieldBases)-2]
+	if _, err := Parse("m.yaml", []byte(towers)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Parse("m.yaml", []byte(strings.Replace(towers, "{model: 1,", "{model: 1, sizes: {dim: 8},", 1)))
+	if want := "sizes are given, but each tower has its own; remove them"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("sizes beside towers: %v, want %q", err, want)
+	}
+}
