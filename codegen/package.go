@@ -428,7 +428,7 @@ func (e *entry) descriptor() (jen.Code, error) {
 			list = append(list, field{"Task", x.Task}, field{"Kind", x.Kind})
 		}
 	}
-	fixed, floats, ids, text := 0, 0, 0, false
+	floats, ids, text := 0, 0, false
 	var ins []jen.Code
 	for _, p := range f.Params {
 		if p.Type.DType == ir.I32 {
@@ -446,16 +446,11 @@ func (e *entry) descriptor() (jen.Code, error) {
 		}
 		floats += int(p.Type.Elements(0))
 		if len(p.Type.Shape) == 2 {
-			fixed = max(fixed, p.Type.Rows().C)
 			ins = append(ins, jen.Values(fields(field{"At", e.input(p)}, field{"Off", int(p.Offset)}, field{"LD", stride(p)},
 				field{"Rows", p.Type.Rows().C}, field{"Cols", p.Type.Cols()})...))
 		}
 	}
-	for _, v := range f.Values {
-		for _, s := range e.sections[v] {
-			fixed = max(fixed, s.C)
-		}
-	}
+	fixed := ir.LongestSection(f, func(v *ir.Value) []section { return e.sections[v] })
 	states, err := e.slots()
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ var steps = map[*ir.Op]func(e *entry, v *ir.Value) (jen.Code, error){
 	ir.OpRows:   nil,
 
 	ir.OpEmbedPatches:   embedPatches,
+	ir.OpEmbedRows:      embedRows,
 	ir.OpEmbed:          embedText,
 	ir.OpQKV:            qkv,
 	ir.OpSelfAttention:  attention("SelfAttention"),
@@ -141,6 +142,14 @@ func (e *entry) work(method string, v *ir.Value, descs ...jen.Code) jen.Code {
 func embedPatches(e *entry, v *ir.Value) (jen.Code, error) {
 	d, err := e.g.patches(v, e.input(v.Args[0]), v.Attrs.Int("patch", 1))
 	return e.work("EmbedPatches", v, d), err
+}
+
+func embedRows(e *entry, v *ir.Value) (jen.Code, error) {
+	if secs := e.sections[v.Args[0]]; len(secs) != 1 {
+		return nil, fmt.Errorf("%s has sections of %v rows, and the runtime embeds rows of one section", v.Args[0].Name, secs)
+	}
+	proj, err := e.g.linear(v.Bundle+".proj", v.Bundle+".proj")
+	return e.work("EmbedRows", v, proj, jen.Lit(e.g.offset(v.Bundle+".cls.w")), jen.Lit(e.g.offset(v.Bundle+".pos.w"))), err
 }
 
 func embedText(e *entry, v *ir.Value) (jen.Code, error) {

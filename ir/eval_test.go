@@ -78,6 +78,11 @@ func TestOps(t *testing.T) {
 		{op: "select x {row=1+T} : f32[1,2]", in: "f32[2+T,2]", x: matrix(3, 1, 2, 3, 4, 5, 6), want: matrix(1, 5, 6)},
 		// The pixels of a last row and column that fill no patch.
 		{op: "patches x {patch=2} : f32[1,4]", in: "f32[1,3,3]", x: &ir.Tensor{Shape: []int{1, 3, 3}, F: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8}}, want: matrix(1, 0, 1, 3, 4)},
+		// A grid of 2 x 4 with columns r.c and -r.c of the row r and the column c, which becomes two squares.
+		{op: "join x {side=2 width=4} : f32[2,8]", x: matrix(8, 0.0, 0, 0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 1.0, -1.0, 1.1, -1.1, 1.2, -1.2, 1.3, -1.3),
+			want: matrix(2, 0.0, 0.1, 1.0, 1.1, 0, -0.1, -1.0, -1.1, 0.2, 0.3, 1.2, 1.3, -0.2, -0.3, -1.2, -1.3)},
+		{op: "join x {side=3 width=3} : f32[2,9]", x: matrix(18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17),
+			want: matrix(2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)},
 		{op: "mean x {from=1} : f32[1,2]", x: matrix(3, 9, 9, 1, 2, 3, 6), want: matrix(1, 2, 4)},
 		{op: "mean x : f32[1,2]", x: matrix(2, 1, 2, 3, 6), want: matrix(1, 2, 4)},
 		{op: "l2norm x {floor=1} : f32[2,2]", x: matrix(2, 3, 4, 0.3, 0.4), want: matrix(2, 0.6, 0.8, 0.3, 0.4)},

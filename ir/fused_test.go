@@ -137,6 +137,21 @@ func TestFused(t *testing.T) {
 			"y = embed_patches image, @e {patch=2} : f32[2,4]",
 			`p = patches image {patch=2} : f32[2,4]
 			y = linear p, @e.proj : f32[2,4]`},
+		{"embed_rows", "e.proj.w e.proj.b e.cls.w e.pos.w", "x: f32[2,4]",
+			"y = embed_rows x, @e : f32[6,4]",
+			`h = linear x, @e.proj : f32[2,4]
+			w = const @e.cls : f32[4,4]
+			j = concat w, h : f32[6,4]
+			y = addrows j, @e.pos : f32[6,4]`},
+		{"embed_rows without class row and bias", "e.proj.w e.pos.w", "x: f32[2,4]",
+			"y = embed_rows x, @e : f32[2,4]",
+			`h = linear x, @e.proj : f32[2,4]
+			y = addrows h, @e.pos : f32[2,4]`},
+		{"embed_rows without positions", "e.proj.w e.cls.w", "x: f32[2,4]",
+			"y = embed_rows x, @e : f32[6,4]",
+			`h = linear x, @e.proj : f32[2,4]
+			w = const @e.cls : f32[4,4]
+			y = concat w, h : f32[6,4]`},
 		{"crossattention of the last row", "", "q: f32[1,4], x: f32[T,8]",
 			"y = crossattention q, x {heads=2 at=T-1 prefix=1} : f32[1,4]",
 			`k = cols x {at=0 len=4} : f32[T,4]

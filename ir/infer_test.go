@@ -29,6 +29,7 @@ weight @f.out.w f32[4,4]
 weight @f.q.w f32[4,4]
 weight @f.fc1.w f32[4,4]
 weight @f.fc2.w f32[4,4]
+weight @e.proj.w f32[4,4]
 func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t: f32[T,4], c: f32[2+T,4], q5: f32[5,4]) {
 `
 	tests := []struct{ line, want string }{
@@ -64,6 +65,13 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"addrows x, @m {at=2}", "@m.w is f32[4,4]: 3 row(s) from row 2 on are not inside 4 rows when T is 1"},
 		{"patches x {patch=2}", "x is f32[3,4], want an image f32[channels,height,width]"},
 		{"patches img {patch=0}", "patch is 0, want 1 to the height and width of img: f32[3,4,4]"},
+		{"join ids {side=2 width=2}", "ids is i32[T], want an f32 matrix"},
+		{"join t {side=1 width=1}", "t is f32[T,4], want a constant number of rows"},
+		{"join x {side=1 width=0}", "width is 0, want a divisor of the 3 rows of x: f32[3,4]"},
+		{"join x {side=1 width=2}", "width is 2, want a divisor of the 3 rows of x: f32[3,4]"},
+		{"join x {side=0 width=3}", "side is 0, want a divisor of both sides of the grid of x, which is 1 x 3"},
+		{"join x {side=3 width=3}", "side is 3, want a divisor of both sides of the grid of x, which is 1 x 3"},
+		{"join x {side=3 width=1}", "side is 3, want a divisor of both sides of the grid of x, which is 3 x 1"},
 		{"attention x, y, y {heads=2}", "y is f32[3+T,5], want 4 columns to match x: f32[3,4]"},
 		{"attention x, x, y {heads=2}", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
 		{"attention x, x, x {heads=3}", "heads is 3, want a divisor of 4 and of 4 columns"},
@@ -89,6 +97,8 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"ffn x, @f", `@f.ln has norm weights, but there is no attribute "eps"`},
 		{"attnout x, y, @f", "a = add y, h: h is f32[3,4], want f32[3+T,5] as y"},
 		{"embed_patches img, @f {patch=2}", "there is no weight @f.proj.w; embed_patches needs proj.w proj.b? cls.w? pos.w?"},
+		{"embed_rows x, @f", "there is no weight @f.proj.w; embed_rows needs proj.w proj.b? cls.w? pos.w?"},
+		{"embed_rows t, @e", "t is f32[T,4], want a constant number of rows"},
 		{"embed ids, @f", "there is no weight @f.tok.w; embed needs tok.w pos.w?"},
 		{"gelu x {act=relu}", "unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {act=gelu}", "act=gelu is the default of gelu; leave it out"},
@@ -103,12 +113,12 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 				t.Fatal("no error")
 			}
 			if tt.want == "SYNTAX" {
-				if !strings.HasPrefix(err.Error(), "x.ir:19:21: found") {
+				if !strings.HasPrefix(err.Error(), "x.ir:20:21: found") {
 					t.Errorf("got %v, want a syntax error", err)
 				}
 				return
 			}
-			want := "x.ir:19:1: f: z = " + tt.line + ": " + tt.want
+			want := "x.ir:20:1: f: z = " + tt.line + ": " + tt.want
 			if diff := cmp.Diff(want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}

@@ -4,6 +4,7 @@ import "fmt"
 
 var (
 	OpPatches = newOp()
+	OpJoin    = newOp()
 	OpLookup  = newOp()
 	OpConst   = newOp()
 	OpAddRows = newOp()
@@ -20,6 +21,17 @@ func init() {
 		Eval:    evalPatches,
 		Cost:    costWeights,
 		Kernels: []string{PlainGo},
+	}
+	*OpJoin = Op{
+		Name: "join", Hint: "j", Args: 1,
+		Doc:     "x [R,D] -> [R/S,S*D], S = side*side: the rows of x are a grid, width in each of its rows; each side x side square becomes one row, squares row by row, inside a square (column of x, row, column)",
+		Attrs:   []AttrSpec{{"side", Int, true}, {"width", Int, true}},
+		Batch:   Reducing,
+		Infer:   inferJoin,
+		Eval:    evalJoin,
+		Cost:    costWeights,
+		Kernels: []string{PlainGo},
+		Step:    Step{Method: "Join", Parts: []Part{{Kind: PartSections}, {Kind: PartAttr, Name: "side"}, {Kind: PartAttr, Name: "width"}}},
 	}
 	*OpLookup = Op{
 		Name: "lookup", Hint: "e", Args: 1,
@@ -70,6 +82,11 @@ func (b *Builder) Patches(img *Value, patch int) *Value {
 	return b.Op(OpPatches, "", "", Attrs{IntAttr("patch", patch)}, img)
 }
 
+// Join makes one row of each side x side square of x, whose rows are a grid with width rows of x in each row of the grid.
+func (b *Builder) Join(x *Value, side, width int) *Value {
+	return b.Op(OpJoin, "", "", Attrs{IntAttr("side", side), IntAttr("width", width)}, x)
+}
+
 // Lookup returns one row for each token id: row id of bundle.w.
 func (b *Builder) Lookup(ids *Value, bundle string) *Value {
 	return b.Op(OpLookup, "", bundle, nil, ids)
@@ -113,6 +130,40 @@ func evalPatches(c *Eval) (*Tensor, error) {
 					i += copy(y.F[i:], x.F[(ch*height+py+r)*width+px:][:p])
 				}
 			}
+		}
+	}
+	return y, nil
+}
+
+func inferJoin(c *Infer) (Type, error) {
+	rows, cols, err := c.arg(0)
+	if err != nil {
+		return Type{}, err
+	}
+	x, side, width := c.V.Args[0], c.V.Attrs.Int("side", 0), c.V.Attrs.Int("width", 0)
+	switch {
+	case rows.T:
+		return Type{}, fmt.Errorf("%s is %v, want a constant number of rows", x.Name, x.Type)
+	case width < 1 || rows.C%width != 0:
+		return Type{}, fmt.Errorf("width is %d, want a divisor of the %d rows of %s: %v", width, rows.C, x.Name, x.Type)
+	case side < 1 || width%side != 0 || rows.C/width%side != 0:
+		return Type{}, fmt.Errorf("side is %d, want a divisor of both sides of the grid of %s, which is %d x %d", side, x.Name, rows.C/width, width)
+	}
+	square := side * side // at most the number of rows
+	if cols > MaxDim/square {
+		return Type{}, fmt.Errorf("%d rows of %d columns give more than %d columns", square, cols, MaxDim)
+	}
+	return Mat(C(rows.C/square), cols*square), nil
+}
+
+func evalJoin(c *Eval) (*Tensor, error) {
+	x, side, width := c.Args[0], c.V.Attrs.Int("side", 1), c.V.Attrs.Int("width", 1)
+	y := newTensor(x.rows()/(side*side), x.cols()*side*side)
+	for r := range x.rows() {
+		down, across := r/width, r%width
+		to := y.row(down/side*(width/side) + across/side)
+		for i, v := range x.row(r) {
+			to[(i*side+down%side)*side+across%side] = v
 		}
 	}
 	return y, nil

@@ -2,6 +2,7 @@ package ir
 
 var (
 	OpEmbedPatches   = newOp()
+	OpEmbedRows      = newOp()
 	OpEmbed          = newOp()
 	OpQKV            = newOp()
 	OpSelfAttention  = newOp()
@@ -20,6 +21,14 @@ func init() {
 		Expand:  expandEmbedPatches,
 		Kernels: []string{"gemm"},
 		Scratch: scratchPatches,
+	}
+	*OpEmbedRows = Op{
+		Name: "embed_rows", Hint: "x", Args: 1,
+		Doc:     "x [N,K] -> [N,D] or, with a row cls, [1+N,D]: rows through proj, the row cls before them, the rows of pos added",
+		Fields:  []Field{{"proj.w", false}, {"proj.b", true}, {"cls.w", true}, {"pos.w", true}},
+		Batch:   Reducing,
+		Expand:  expandEmbedRows,
+		Kernels: []string{"gemm"},
 	}
 	*OpEmbed = Op{
 		Name: "embed", Hint: "x", Args: 1,
@@ -83,11 +92,25 @@ func init() {
 }
 
 func expandEmbedPatches(b *Builder, v *Value) *Value {
-	x := b.Linear(b.Patches(v.Args[0], v.Attrs.Int("patch", 0)), v.Bundle+".proj")
-	if b.P.Field(v.Bundle, "cls.w") != nil {
-		x = b.Concat(b.Const(v.Bundle+".cls"), x)
+	return project(b, b.Patches(v.Args[0], v.Attrs.Int("patch", 0)), v.Bundle)
+}
+
+func expandEmbedRows(b *Builder, v *Value) *Value {
+	x := v.Args[0]
+	if len(x.Type.Shape) == 2 && x.Type.Rows().T {
+		b.fail("%s is %v, want a constant number of rows", x.Name, x.Type)
+		return x
 	}
-	return position(b, x, v.Bundle+".pos", Dim{})
+	return project(b, x, v.Bundle)
+}
+
+// project is proj of x with the row cls before it, if the bundle has one, and the rows of pos added.
+func project(b *Builder, x *Value, bundle string) *Value {
+	x = b.Linear(x, bundle+".proj")
+	if b.P.Field(bundle, "cls.w") != nil {
+		x = b.Concat(b.Const(bundle+".cls"), x)
+	}
+	return position(b, x, bundle+".pos", Dim{})
 }
 
 func expandEmbed(b *Builder, v *Value) *Value {

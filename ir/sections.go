@@ -103,6 +103,29 @@ func FindSections(sections []Dim, at, n Dim) (from, to int, ok bool) {
 	return 0, 0, false
 }
 
+// LongestSection returns the largest constant number of rows per sequence of a section of f's values, which bounds the
+// sequences of a batch. sections returns the sections of a value. Values that a join reads, directly or through other values,
+// are left out: a join makes one row of several, and it is as large as they are together.
+func LongestSection(f *Func, sections func(*Value) []Dim) int {
+	longest, joined := 0, map[*Value]bool{}
+	for _, v := range slices.Backward(f.Values) {
+		if v.Op == OpJoin || joined[v] {
+			for _, a := range v.Args {
+				joined[a] = true
+			}
+		}
+	}
+	for _, v := range slices.Concat(f.Params, f.Values) {
+		if joined[v] || v.Op == nil && !v.Packed() {
+			continue
+		}
+		for _, s := range sections(v) {
+			longest = max(longest, s.C)
+		}
+	}
+	return longest
+}
+
 // TotalRows returns the rows per sequence that sections hold.
 func TotalRows(sections []Dim) Dim {
 	var d Dim

@@ -25,6 +25,36 @@ func TestSectionsOfAnOpThatReduces(t *testing.T) {
 	}
 }
 
+// A batch is bounded by the rows after the joins, which are as wide as several rows before.
+func TestLongestSection(t *testing.T) {
+	p, err := ir.Parse("p.ir", []byte(`program p T<=4
+func f(image: f32[3,8,8], ids: i32[T], x: f32[16,4], y: f32[5,4]) {
+  p = patches image {patch=1} : f32[64,3]
+  j = join x {side=2 width=4} : f32[4,16]
+  g = gelu j : f32[4,16]
+  k = join g {side=2 width=2} : f32[1,64]
+  m = concat y, y : f32[10,4]
+  return k, m
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := p.Funcs[0]
+	sections, err := ir.Sections(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(v *ir.Value) []ir.Dim { return sections[v] }
+	if n := ir.LongestSection(f, of); n != 64 {
+		t.Errorf("got %d, want the 64 rows of the patches", n)
+	}
+	f.Values = f.Values[1:]
+	if n := ir.LongestSection(f, of); n != 5 {
+		t.Errorf("got %d, want the 5 rows of y", n)
+	}
+}
+
 func TestSections(t *testing.T) {
 	const head = "program p T<=4\nweight @w.w f32[4,4]\n\nfunc f(image: f32[3,4,4], ids: i32[T], x: f32[3,4], y: f32[T,4], z: f32[2+T,4]) {\n"
 	for _, row := range []struct {

@@ -14,8 +14,9 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	x = embed_patches image, @vision.embed {patch=2} : f32[5,8]
 //
-// with or without a class row before the patches. A lookup in tok with rows of pos added, from any row on, becomes
-// embed. Both ops may lack position embeddings.
+// with or without a class row before the patches. If the linear's argument is no patches op, they become
+// embed_rows of that argument, as after the joins of a stem. A lookup in tok with rows of pos added, from any row
+// on, becomes embed. All three ops may lack position embeddings.
 var FuseEmbed = &Pass{
 	Name:    "fuse-embed",
 	Needs:   []*Property{Routed},
@@ -39,10 +40,12 @@ var FuseEmbed = &Pass{
 			if tok.Op == ir.OpConcat {
 				proj = tok.Args[1]
 			}
-			patches := follow(proj, ir.OpLinear, 0)
-			image := follow(patches, ir.OpPatches, 0)
-			if bundle, ok := under(proj.Bundle, "proj"); ok && image != nil {
-				x.fuse(v, ir.OpEmbedPatches, bundle, patches.Attrs, image)
+			rows := follow(proj, ir.OpLinear, 0)
+			bundle, ok := under(proj.Bundle, "proj")
+			if image := follow(rows, ir.OpPatches, 0); ok && image != nil {
+				x.fuse(v, ir.OpEmbedPatches, bundle, rows.Attrs, image)
+			} else if ok && rows != nil && v != proj {
+				x.fuse(v, ir.OpEmbedRows, bundle, nil, rows)
 			}
 		}
 	}),

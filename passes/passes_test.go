@@ -124,6 +124,10 @@ func TestAllPassesOnModels(t *testing.T) {
 						if v.Type.Rows() == ir.C(1) && (v.Op == ir.OpGelu || strings.Contains(v.Bundle, ".head.")) {
 							continue
 						}
+						// Nor is a stage of a stem before its last linear.
+						if strings.Contains(v.Name, ".stem") {
+							continue
+						}
 						if _, head := cutLast(v.Bundle); v.Op != ir.OpLinear || head == "q" || head == "fc1" {
 							t.Errorf("%s: not fused: %s", f.Name, ir.PrintValue(v))
 						}

@@ -131,12 +131,7 @@ type limits struct {
 
 // limitsOf applies the limit on a segment's packed rows to a function.
 func limitsOf(p *ir.Program, f *ir.Func, shapes map[*ir.Value]shape, rows int) (limits, error) {
-	fixed := 1
-	for _, v := range slices.Concat(f.Params, f.Values) {
-		for _, s := range shapes[v].sections {
-			fixed = max(fixed, s.C)
-		}
-	}
+	fixed := max(1, ir.LongestSection(f, func(v *ir.Value) []section { return shapes[v].sections }))
 	need := fixed
 	if f.UsesT() {
 		need = max(need, p.MaxT)

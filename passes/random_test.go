@@ -110,7 +110,9 @@ func randomProgram(t *testing.T, seed uint64) *ir.Program {
 		switch entry {
 		case "vision":
 			b.Segment("vision", ir.C(3))
-			x = b.Param("x", ir.Mat(ir.C(3), d))
+			if x = b.Param("x", ir.Mat(ir.C(3), d)); r.IntN(2) == 0 {
+				x = b.stem(b.Param("image", ir.Of(ir.F32, ir.C(2), ir.C(4), ir.C(12))))
+			}
 		case "language":
 			rows = ir.T
 			b.Segment("language", ir.T)
@@ -257,4 +259,17 @@ func (b *builder) layer(x *ir.Value, attn, ffn string, heads int) *ir.Value {
 		return b.Add(b.Add(a, p), b.Concat(b.Gelu(b.Rows(a, ir.C(0), ir.C(3))), b.Tanh(b.Rows(a, ir.C(3), ir.T))))
 	}
 	return b.Add(p, a)
+}
+
+// stem embeds a picture of 2 x 6 patches in two stages, as 3 rows; the norm of the first is missing in one of three.
+func (b *builder) stem(image *ir.Value) *ir.Value {
+	x := b.linear(b.Patches(image, 2), "vision.embed.stem0.proj", 2)
+	if b.r.IntN(3) > 0 {
+		x = b.norm(x, "vision.embed.stem0.ln", 1e-5)
+	}
+	if x = b.Gelu(x); b.r.IntN(2) == 0 {
+		return b.linear(b.Join(x, 2, 6), "vision.embed.proj", b.d)
+	}
+	b.Weight("vision.embed.pos.w", ir.Mat(ir.C(3), b.d), nil)
+	return b.AddRows(b.linear(b.Join(x, 2, 6), "vision.embed.proj", b.d), "vision.embed.pos", ir.Dim{})
 }

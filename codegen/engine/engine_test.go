@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen"
 	"github.com/multiway-go/multiway/codegen/engine"
 	"github.com/multiway-go/multiway/codegen/inputs"
@@ -62,7 +63,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 			ops[v.Op.Name] = true
 		}
 	}
-	for _, name := range strings.Fields("add attnout concat crossattention embed embed_patches ffn gelu l2norm layernorm linear mean qkv rows select selfattention tanh") {
+	for _, name := range strings.Fields("add attnout concat crossattention embed embed_patches embed_rows ffn gelu join l2norm layernorm linear mean qkv rows select selfattention tanh") {
 		if !ops[name] {
 			t.Errorf("the planned program has no %s, so this test does not run it", name)
 		}
@@ -176,6 +177,40 @@ func TestEngineRunsEveryActivation(t *testing.T) {
 					}
 					compare(t, planned, f, seqs, outs, test.bound)
 				}
+			})
+		}
+	}
+}
+
+// A stem equals the interpreter's in all formats of weights.
+func TestEngineRunsAStem(t *testing.T) {
+	asmtest.Slow(t)
+	for _, format := range precision.Formats {
+		described := parse(t, "testdata/steps.ir")
+		described.Funcs = []*ir.Func{described.Func("stem")}
+		planned, err := passes.Run(described, passes.Options{Rows: 40, Precision: precision.Uniform(format.Name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engine.New(planned, codegen.Options{Package: "stem", From: "steps.ir", Rows: 40, Text: described.MaxT}, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		for _, level := range kernel.Levels() {
+			t.Run(format.Name+" "+level, func(t *testing.T) {
+				proc, err := e.Start(level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer proc.Close()
+				f := planned.Funcs[0]
+				seqs := batch(f, make([]int, 20)) // more than a pass takes
+				outs, err := proc.Run(f.Name, seqs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compare(t, planned, f, seqs, outs, max(1e-5, format.Rounding.Tolerance))
 			})
 		}
 	}

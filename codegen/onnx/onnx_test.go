@@ -411,6 +411,27 @@ func f(ids: i32[T]) {
 	}
 }
 
+// A join is a transpose between two reshapes.
+func TestJoin(t *testing.T) {
+	p, err := ir.Parse("f.ir", []byte("program p\nfunc f(x: f32[24,5]) {\n  y = join x {side=2 width=4} : f32[6,20]\n  return y\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnx.Model(p, p.Func("f"), onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "join.onnx")
+	write(t, m, path)
+	f := read(t, path)
+	if diff := cmp.Diff(map[string]int{"Reshape": 2, "Transpose": 1}, f.nodes); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+	if want := []string{"y float[N,6,20]"}; !slices.Equal(f.outputs, want) {
+		t.Errorf("outputs %q, want %q", f.outputs, want)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	pruned := program(t, passes.Prune.Name)
 	d, err := model.Preset("beit3-base-patch16-224")

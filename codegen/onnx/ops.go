@@ -11,6 +11,7 @@ import (
 // the value. Fused ops have no entry.
 var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 	ir.OpPatches:   patches,
+	ir.OpJoin:      join,
 	ir.OpLookup:    lookup,
 	ir.OpConst:     constant,
 	ir.OpAddRows:   addRows,
@@ -68,6 +69,16 @@ func patches(g *graph, v *ir.Value) error {
 	x = g.node("Reshape", v.Name+"/split", []string{x, g.ints(0, c, h, p, w, p)})
 	x = g.node("Transpose", v.Name+"/order", []string{x}, attr{"perm", []int{0, 2, 4, 1, 3, 5}})
 	g.node("Reshape", v.Name, []string{x, g.ints(0, h*w, c*p*p)})
+	return nil
+}
+
+// join: [N,h*w,C] to [N,h/S,S,w/S,S,C] to [N,h/S,w/S,C,S,S] to [N,h/S*w/S,C*S*S].
+func join(g *graph, v *ir.Value) error {
+	x, side, w := v.Args[0], v.Attrs.Int("side", 1), v.Attrs.Int("width", 1)
+	c, h := x.Type.Cols(), x.Type.Rows().C/w
+	y := g.node("Reshape", v.Name+"/split", []string{x.Name, g.ints(0, h/side, side, w/side, side, c)})
+	y = g.node("Transpose", v.Name+"/order", []string{y}, attr{"perm", []int{0, 1, 3, 5, 2, 4}})
+	g.node("Reshape", v.Name, []string{y, g.ints(0, v.Type.Rows().C, v.Type.Cols())})
 	return nil
 }
 

@@ -38,6 +38,7 @@ type rowTask struct {
 	secs           []Section // a copy, so that the caller's need not be on the heap
 	patches        *Patches
 	at             Section
+	side, width    int
 }
 
 func (t *rowTask) run(chunk, _ int) {
@@ -297,6 +298,34 @@ func meanTask(t *rowTask, lo, hi int) {
 	}
 }
 
+// Join makes a row of dst of each side x side square of the rows of a sequence of src, which are a grid, width in each of its
+// rows. Squares are in row-major order; a row of dst has side*side values for each column of src, the square's rows one after
+// the other.
+func (e *Exec) Join(dst, src Mat, secs []Section, side, width int) {
+	want(dst.Rows*side*side == src.Rows && dst.Cols == src.Cols*side*side && src.Rows == e.packed(secs) && width%side == 0, "join", dst, src)
+	if e.B == 0 {
+		return
+	}
+	t := &e.each
+	t.fn, t.dst, t.src, t.side, t.width, t.secs = joinTask, dst, src, side, width, append(t.secs[:0], secs...)
+	e.runRows(dst.Rows, dst.Cols)
+}
+
+func joinTask(t *rowTask, lo, hi int) {
+	square, across := t.side*t.side, t.width/t.side
+	rows := t.dst.Rows / t.e.B
+	for r := lo; r < hi; r++ {
+		seq, i := r/rows, r%rows
+		first := i/across*t.side*t.width + i%across*t.side
+		for k := range square {
+			to := t.dst.row(r)[k:]
+			for j, x := range t.src.row(t.e.seqRow(t.secs, seq, first+k/t.side*t.width+k%t.side)) {
+				to[j*square] = x
+			}
+		}
+	}
+}
+
 // L2Norm divides each row by its Euclidean norm, or by floor if that is larger. dst
 // may be src.
 func (e *Exec) L2Norm(dst, src Mat, floor float32) {
@@ -391,16 +420,44 @@ func (e *Exec) EmbedPatches(dst, tmp Mat, p *Patches) {
 		t.fn, t.dst, t.src, t.i, t.patches = patchTask, dst, tmp, s, p
 		t.g, t.b = e.w(p.Cls), e.w(p.Pos)
 		e.runRows(seqs*(p.Height/p.Patch), p.Width/p.Patch*p.Proj.K)
+		e.addProjected(dst.Sub(s*rows, seqs*rows), tmp, &p.Proj, n, class)
+	}
+}
 
-		// dst holds the positions already: the product is added to them in place.
-		first := dst.Row(s*rows + class)
-		g := &e.gemm
-		g.a, g.lda = tmp.P, tmp.LD
-		g.c, g.ldc = first, dst.LD
-		g.res, g.ldr = first, dst.LD
-		g.m, g.cstep, g.act = n, rows, NoAct
-		e.setWeights(&p.Proj)
-		e.runGemm(seqs)
+// addProjected adds l(src) to the rows of dst, which already has class rows and positions. A sequence has n rows in src; in dst
+// class rows come before them.
+func (e *Exec) addProjected(dst, src Mat, l *Linear, n, class int) {
+	first := dst.Row(class)
+	g := &e.gemm
+	g.a, g.lda = src.P, src.LD
+	g.c, g.ldc = first, dst.LD
+	g.res, g.ldr = first, dst.LD
+	g.m, g.cstep, g.act = n, n+class, NoAct
+	e.setWeights(l)
+	e.runGemm(dst.Rows / (n + class))
+}
+
+// EmbedRows writes l(src) to dst, which has as many rows per sequence as src, or one more: the class row at byte cls of the
+// weights, before them (-1: none). It adds row i of the position table at byte pos (-1: none) to row i of each sequence.
+func (e *Exec) EmbedRows(dst, src Mat, l *Linear, cls, pos int) {
+	class := 0
+	if cls >= 0 {
+		class = 1
+	}
+	n := src.Rows / max(1, e.B)
+	wantLinear(src.Rows == n*e.B && dst.Rows == (n+class)*e.B && src.Cols == l.K && dst.Cols == l.N && dst.LD >= ceil16(l.N), "embed rows", l, dst, src)
+	if e.B == 0 {
+		return
+	}
+	t := &e.each
+	t.fn, t.dst, t.i, t.g, t.b = placeTask, dst, n+class, e.w(cls), e.w(pos)
+	e.runRows(dst.Rows, dst.Cols)
+	e.addProjected(dst, src, l, n, class)
+}
+
+func placeTask(t *rowTask, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		t.place(r/t.i, r%t.i, t.i)
 	}
 }
 

@@ -804,6 +804,77 @@ func TestEmbedPatches(t *testing.T) {
 	})
 }
 
+// Squares of a grid that need not be square, of which each sequence has one, become rows.
+func TestJoin(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
+		for _, s := range []struct {
+			secs                []Section
+			height, width, side int
+			d                   int
+		}{
+			{[]Section{{C: 24}}, 4, 6, 2, 20}, {[]Section{{C: 24}}, 6, 4, 2, 1}, {[]Section{{C: 9}}, 3, 3, 3, 17},
+			{[]Section{{C: 6}}, 2, 3, 1, 5}, {[]Section{{C: 5}, {C: 11}}, 4, 4, 2, 70}, {[]Section{{C: 1024}}, 16, 64, 4, 9},
+		} {
+			w := newWorld(t, k, threads, 0, 0, 0)
+			square := s.side * s.side
+			n := s.height * s.width / square
+			src, dst := w.mat(w.B*n*square, s.d, true), w.mat(w.B*n, s.d*square, false)
+			x, want := f64(src), mat64(w.B*n, s.d*square)
+			for seq, list := range w.seqRows(s.secs) {
+				for i := range n {
+					top, left := i/(s.width/s.side)*s.side, i%(s.width/s.side)*s.side
+					for c := range s.d {
+						for dy := range s.side {
+							for dx := range s.side {
+								want[seq*n+i][(c*s.side+dy)*s.side+dx] = x[list[(top+dy)*s.width+left+dx]][c]
+							}
+						}
+					}
+				}
+			}
+			w.Join(dst, src, s.secs, s.side, s.width)
+			near(t, fmt.Sprint("join ", s), dst, want)
+		}
+	})
+}
+
+func TestEmbedRows(t *testing.T) {
+	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
+		const n, depth, d = 7, 40, 36
+		w := newWorld(t, k, threads, 0, 0, 0)
+		l, m, b := w.linear(depth, d, true)
+		cls, positions := w.vals(d), w.vals((1+n)*d)
+		atCls, atPos := w.put(cls), w.put(positions)
+		src := w.mat(w.B*n, depth, true)
+		product := mul64(f64(src), m, b)
+		for _, at := range []struct{ cls, pos int }{{atCls, atPos}, {-1, atPos}, {atCls, -1}, {-1, -1}} {
+			var want [][]float64
+			for seq := range w.B {
+				var rows [][]float64
+				if at.cls >= 0 {
+					rows = append(rows, make([]float64, d))
+					for j, v := range cls {
+						rows[0][j] = float64(v)
+					}
+				}
+				rows = append(rows, product[seq*n:][:n]...)
+				for i, row := range rows {
+					row = slices.Clone(row)
+					for j := range row {
+						if at.pos >= 0 {
+							row[j] += float64(positions[i*d+j])
+						}
+					}
+					want = append(want, row)
+				}
+			}
+			dst := w.mat(len(want), d, false)
+			w.EmbedRows(dst, src, &l, at.cls, at.pos)
+			near(t, fmt.Sprint("embed rows ", at), dst, want)
+		}
+	})
+}
+
 // TestBatchesGiveTheSameBits checks that a sequence's results do not depend on its batch, the
 // threads, or the tile.
 func TestBatchesGiveTheSameBits(t *testing.T) {
@@ -976,7 +1047,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	w.IDs = []int32{0, 1, 2, 3, 4, 5, 6}
 	patches := Patches{Proj: l, Cls: off, Pos: off, Height: 8, Width: 4, Patch: 4, Channels: 2}
 	w.Images = [][]float32{w.vals(64), w.vals(64)}
-	patched := w.mat(6, 32, true)
+	patched, joined := w.mat(6, 32, true), w.mat(6, 32, true)
 	ffn := FFN{Norm1: n, Fc1: l, Fc2: l}
 	steps := func() {
 		w.Linear(a, b, &l)
@@ -1002,6 +1073,8 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.QueryAttention(b, a, kv, &at, text, text)
 		w.EmbedText(a, &embed)
 		w.EmbedPatches(patched, b, &patches)
+		w.Join(joined, patched, []Section{{C: 3}}, 1, 3)
+		w.EmbedRows(patched, joined.Sub(0, 4), &l, off, off)
 		w.SelfAttention(b, qkv, &at, []Section{{T: true}}) // sections may be literals
 		w.AddRows(a, a, off, 0, []Section{{T: true}})
 	}
