@@ -34,7 +34,7 @@ func (d *Description) Complete() error {
 func (d *Description) complete() *problem {
 	for _, f := range []func() *problem{
 		d.completeFamily, d.completeSizes, d.completeTasks,
-		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource, d.completePrecision,
+		d.completeEntries, d.completeLimits, d.completePreprocess, d.completeName, d.completeSource, d.completePrecision, d.checkStem,
 	} {
 		if p := f(); p != nil {
 			return p
@@ -46,6 +46,26 @@ func (d *Description) complete() *problem {
 func (d *Description) completeSource() *problem {
 	if d.Checkpoint != "" && d.Seed != nil {
 		return wrong("seed", " and checkpoint are both given; the weights come from one of them: remove the other")
+	}
+	return nil
+}
+
+// checkStem refuses a stem whose tensors the layout of the checkpoint does not list. The description must be complete.
+func (d *Description) checkStem() *problem {
+	s := d.Structure()
+	for i, m := range s.Modalities {
+		if m.Stem == nil {
+			continue
+		}
+		weights := d.trunk().state.weights
+		for _, f := range []struct {
+			name, weight string
+			given        bool
+		}{{"stem", "proj.w", true}, {"stem_norm", "ln.g", m.StemNorm > 0}} {
+			if f.given && weights[m.Name+".embed.stem0."+f.weight] == nil {
+				return wrong(fmt.Sprintf("modalities[%d].%s", i, f.name), " is given, but layout %s has no tensors for it; remove it", s.Keys.layout().name)
+			}
+		}
 	}
 	return nil
 }

@@ -81,6 +81,12 @@
 //	  - {range: 0..2, attn: shared, ffn: pooled}
 //	  - {range: 2..4, attn: shared, ffn: joint, experts: {vl: [vision, language]}}
 //
+// A modality of patches may have a stem in place of patch, as in ONE-PEACE and MobileCLIP-B: the sides of squares that are
+// embedded one after the other, first of pixels and then of the rows of the stage before. Between two stages are a norm, if
+// stem_norm has its epsilon, and the activation. Their rows are a quarter as wide as the tower's, or stem_dim.
+//
+//	modalities: [{name: vision, embedder: patch, size: 256, stem: [4, 2, 2], stem_norm: 1.0e-5}]
+//
 // VLMo cannot be written in the long form: it has a norm after the embedding of the text, a
 // vector for each modality's type, positions that are added or a bias of the scores, a layer
 // scale, and checkpoints with other names and splits of weights.

@@ -497,7 +497,13 @@ func (c *decoder) modality(m *Modality) []field {
 			}
 			m.Height, m.Width = c.count(n.items[0], path, 1, maxSide), c.count(n.items[1], path, 1, maxSide)
 		}}, doc: patch + "side of the input, or its sides; multiples of patch", without: "must be given with patch", example: in("size: [16, 40]")},
-		{name: "patch", value: c.whole(&m.Patch, 1, maxPatch), doc: patch + "side of a square", without: "must be given with patch", example: in("patch: 8")},
+		{name: "patch", value: c.whole(&m.Patch, 1, maxPatch), doc: patch + "side of a square", without: "must be given with patch; with stem its product", example: in("patch: 8")},
+		{name: "stem", value: c.list("[4, 2, 2]", func(n *node, path string) { m.Stem = append(m.Stem, c.count(n, path, 2, maxPatch)) }),
+			doc:     patch + "sides of squares that are embedded one after the other: squares of pixels, then squares of the rows of the stage before; a stage but the last is a linear, a norm if there is stem_norm, and the activation of the layers",
+			without: "one linear", example: in("stem: [4, 2]")},
+		{name: "stem_dim", value: c.whole(&m.StemDim, 1, maxDim), doc: patch + "width of a row between the stages of stem", without: "a quarter of dim", example: in("stem: [4, 2], stem_dim: 16")},
+		{name: "stem_norm", value: c.between(&m.StemNorm, "between 0 and 1", "1.0e-5", func(v float64) bool { return v > 0 && v < 1 }),
+			doc: patch + "epsilon of the norms between the stages of stem", without: "no such norms", example: in("stem: [4, 2], stem_norm: 1.0e-5")},
 		{name: "channels", value: c.whole(&m.Channels, 1, maxChannels), doc: patch + "numbers per pixel", def: strconv.Itoa(defaultChannels), example: in("channels: 3")},
 		{name: "vocab", value: c.whole(&m.Vocab, 1, maxVocab), doc: token + "size of the vocabulary", without: "must be given with token", example: in("vocab: 64010")},
 		{name: "positions", value: c.whole(&m.Positions, 1, maxPositions),

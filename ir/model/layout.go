@@ -14,8 +14,9 @@ import (
 // checkpoint: one tensor, or rows that are repeated or conditional. [reader] reads layouts.
 //
 // Names of tensors and weights have placeholders: {p} is the prefix of the trunk's keys, {i} the number of the layer,
-// {l} the prefix of its weights, {m} the modality, {in} its input, image or text, {e} the expert's name in keys, {.e} the
-// same with a dot before it, or "" if the weight is shared, and {b} the expert in names of weights.
+// {l} the prefix of its weights, {m} the modality, {s} the number of the stage of its stem, {in} its input, image or text,
+// {e} the expert's name in keys, {.e} the same with a dot before it, or "" if the weight is shared, and {b} the expert in
+// names of weights.
 //
 // Sizes are expressions of names with + and *: see reader.sizes.
 type row struct {
@@ -24,7 +25,7 @@ type row struct {
 	to    []target // the weights that are read from it; none: no function reads it
 
 	more bool   // to are further weights that are read from the tensor of the row before
-	each string // what the rows are repeated for: layer, attn, ffn or final (the experts), token, patch or modality
+	each string // what the rows are repeated for: layer, attn, ffn or final (the experts), token, patch or modality, stem (all stages but the last)
 	when string // a condition, or with ! before it its negation: see reader.facts
 	rows []row
 }
@@ -122,11 +123,12 @@ func (k *Keys) layout() *layout {
 // reader builds the state dict of a trunk from the rows of a layout. words are the values of the placeholders in names, sizes
 // those of the names in shapes, and facts those of the conditions.
 type reader struct {
-	t     *trunk
-	tower *tower
-	words map[string]string
-	sizes map[string]int
-	facts map[string]bool
+	t      *trunk
+	tower  *tower
+	stages []int // of the embedding of the current modality
+	words  map[string]string
+	sizes  map[string]int
+	facts  map[string]bool
 }
 
 // read adds the tensors of rows to the trunk's state dict.
@@ -176,6 +178,14 @@ func (r *reader) repeat(what string, rows []row) {
 			}
 			r.read(rows)
 		}
+	case "stem":
+		last := len(r.stages) - 1
+		for i, side := range r.stages[:last] {
+			r.words["s"], r.sizes["side"] = strconv.Itoa(i), side
+			r.read(rows)
+			r.sizes["inputs"] = r.sizes["stem_dim"]
+		}
+		r.sizes["side"] = r.stages[last]
 	default:
 		for _, m := range r.t.modalities {
 			if what == "modality" || what == string(m.Embedder) {
@@ -198,6 +208,8 @@ func (r *reader) modality(m *modality) {
 	}
 	r.words["in"] = "image"
 	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+m.Unused
+	r.stages, r.facts["stem_norm"] = m.stages(), m.StemNorm > 0
+	r.sizes["stem_dim"], r.sizes["inputs"] = m.StemDim, m.Channels // inputs: columns of the stage before
 }
 
 // enter sets the sizes and facts to those of a tower.

@@ -299,8 +299,7 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 	at := slices.IndexFunc(w.trunk.modalities, func(n modality) bool { return n.Name == m.Name })
 	switch m.Embedder {
 	case Patch:
-		x = name(w.b.Patches(in, m.Patch), "patches")
-		x = name(w.linear(x, bundle+"proj"), "proj")
+		x = name(w.linear(w.stem(m, in), bundle+"proj"), "proj")
 		if !m.Classless {
 			w.declare(bundle + "cls")
 			x = name(w.b.Concat(name(w.b.Const(bundle+"cls"), "cls"), x), "rows")
@@ -329,6 +328,27 @@ func (w *writer) embed(m modality, in *ir.Value) *ir.Value {
 		x = w.b.AddRow(x, "types", at)
 	}
 	return w.b.Name(x, m.Name)
+}
+
+// stem lowers the stages of a patch modality's embedding up to the last linear: the patches of a picture or, after the first
+// stage of a stem, squares of the rows of the stage before.
+func (w *writer) stem(m modality, in *ir.Value) *ir.Value {
+	name := func(v *ir.Value, part string) *ir.Value { return w.b.Name(v, m.Name+"."+part) }
+	stages := m.stages()
+	x := name(w.b.Patches(in, stages[0]), "patches")
+	width := m.Width / stages[0]
+	for i, side := range stages[1:] {
+		part := "stem" + strconv.Itoa(i)
+		bundle := m.Name + ".embed." + part + "."
+		x = name(w.linear(x, bundle+"proj"), part+".proj")
+		if m.StemNorm > 0 {
+			x = name(w.norm(x, bundle+"ln", m.StemNorm), part+".norm")
+		}
+		x = name(w.act(x), part+".act")
+		x = name(w.b.Join(x, side, width), part+".join")
+		width /= side
+	}
+	return x
 }
 
 // layer lowers one Transformer layer. Its values are called n q k v c d o a in the half with

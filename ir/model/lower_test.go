@@ -39,6 +39,20 @@ func towers(family, layout string, embed int) *Description {
 	return d
 }
 
+// stemmed is a model of pictures, whose patches are embedded in three stages, and of texts.
+func stemmed() *Description {
+	return &Description{
+		Name: "tiny", Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20},
+		Long: Structure{
+			Modalities: []Modality{
+				{Name: "vision", Embedder: Patch, Height: 16, Width: 48, Stem: []int{4, 2, 2}, StemDim: 6, StemNorm: 1e-5},
+				{Name: "language", Embedder: Token, Vocab: 11, Positions: 7},
+			},
+			Tower: Tower{Layers: alike(1, Sub)},
+		},
+	}
+}
+
 func off() *bool { return new(bool) }
 
 var printed = []struct {
@@ -69,6 +83,7 @@ var printed = []struct {
 		Name: "tiny", Family: "vlmo", Tasks: []Task{{Name: "vqa", Classes: 3}},
 		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 2, VLLayers: 1, Image: 6, Patch: 2, Vocab: 11, Positions: 7, Reach: 5, Scale: true},
 	}, Options{Entries: []string{"vision", "pair_vqa"}}},
+	{"stem", stemmed(), Options{Entries: []string{"vision", "pair"}}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16

@@ -168,9 +168,12 @@ func (d *Description) completeSizes() *problem {
 		size, patch := "sizes.image", "sizes.patch"
 		if d.long() {
 			size, patch = fmt.Sprintf("modalities[%d].size", i), fmt.Sprintf("modalities[%d].patch", i)
+			if m.Stem != nil {
+				patch = fmt.Sprintf("the product of modalities[%d].stem", i)
+			}
 		}
 		if m.Embedder == Patch {
-			if p := m.checkPatches(size, patch, t.Keys.Code == Contrast); p != nil {
+			if p := m.checkPatches(size, patch, t.Keys.Code == Contrast && m.Stem == nil); p != nil {
 				return p
 			}
 		}
@@ -217,7 +220,7 @@ func (d *Description) completeTextSizes() *problem {
 }
 
 // checkPatches checks the input of a patch modality; size and patch are the paths of its fields. If rest is set, pixels after the
-// last whole patch are allowed and not read.
+// last whole patch are allowed and not read. All rows of a stem's first stage count as patches.
 func (m *Modality) checkPatches(size, patch string, rest bool) *problem {
 	for _, side := range []int{m.Height, m.Width} {
 		if rest && side < m.Patch || !rest && side%m.Patch != 0 {
@@ -225,12 +228,13 @@ func (m *Modality) checkPatches(size, patch string, rest bool) *problem {
 				side, patch, m.Patch, max(1, side/m.Patch)*m.Patch, (side/m.Patch+1)*m.Patch)
 		}
 	}
-	if n := m.fixed() - m.class(); n > maxPatches {
+	first := m.stages()[0]
+	if n := m.Height / first * (m.Width / first); n > maxPatches {
 		side := strconv.Itoa(m.Height)
 		if m.Width != m.Height {
 			side += " x " + strconv.Itoa(m.Width)
 		}
-		return wrong(size, " is %s with patches of %d, which gives %d patches; want at most %d", side, m.Patch, n, maxPatches)
+		return wrong(size, " is %s with patches of %d, which gives %d patches; want at most %d", side, first, n, maxPatches)
 	}
 	return nil
 }
@@ -245,7 +249,14 @@ func (t *Structure) parameters() int64 {
 			if w.has(m.Name) {
 				rows := m.Vocab + m.Positions
 				if m.Embedder == Patch {
-					rows = m.fixed() + m.Channels*m.Patch*m.Patch
+					rows = m.fixed()
+					in, stages := m.Channels, m.stages()
+					for _, side := range stages[:len(stages)-1] {
+						n += int64(m.StemDim) * int64(in) * int64(side*side)
+						in = m.StemDim
+					}
+					last := stages[len(stages)-1]
+					n += d * int64(in) * int64(last*last)
 				}
 				n += d * int64(rows)
 				modalities++

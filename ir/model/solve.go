@@ -82,6 +82,9 @@ func (v *solver) tensor(x row) {
 	}
 	for _, to := range x.to {
 		v.class = v.class || strings.HasSuffix(to.weight, ".embed.cls.w")
+		if len(shape) == 4 && strings.Contains(to.weight, ".embed.") { // a convolution, of which a stem has several
+			v.scope["patch"] = max(1, v.scope["patch"]) * shape[2]
+		}
 	}
 	for i, w := range words {
 		if strings.Trim(w, "abcdefghijklmnopqrstuvwxyz_") == "" && v.scope[w] == 0 {

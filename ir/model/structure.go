@@ -123,7 +123,7 @@ type Modality struct {
 	Embedder Embedder
 
 	Height, Width int // patch: size of the input, in pixels or frames; multiples of Patch
-	Patch         int // patch: the side of a patch
+	Patch         int // patch: the side of a patch; the product of Stem
 	Channels      int // patch: default 3
 	Vocab         int // token: rows of the token table
 	Positions     int // token: rows of the checkpoint's position table, of which two are unused in torchscale; default 1024
@@ -133,6 +133,21 @@ type Modality struct {
 	Unused    int     // rows at the start of the checkpoint's position table that are never read
 	Classless bool    // patch: there is no class token before the patches
 	Rows      int     // token: every text is padded to this many tokens, which all take part in attention; 0 = no padding
+
+	// Stem, of a patch modality, has the sides of squares if patches are embedded in several stages: first squares of pixels,
+	// then in each stage squares of the rows of the stage before, each through a linear. All stages but the last have StemDim
+	// columns, a quarter of the tower's by default, a norm with epsilon StemNorm (0 = no norm) and the tower's activation.
+	Stem     []int
+	StemDim  int
+	StemNorm float64
+}
+
+// stages lists the sides of the squares that are embedded one after the other: those of the stem, or a patch.
+func (m *Modality) stages() []int {
+	if m.Stem == nil {
+		return []int{m.Patch}
+	}
+	return m.Stem
 }
 
 // class returns the number of rows before the patches: 1, the class token, or 0. Patches are in row-major order of a grid of
@@ -239,6 +254,12 @@ func (d *Description) Structure() Structure {
 	if s.Towers == nil {
 		z := &d.Sizes
 		s.Dim, s.Heads, s.FFN, s.Eps, s.Act = z.Dim, z.Heads, z.FFN, z.Eps, cmp.Or(z.Act, s.Act)
+	}
+	s.Modalities = slices.Clone(s.Modalities)
+	for i := range s.Modalities {
+		if m := &s.Modalities[i]; m.Stem != nil {
+			m.StemDim = cmp.Or(m.StemDim, max(1, s.of(m.Name).Dim/4))
+		}
 	}
 	return s
 }
@@ -351,6 +372,7 @@ func (s *Structure) Vocab() int {
 const (
 	maxModalities = 6 // there are 2^n - 1 entries
 	maxWord       = 16
+	maxStem       = 8
 )
 
 // completeLong fills in the defaults of the long form and checks its own fields.
@@ -395,6 +417,9 @@ func (d *Description) completeLong() *problem {
 				m.Unused = firstPosition
 			}
 			m.Channels = cmp.Or(m.Channels, defaultChannels)
+			if p := m.completeStem(path); p != nil {
+				return p
+			}
 			for _, f := range []struct {
 				name string
 				v    int
@@ -423,10 +448,13 @@ func (d *Description) completeLong() *problem {
 			for _, f := range []struct {
 				name string
 				v    int
-			}{{"size", m.Height}, {"patch", m.Patch}, {"channels", m.Channels}} {
+			}{{"size", m.Height}, {"patch", m.Patch}, {"channels", m.Channels}, {"stem", len(m.Stem)}, {"stem_dim", m.StemDim}} {
 				if f.v != 0 {
 					return wrong(path+"."+f.name, " is given, but embedder token has none; remove it")
 				}
+			}
+			if m.StemNorm != 0 {
+				return wrong(path+".stem_norm", " is given, but embedder token has none; remove it")
 			}
 			if m.Vocab == 0 {
 				return wrong(path+".vocab", " is missing; add it, 1 to %d", maxVocab)
@@ -462,6 +490,42 @@ func (d *Description) completeLong() *problem {
 	}
 	d.Sizes.Layers = n
 	return d.completeKeys()
+}
+
+// completeStem checks the stem of a patch modality and fills in its side of a patch. path is the modality's.
+func (m *Modality) completeStem(path string) *problem {
+	if m.Stem == nil {
+		switch {
+		case m.StemDim != 0:
+			return wrong(path+".stem_dim", " goes with stem; remove it")
+		case m.StemNorm != 0:
+			return wrong(path+".stem_norm", " goes with stem; remove it")
+		}
+		return nil
+	}
+	if n := len(m.Stem); n < 2 || n > maxStem {
+		return wrong(path+".stem", " has %d items, want 2 to %d; patch is for a single one", n, maxStem)
+	}
+	patch := 1
+	for i, side := range m.Stem {
+		if side < 2 || side > maxPatch {
+			return wrong(fmt.Sprintf("%s.stem[%d]", path, i), " is %d, want 2 to %d", side, maxPatch)
+		}
+		if patch *= side; patch > maxPatch {
+			return wrong(path+".stem", " is %v, want a product of at most %d", m.Stem, maxPatch)
+		}
+	}
+	if m.Patch != 0 && m.Patch != patch {
+		return wrong(path+".patch", " is %d, want %d, the product of stem; remove it", m.Patch, patch)
+	}
+	m.Patch = patch
+	if m.StemDim < 0 || m.StemDim > maxDim {
+		return wrong(path+".stem_dim", " is %d, want 1 to %d", m.StemDim, maxDim)
+	}
+	if m.StemNorm < 0 || m.StemNorm >= 1 {
+		return wrong(path+".stem_norm", " is %v, want a number between 0 and 1", m.StemNorm)
+	}
+	return nil
 }
 
 // completeLayers checks a tower's list of layers and fills in its defaults and the default of the norm after the last layer. above

@@ -1,6 +1,10 @@
 package model
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -356,5 +360,165 @@ func TestSizesOfLongForm(t *testing.T) {
 	_, err = Parse("m.yaml", []byte(strings.Replace(towers, "{model: 1,", "{model: 1, sizes: {dim: 8},", 1)))
 	if want := "sizes are given, but each tower has its own; remove them"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("sizes beside towers: %v, want %q", err, want)
+	}
+}
+
+// A stem is strided convolutions, with a norm over the columns of each position and the activation between them.
+func TestStemIsConvolutions(t *testing.T) {
+	d := stemmed()
+	d.Sizes.Act = "quick_gelu"
+	p, err := Lower(d, Options{Entries: []string{"vision"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	data := map[string][]float32{}
+	for _, w := range p.Weights {
+		x := make([]float32, product(w.Type.At(0)))
+		for i := range x {
+			x[i] = float32(rng.NormFloat64()) / 4
+		}
+		data[w.Name] = x
+		w.Load = func() ([]float32, error) { return slices.Clone(x), nil }
+	}
+	m := &d.Structure().Modalities[0]
+	image := &ir.Tensor{Shape: []int{3, m.Height, m.Width}, F: make([]float64, 3*m.Height*m.Width)}
+	for i := range image.F {
+		image.F[i] = rng.NormFloat64()
+	}
+	var got []float64
+	if _, err := p.Watch("vision", 1, map[string]*ir.Tensor{"image": image}, func(v *ir.Value, x *ir.Tensor) {
+		if v.Name == "vision.proj" {
+			got = x.F
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	// conv returns the convolution of x, channels of height x width, with squares of side x side at distances of side.
+	conv := func(x [][][]float64, side int, bundle string) [][][]float64 {
+		w, b := data[bundle+".w"], data[bundle+".b"]
+		out := make([][][]float64, len(b))
+		for o := range out {
+			for top := 0; top < len(x[0]); top += side {
+				var row []float64
+				for left := 0; left < len(x[0][0]); left += side {
+					sum := float64(b[o])
+					for c := range x {
+						for i := range side {
+							for j := range side {
+								sum += x[c][top+i][left+j] * float64(w[((o*len(x)+c)*side+i)*side+j])
+							}
+						}
+					}
+					row = append(row, sum)
+				}
+				out[o] = append(out[o], row)
+			}
+		}
+		return out
+	}
+	x := make([][][]float64, 3)
+	for c := range x {
+		for y := range m.Height {
+			x[c] = append(x[c], image.F[(c*m.Height+y)*m.Width:][:m.Width])
+		}
+	}
+	for s, side := range []int{4, 2} {
+		bundle := fmt.Sprint("vision.embed.stem", s)
+		x = conv(x, side, bundle+".proj")
+		g, b := data[bundle+".ln.g"], data[bundle+".ln.b"]
+		for i := range x[0] {
+			for j := range x[0][i] {
+				mean, variance := 0.0, 0.0
+				for c := range x {
+					mean += x[c][i][j] / float64(len(x))
+				}
+				for c := range x {
+					variance += (x[c][i][j] - mean) * (x[c][i][j] - mean) / float64(len(x))
+				}
+				for c := range x {
+					v := (x[c][i][j]-mean)/math.Sqrt(variance+1e-5)*float64(g[c]) + float64(b[c])
+					x[c][i][j] = v / (1 + math.Exp(-1.702*v))
+				}
+			}
+		}
+	}
+	x = conv(x, 2, "vision.embed.proj")
+	var want []float64
+	for i := range x[0] {
+		for j := range x[0][i] {
+			for c := range x {
+				want = append(want, x[c][i][j])
+			}
+		}
+	}
+	if len(x) != 8 || len(x[0]) != 1 || len(x[0][0]) != 3 || len(got) != len(want) {
+		t.Fatalf("%d values, want 8 for each of 1 x 3 patches", len(got))
+	}
+	for i := range want {
+		if !(math.Abs(got[i]-want[i]) <= 1e-12*(1+math.Abs(want[i]))) {
+			t.Fatalf("row %d column %d is %g, want %g", i/8, i%8, got[i], want[i])
+		}
+	}
+}
+
+func TestStem(t *testing.T) {
+	const long = "{model: 1, seed: 1, sizes: {dim: 24, heads: 2}, modalities: [{name: vision, embedder: patch, STEM}, {name: language, embedder: token, vocab: 9MORE}], layers: [{range: 0..1, attn: shared, ffn: pooled}]}"
+	for _, c := range []struct{ name, stem, more, want string }{
+		{"defaults", "size: 32, stem: [4, 2, 2]", "", "patch 16, 6 columns, eps 0, 5 rows"},
+		{"all", "size: [12, 24], stem: [3, 2], patch: 6, stem_dim: 5, stem_norm: 1.0e-6", "", "patch 6, 5 columns, eps 1e-06, 9 rows"},
+		{"sides of a rest", "size: [32, 24], stem: [4, 2, 2]", "", "modalities[0].size is 24, want a multiple of the product of modalities[0].stem, which is 16; the nearest are 16 and 32"},
+		{"another patch", "size: 32, stem: [4, 2, 2], patch: 8", "", "modalities[0].patch is 8, want 16, the product of stem; remove it"},
+		{"one stage", "size: 32, stem: [16]", "", "modalities[0].stem has 1 items, want 2 to 8; patch is for a single one"},
+		{"many stages", "size: 512, stem: [2, 2, 2, 2, 2, 2, 2, 2, 2]", "", "modalities[0].stem has 9 items, want 2 to 8; patch is for a single one"},
+		{"side 1", "size: 32, stem: [4, 1]", "", "modalities[0].stem[1] is 1, want 2 to 1024"},
+		{"large", "size: 4096, stem: [64, 64]", "", "modalities[0].stem is [64 64], want a product of at most 1024"},
+		{"many rows", "size: 8192, stem: [2, 32]", "", "modalities[0].size is 8192 with patches of 2, which gives 16777216 patches; want at most 65536"},
+		{"no stem", "size: 32, patch: 16, stem_dim: 5", "", "modalities[0].stem_dim goes with stem; remove it"},
+		{"no stem's norm", "size: 32, patch: 16, stem_norm: 1.0e-5", "", "modalities[0].stem_norm goes with stem; remove it"},
+		{"of tokens", "size: 32, patch: 16", ", stem: [4, 2]", "modalities[1].stem is given, but embedder token has none; remove it"},
+		{"norm of tokens", "size: 32, patch: 16", ", stem_norm: 1.0e-5", "modalities[1].stem_norm is given, but embedder token has none; remove it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := Parse("m.yaml", []byte(strings.NewReplacer("STEM", c.stem, "MORE", c.more).Replace(long)))
+			if err != nil {
+				if _, got, _ := strings.Cut(err.Error(), ": "); got != c.want {
+					t.Errorf("got  %s\nwant %s", got, c.want)
+				}
+				return
+			}
+			m := d.Structure().Modalities[0]
+			if got := fmt.Sprintf("patch %d, %d columns, eps %g, %d rows", m.Patch, m.StemDim, m.StemNorm, m.fixed()); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			// What Complete filled in is right when it is called again, and the first layers and smaller pictures have the stem.
+			for _, x := range []*Description{d, d.Cut(1), d.Small(1)} {
+				if err := x.Complete(); err != nil {
+					t.Error(err)
+				}
+				if s := x.Structure().Modalities[0]; !slices.Equal(s.Stem, m.Stem) || s.StemDim != m.StemDim || s.StemNorm != m.StemNorm {
+					t.Errorf("%+v, want the stem of %+v", s, m)
+				}
+			}
+		})
+	}
+	towers := strings.Replace(fieldBases[len(fieldBases)-2], "patch: 8", "stem: [4, 2]", 1)
+	_, err := Parse("m.yaml", []byte(towers))
+	if want := "modalities[0].stem is given, but layout clip_hf has no tensors for it; remove it"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// The stem of a checkpoint tells the side of a patch and the width between its stages.
+func TestSolveStem(t *testing.T) {
+	l := &layout{rows: []row{each("patch",
+		linear("images.0", "stem_dim channels 4 4", "{m}.embed.stem0.proj"),
+		linear("images.3", "stem_dim stem_dim 2 2", "{m}.embed.stem1.proj"),
+		linear("images.6", "dim stem_dim 2 2", "{m}.embed.proj"),
+	)}}
+	v := solve(l, shapes{"images.0.weight": {384, 3, 4, 4}, "images.3.weight": {384, 384, 2, 2}, "images.6.weight": {1536, 384, 2, 2}})
+	if diff := cmp.Diff(map[string]int{"channels": 3, "stem_dim": 384, "dim": 1536, "patch": 16}, v.sizes["vision"]); diff != "" {
+		t.Errorf("sizes (-want +got):\n%s", diff)
 	}
 }
