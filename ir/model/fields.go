@@ -601,10 +601,10 @@ func (c *decoder) options(t *Task) []field {
 			doc:     with(func(t *task) bool { return t.has("classes") }) + ": number of classes",
 			without: "number of labels; else the preset's; in " + with(func(t *task) bool { return t.classes == 2 }) + " 2", example: "tasks: [{classification: {classes: 1000}}]"},
 		{name: "labels", value: c.path(&t.Labels),
-			doc:     "the same tasks: file with the names of the classes in their order, one per line, or as JSON",
+			doc:     "the same tasks: file with the names of the classes in their order, one per line, or as JSON, a list or an object with the number of each",
 			without: "none", example: "tasks: [{vqa: {labels: answer2label.txt}}]"},
 		{name: "list", value: c.text(&t.List),
-			doc: "name of a list in a JSON file with several lists", without: "none; must be given for such a file", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
+			doc: "name of a list in a JSON file with several lists; id2label in a config.json of Hugging Face", without: "none; must be given for such a file", example: "tasks: [{classification: {labels: labels.json, list: groups}}]"},
 		{name: "norm", value: c.flag(func(v bool) { t.Norm = &v }),
 			doc: with(func(t *task) bool { return t.has("norm") }) + ": whether the norm after the last layer is applied", def: "true", without: "false for presets whose checkpoint has none", example: "tasks: [{encode: {norm: false}}]"},
 	}

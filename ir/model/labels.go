@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -40,6 +42,9 @@ func (d *Description) Labels(t Task) ([]string, error) {
 	return labels, nil
 }
 
+// numbered matches the beginning of a JSON object of names by the numbers of their classes.
+var numbered = regexp.MustCompile(`^\{\s*"[0-9]{1,9}"\s*:\s*"`)
+
 // answers matches the first line of the official code's list of answers.
 var answers = regexp.MustCompile(`^\{[ \t]*"(answer|label)"[ \t]*:[ \t]*["0-9]`)
 
@@ -59,6 +64,17 @@ func parseLabels(src []byte, list string) ([]string, error) {
 		}
 		d := json.NewDecoder(bytes.NewReader(trimmed))
 		if labels, err = stringList(d); err == nil && len(labels) <= maxClasses {
+			err = ended(d)
+		}
+		if err != nil {
+			return nil, err
+		}
+	case numbered.Match(trimmed):
+		if list != "" {
+			return nil, fmt.Errorf("it is one list of labels, so it has no list %s; remove `list`", quote(list))
+		}
+		d := json.NewDecoder(bytes.NewReader(trimmed))
+		if labels, err = numberedList(d); err == nil && len(labels) <= maxClasses {
 			err = ended(d)
 		}
 		if err != nil {
@@ -149,7 +165,50 @@ func stringList(d *json.Decoder) ([]string, error) {
 	return list, nil
 }
 
-// listNamed reads the list called name of a JSON object of lists.
+// numberedList reads a JSON object of names by the numbers of their classes, one more than maxClasses at most. Names are in the
+// order of the numbers, which may leave some out: of ImageNet-22k models have fewer classes than there are numbers.
+func numberedList(d *json.Decoder) ([]string, error) {
+	const want = "want a JSON object of names by the numbers of their classes"
+	if tok, err := d.Token(); err != nil || tok != json.Delim('{') {
+		return nil, errors.New(want)
+	}
+	names := map[int]string{}
+	for d.More() && len(names) <= maxClasses {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf(want+": %w", err)
+		}
+		key, _ := tok.(string)
+		n, err := strconv.Atoi(key)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf(want+"; %s is no such number", quote(key))
+		}
+		if _, ok := names[n]; ok {
+			return nil, fmt.Errorf(want+"; it has %d twice", n)
+		}
+		tok, err = d.Token()
+		if err != nil {
+			return nil, fmt.Errorf(want+": %w", err)
+		}
+		name, ok := tok.(string)
+		if !ok {
+			return nil, fmt.Errorf(want+"; that of %d is not a string", n)
+		}
+		names[n] = name
+	}
+	if len(names) <= maxClasses {
+		if _, err := d.Token(); err != nil {
+			return nil, fmt.Errorf(want+": %w", err)
+		}
+	}
+	list := []string{}
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		list = add(list, names[n])
+	}
+	return list, nil
+}
+
+// listNamed reads the list called name of a JSON object of lists, or of objects as [numberedList] reads them.
 func listNamed(src []byte, name string) ([]string, error) {
 	const want = "want a JSON object of lists: %w"
 	d := json.NewDecoder(bytes.NewReader(src))
@@ -164,8 +223,16 @@ func listNamed(src []byte, name string) ([]string, error) {
 			return nil, fmt.Errorf(want, err)
 		}
 		key, _ := tok.(string) // a key of an object is a string, or the decoder says no
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fmt.Errorf(want, err)
+		}
 		if key == name && name != "" {
-			if labels, err = stringList(d); err != nil {
+			read := stringList
+			if value[0] == '{' {
+				read = numberedList
+			}
+			if labels, err = read(json.NewDecoder(bytes.NewReader(value))); err != nil {
 				return nil, fmt.Errorf("%s: %w", quote(key), err)
 			}
 			if len(labels) > maxClasses {
@@ -173,11 +240,7 @@ func listNamed(src []byte, name string) ([]string, error) {
 			}
 			continue
 		}
-		var skip json.RawMessage
-		if err := d.Decode(&skip); err != nil {
-			return nil, fmt.Errorf(want, err)
-		}
-		if len(known) < maxLists && skip[0] == '[' {
+		if len(known) < maxLists && (value[0] == '[' || numbered.Match(value)) {
 			known = append(known, key)
 		}
 	}
@@ -189,7 +252,7 @@ func listNamed(src []byte, name string) ([]string, error) {
 	}
 	slices.Sort(known)
 	if labels == nil && known == nil {
-		return nil, errors.New("a JSON object without lists; want names in the order of their classes, one a line, or a JSON list of strings: of {\"0\": NAME, ...} that is [d[str(i)] for i in range(len(d))] in Python")
+		return nil, errors.New("a JSON object without lists; want names in the order of their classes, one a line, or a JSON list of strings")
 	}
 	if name == "" {
 		return nil, fmt.Errorf("it holds the lists %s; say which one with `list: NAME`", listed(known, ", "))

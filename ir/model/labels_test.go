@@ -38,11 +38,33 @@ func TestLabelsOfWindows(t *testing.T) {
 // Of a JSON object only lists are offered.
 func TestLabelsOfObjects(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"0": "cat", "1": "dog"}`:                      "a JSON object without lists; want names in the order of their classes",
-		`{"a": ["cat"], "b": {"0": "cat"}, "c": "cat"}`: "it holds the lists a; say which one with `list: NAME`",
+		`{"cat": 0, "dog": 1}`:                                 "a JSON object without lists; want names in the order of their classes",
+		`{"a": ["cat"], "b": {"0": "cat"}, "c": {"x": "cat"}}`: "it holds the lists a, b; say which one with `list: NAME`",
+		`{"0": "cat", "x": "dog"}`:                             "\"x\" is no such number",
+		`{"0": "cat", "00": "dog"}`:                            "it has 0 twice",
+		`{"0": "cat", "1": 2}`:                                 "that of 1 is not a string",
+		`{"0": "cat"`:                                          "want a JSON object of names by the numbers of their classes",
+		`{"0": "cat"} {}`:                                      "something follows the JSON of the labels",
 	} {
 		if _, err := parseLabels([]byte(text), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// Names by the numbers of their classes are in the order of the numbers.
+func TestLabelsByNumber(t *testing.T) {
+	const names = `{"10": "owl", "0": "cat", "2": "dog"}`
+	for text, list := range map[string]string{names: "", `{"x": 1, "id2label": ` + names + `, "y": ["a"]}`: "id2label"} {
+		got, err := parseLabels([]byte(text), list)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff([]string{"cat", "dog", "owl"}, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", text, diff)
+		}
+	}
+	if _, err := parseLabels([]byte(names), "id2label"); err == nil || !strings.Contains(err.Error(), "it has no list") {
+		t.Errorf("a list of one list: %v", err)
 	}
 }
