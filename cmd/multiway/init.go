@@ -28,11 +28,12 @@ are not used. Check them, then build:
   multiway build -o mymodel model.yaml
 
 The argument may be a folder of a published model, or a model's folder in the cache of the
-Hugging Face Hub. For CLIP, SigLIP and Chinese-CLIP init reads the configuration files beside
-the checkpoint: config.json, preprocessor_config.json and tokenizer_config.json of Hugging
-Face's transformers, or open_clip_config.json. They determine the activation, the heads, the
-epsilon, the picture size and the preprocessing, which tensors do not. Comments say what was
-taken from which file, and what is assumed. A file that contradicts the tensors is an error.
+Hugging Face Hub. For CLIP, SigLIP, Chinese-CLIP and BEiT init reads the configuration files
+beside the checkpoint: config.json, preprocessor_config.json and tokenizer_config.json of
+Hugging Face's transformers, or open_clip_config.json. They determine the activation, the
+heads, the epsilon, the picture size, the preprocessing and the names of classes, which
+tensors do not. Comments say what was taken from which file, and what is assumed. A file that
+contradicts the tensors is an error.
 
 Tensors do not determine the preprocessing of pictures: a comment says what is assumed, and
 "preprocess:" changes it (see "multiway docs description"). Nor do they determine the number

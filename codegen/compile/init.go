@@ -21,7 +21,7 @@ type InitOptions struct {
 	TextHeads int    // attention heads of a text tower; 0 likewise
 	Image     int    // side of the picture in pixels; 0 = the checkpoint's
 	Tokenizer string // file of the tokenizer; "" = one in the checkpoint's folder
-	Labels    string
+	Labels    string // file with the names of the classes; "" = the configuration file that has them
 }
 
 // Inited is a description written from a checkpoint.
@@ -71,6 +71,9 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	s := model.Sketch{Name: nameOf(path), Image: o.Image, Key: o.Key}
+	if o.Labels == "" && r.Guess.Labels != "" {
+		o.Labels, s.List = filepath.Join(folder, r.Guess.Labels), model.LabelsKey
+	}
 	if o.Tokenizer == "" {
 		o.Tokenizer = tokenizerBeside(folder, r.Guess)
 	}

@@ -166,12 +166,12 @@ func fileName(path string) string {
 	return repositoryName(path) + filepath.Ext(path)
 }
 
-// readConfigs reads the files of model.ConfigFiles that exist in a folder; none if the guess has no text tower. A config.json
+// readConfigs reads the files of model.ConfigFiles that exist in a folder; none if models like the guess have none. A config.json
 // of a class that is not supported is an error, unless open_clip's configuration stands beside it.
 func readConfigs(folder string, g *model.Guess) ([]*model.Config, error) {
 	var all []*model.Config
 	var other error
-	if g.Sizes.Text == (model.TowerSizes{}) {
+	if !g.Configured() {
 		return nil, nil
 	}
 	for _, name := range model.ConfigFiles() {

@@ -318,13 +318,13 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "config.json", "text_config", []int{1}, "text_config: got a list of 1, want an object"},
 		{clip, "config.json", "model_type", "siglip", "model_type is of SiglipModel, a model of family siglip, but the tensors are from a model of family clip"},
 		{clip, "config.json", "model_type", "siglip2", "a NaFlex model"},
-		{clip, "config.json", "model_type", "resnet", `model_type is "resnet", want clip, metaclip_2,`},
+		{clip, "config.json", "model_type", "resnet", `model_type is "resnet", want beit, clip, metaclip_2,`},
 		{clip, "config.json", "model_type", "delete", "model_type is missing"},
 		{clip, "config.json", "peft_type", "LORA", "the configuration of an adapter"},
 		{clip, "preprocessor_config.json", "image_processor_type", "ViTImageProcessor", `image_processor_type is "ViTImageProcessor", want CLIPImageProcessor, `},
 		{clip, "preprocessor_config.json", "image_processor_type", 1, "image_processor_type: got 1, want a text"},
 		{clip, "preprocessor_config.json", "resample", 1, "resample: got 1, want 2, bilinear, or 3, bicubic"},
-		{clip, "preprocessor_config.json", "size", 224, "size is {224 0 0}: the model's picture is 32"},
+		{clip, "preprocessor_config.json", "size", 224, "size is 224: the model's picture is 32"},
 		{clip, "preprocessor_config.json", "image_mean", []float64{0.5, 0.5}, "image_mean is [0.5 0.5]: the tensors have 3 colours"},
 		{clip, "preprocessor_config.json", "rescale_factor", 1, "rescale_factor: got 1, want 1/255"},
 		{open, "open_clip_config.json", "model_cfg.vision_cfg.layers", []int{3, 4, 6, 3}, "a ResNet, a net of convolutions"},
@@ -396,6 +396,8 @@ func TestInitUnbuilt(t *testing.T) {
 		{write("naflex.safetensors", map[string][]int{"vision_model.embeddings.patch_embedding.weight": {4, 192}, "vision_model.head.probe": {1, 1, 4}}), "it is a NaFlex model of SigLIP 2"},
 		{write("text.safetensors", map[string][]int{"text_model.embeddings.token_embedding.weight": {9, 4}}), "it has the tower of texts only"},
 		{write("vision.safetensors", map[string][]int{"vision_model.embeddings.patch_embedding.weight": {4, 3, 2, 2}, "vision_model.embeddings.class_embedding": {4}}), "it has the tower of pictures only"},
+		{write("pretrained.safetensors", map[string][]int{"beit.encoder.layer.0.lambda_1": {4}, "beit.encoder.relative_position_bias.relative_position_bias_table": {12, 2}}), "it is a BEiT as pretraining leaves it"},
+		{write("dit.safetensors", map[string][]int{"beit.encoder.layer.0.lambda_1": {4}, "beit.embeddings.position_embeddings": {1, 5, 4}}), "it is a BEiT or DiT with position embeddings, which is not built"},
 		{write("lora.safetensors", map[string][]int{"base_model.model.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight": {4, 4}}), "has adapters (LoRA and its like)"},
 		{filepath.Join(dir, "cut.safetensors"), "cut.safetensors: "},
 		{filepath.Join(dir, "pointer.safetensors"), "is a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
@@ -411,6 +413,97 @@ func TestInitUnbuilt(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("more than one line: %v", err)
 		}
+	}
+}
+
+// Of a BEiT, as Hugging Face's classes save it, init takes the preprocessing and the names of the classes.
+func TestInitBEiT(t *testing.T) {
+	config := func() object {
+		return object{"architectures": []string{"BeitForImageClassification"}, "model_type": "beit", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 20,
+			"image_size": 12, "patch_size": 4, "layer_norm_eps": 1e-6, "use_relative_position_bias": true, "use_shared_relative_position_bias": false, "use_mean_pooling": true,
+			"id2label": object{"0": "tench", "1": "crane", "3": "crane"}}
+	}
+	const sizes = "model: 1\nfamily: beit\nsizes: {dim: 8, heads: 2, ffn: 20, layers: 1, image: 12, patch: 4}\n"
+	folder := func(t *testing.T, description string, config, processor object) (string, *compile.Inited, error) {
+		t.Helper()
+		dir := t.TempDir()
+		writeTowers(t, dir, description)
+		if config != nil {
+			asmtest.Write(t, filepath.Join(dir, "config.json"), asJSON(t, config))
+		}
+		if processor != nil {
+			asmtest.Write(t, filepath.Join(dir, "preprocessor_config.json"), asJSON(t, processor))
+		}
+		out := filepath.Join(dir, "model.yaml")
+		r, err := compile.Init(dir, compile.InitOptions{Out: out})
+		return out, r, err
+	}
+	processor := object{"crop_size": 12, "do_center_crop": false, "do_normalize": true, "do_resize": true, "feature_extractor_type": "BeitFeatureExtractor", "image_mean": []float64{0.5, 0.5, 0.5}, "image_std": []float64{0.5, 0.5, 0.5}, "resample": 2, "size": 12}
+	const classes = "tasks: [{classification: {classes: 3}}]\n"
+
+	out, r, err := folder(t, sizes+classes, config(), processor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, out, r)
+	if d.Family != "beit" || d.Sizes.Eps != 1e-6 || d.Sizes.Image != 12 || d.Preprocess.Filter != "bilinear" || d.Preprocess.Resize != "stretch" || d.Preprocess.Alpha != "drop" {
+		t.Errorf("%+v, %+v", d.Sizes, d.Preprocess)
+	}
+	names, err := d.Labels(d.Tasks[0])
+	if diff := cmp.Diff([]string{"tench", "crane", "crane"}, names); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s\n%s", err, diff, r.YAML)
+	}
+
+	// The class without a head embeds. What no file tells is assumed.
+	out, r, err = folder(t, sizes+"layout: beit_bare_hf\n", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d = opened(t, out, r); d.Tasks[0].Name != "retrieval" || d.Sizes.Heads != 2 || d.Preprocess.Filter != "bilinear" {
+		t.Errorf("%s", r.YAML)
+	}
+	for _, assumed := range []string{"# Assumed: pictures of 12 x 12 pixels", "# Assumed: eps 1e-12", "# Assumed: preprocess as transformers has it"} {
+		if !strings.Contains(string(r.YAML), assumed) {
+			t.Errorf("want %q in\n%s", assumed, r.YAML)
+		}
+	}
+
+	for _, c := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"hidden_size", 16, "config.json: hidden_size is 16, but the tensors have 8, the width of pictures"},
+		{"num_attention_heads", 4, "config.json: num_attention_heads is 4, but the tensors have 2, the attention heads"},
+		{"num_hidden_layers", nil, "config.json: num_hidden_layers is 12 (left out, and so the default of BeitModel), but the tensors have 1"},
+		{"image_size", 16, "image_size is 16, which is 4 patches of 4 a side, but the tensors have positions of 3"},
+		{"hidden_act", "gelu_new", "hidden_act is gelu_tanh, but a model with these tensors is built with gelu only"},
+		{"use_mean_pooling", false, "use_mean_pooling is false, want true"},
+		{"use_absolute_position_embeddings", true, "use_absolute_position_embeddings is true, want false"},
+		{"use_shared_relative_position_bias", true, "use_shared_relative_position_bias is true, want false"},
+		{"id2label", object{"0": "tench"}, "config.json: id2label is 1, but the tensors have 3, the classes"},
+		{"id2label", []string{"tench"}, "config.json: id2label: got a list of 1, want an object of names"},
+		{"model_type", "clip", "model_type is of CLIPModel, a model of family clip, but the tensors are from a model of family beit"},
+		{"model_type", "vit", `model_type is "vit", want beit,`},
+	} {
+		x := config()
+		x[c.key] = c.value
+		_, _, err := folder(t, sizes+classes, x, processor)
+		asmtest.ErrorSays(t, err, c.want)
+	}
+	for _, c := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"size", 16, "preprocessor_config.json: size is 16: the model's picture is 12, and a resize"},
+		{"size", nil, "the model's picture is 12, and a resize to another size before it is cut out is not built"},
+		{"resample", 0, "resample: got 0, want 2, bilinear"},
+	} {
+		x := maps.Clone(processor)
+		x[c.key] = c.value
+		_, _, err := folder(t, sizes+classes, config(), x)
+		asmtest.ErrorSays(t, err, c.want)
 	}
 }
 

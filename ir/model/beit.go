@@ -1,43 +1,49 @@
 package model
 
-// beit is the structure of BEiT, BEiT v2 and data2vec's vision model: VLMo's layers with one expert and no text. The norm of
-// the head has the epsilon of the other norms.
+// beit is the structure of BEiT: one tower, for pictures, whose layers have a relative position bias and a layer scale. The
+// mean of the patches' rows is their embedding, after a norm.
 func beit(s *Sizes) Structure {
-	layers := alike(s.Layers, Pre)
-	layers[0].Scale = true
-	vision := Modality{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels, Anywhere: true}
-	return Structure{
-		Modalities: []Modality{vision},
-		Tower:      Tower{Layers: layers, Relative: true, HeadEps: s.Eps},
-		Keys:       Keys{Layout: "beit_hf"},
-	}
+	vision, _, see, _ := twoTowers(s)
+	vision.Anywhere = true
+	see.Layers[0].Scale = true
+	see.Relative = true
+	see.Pool = Pool{Row: PoolMean, Norm: NormAfter, Dim: s.Dim, Direct: true}
+	return Structure{Modalities: []Modality{vision}, Towers: []Tower{see}, Keys: Keys{Code: Contrast, Layout: "beit_hf"}}
 }
 
-const beitLayer = "beit.encoder.layer.{i}."
-
-// beitLayouts has the layout of BEiT checkpoints of Hugging Face's transformers that have a relative position bias and
-// classify the mean of the patches.
-var beitLayouts = []layout{{
-	name: "beit_hf", key: "beit.encoder.layer.0.lambda_1",
-	rows: []row{each("patch",
-		tensor("beit.embeddings.cls_token", "1 1 dim", whole("{m}.embed.cls.w")),
-		linear("beit.embeddings.patch_embeddings.projection", "dim channels patch patch", "{m}.embed.proj"),
+// beitRows returns the rows of BEiT in Hugging Face's classes.
+func beitRows(prefix string) []row {
+	layer := prefix + "encoder.layer.{i}."
+	return []row{each("patch",
+		tensor(prefix+"embeddings.cls_token", "1 1 dim", whole("{m}.embed.cls.w")),
+		linear(prefix+"embeddings.patch_embeddings.projection", "dim channels patch patch", "{m}.embed.proj"),
 		each("layer",
-			tensor(beitLayer+"lambda_1", "dim", whole("{l}.attn.shared.gamma.g")),
-			tensor(beitLayer+"lambda_2", "dim", whole("{l}.ffn.shared.gamma.g")),
-			linear(beitLayer+"attention.attention.query", "dim dim", "{l}.attn.shared.q"),
-			matrix(beitLayer+"attention.attention.key", "dim dim", "{l}.attn.shared.k"),
-			linear(beitLayer+"attention.attention.value", "dim dim", "{l}.attn.shared.v"),
-			tensor(beitLayer+"attention.attention.relative_position_bias.relative_position_bias_table", "image_bias heads", whole("{l}.relbias.image")),
-			linear(beitLayer+"attention.output.dense", "dim dim", "{l}.attn.shared.out"),
-			linear(beitLayer+"intermediate.dense", "ffn dim", "{l}.ffn.shared.fc1"),
-			linear(beitLayer+"output.dense", "dim ffn", "{l}.ffn.shared.fc2"),
-			norm(beitLayer+"layernorm_before", "dim", "{l}.attn.shared.ln"),
-			norm(beitLayer+"layernorm_after", "dim", "{l}.ffn.shared.ln"),
+			tensor(layer+"lambda_1", "dim", whole("{l}.attn.{m}.gamma.g")),
+			tensor(layer+"lambda_2", "dim", whole("{l}.ffn.{m}.gamma.g")),
+			linear(layer+"attention.attention.query", "dim dim", "{l}.attn.{m}.q"),
+			matrix(layer+"attention.attention.key", "dim dim", "{l}.attn.{m}.k"),
+			linear(layer+"attention.attention.value", "dim dim", "{l}.attn.{m}.v"),
+			tensor(layer+"attention.attention.relative_position_bias.relative_position_bias_table", "image_bias heads", whole("{l}.relbias.image")),
+			linear(layer+"attention.output.dense", "dim dim", "{l}.attn.{m}.out"),
+			linear(layer+"intermediate.dense", "ffn dim", "{l}.ffn.{m}.fc1"),
+			linear(layer+"output.dense", "dim ffn", "{l}.ffn.{m}.fc2"),
+			norm(layer+"layernorm_before", "dim", "{l}.attn.{m}.ln"),
+			norm(layer+"layernorm_after", "dim", "{l}.ffn.{m}.ln"),
 		),
-	)},
-	heads: map[string][]row{"classification": {
-		norm("beit.pooler.layernorm", "dim", "classification.norm"),
-		linear("classifier", "classes dim", "classification.head"),
+		norm(prefix+"pooler.layernorm", "dim", "final.{m}"),
+	)}
+}
+
+// beitLayouts has the layouts of BeitForImageClassification and of BeitModel, which has no prefix.
+var beitLayouts = []layout{
+	{name: "beit_hf", code: Contrast, key: "beit.encoder.layer.0.lambda_1", rows: beitRows("beit."), heads: map[string][]row{
+		"classification": {linear("classifier", "classes dim", "classification.head")},
 	}},
-}}
+	{name: "beit_bare_hf", code: Contrast, key: "encoder.layer.0.lambda_1", rows: beitRows("")},
+}
+
+var beitTraits = map[string]any{"vision.act": "gelu"}
+
+var beitFace = faceClass{types: "beit", configClass: configClass{name: "BeitModel", under: "vision_config.", usual: map[string]any{
+	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu", "vision.eps": 1e-12,
+}}}

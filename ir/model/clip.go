@@ -101,6 +101,18 @@ var faceProjections = []row{
 	each("token", matrix("text_projection", "embed dim", "retrieval.{m}")),
 }
 
+var clipTraits = map[string]any{"vision.no_ln_pre": false, "vision.pool": "tok", "text.seen": false, "text.pool": "argmax"}
+
+var clipaTraits = map[string]any{"vision.no_ln_pre": true, "vision.pool": "avg", "vision.norm_after": true, "text.seen": true, "text.pool": "last"}
+
+var clipFace = faceClass{types: "clip metaclip_2", configClass: configClass{name: "CLIPModel", usual: clipUsual}}
+
+var clipUsual = map[string]any{
+	"embed":    512,
+	"text.dim": 512, "text.heads": 8, "text.ffn": 2048, "text.layers": 12, "vocab": 49408, "positions": 77, "text.act": "quick_gelu", "text.eps": 1e-5,
+	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 32, "vision.act": "quick_gelu", "vision.eps": 1e-5,
+}
+
 var clipLayouts = []layout{
 	{name: "clip_hf", code: Contrast, key: "vision_model.embeddings.class_embedding", rows: rows(scores, faceText, faceVision, faceProjections)},
 	{name: "clip_open_clip_text", code: Contrast, key: "text.token_embedding.weight", rows: rows(openText("text.", openProjection("text.text_projection")), scores, openVision)},

@@ -38,8 +38,15 @@ const maxConfigDepth = 32
 type configFormat struct {
 	file string
 	rows []configRow
-	// class returns the code that reads such a file, and the facts that hold where the file leaves them out.
-	class func(root map[string]any) (name string, usual map[string]any, err error)
+	// class finds the code that reads the file with the content root.
+	class func(root map[string]any) (*configClass, error)
+}
+
+// configClass is code that reads configuration files.
+type configClass struct {
+	name  string
+	usual map[string]any // facts that hold where a file leaves them out
+	under string         // beginning of paths of the format's rows that the files of this class leave out
 }
 
 // configRow describes one value in a configuration file: its key, the fact that it gives, and the values that are supported.
@@ -65,12 +72,20 @@ const (
 	sidesConfig                      // a number, {height, width} or {shortest_edge}
 	resampleConfig                   // Pillow's number of a resampling filter
 	rescaleConfig                    // 1/255
+	namesConfig                      // object of texts by whole numbers; the value is how many
 )
 
 // sides is the size of a picture in pixels: either of its shortest side, or its height and width. What is not given is 0.
 type sides struct {
 	shortest      int
 	height, width int
+}
+
+func (s sides) String() string {
+	if s.shortest != 0 {
+		return strconv.Itoa(s.shortest)
+	}
+	return fmt.Sprintf("%d x %d", s.height, s.width)
 }
 
 var configFormats = []configFormat{faceFormat, openFormat, processorFormat, tokenizerFormat}
@@ -103,15 +118,19 @@ func (f *configFormat) read(data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{File: f.file, Facts: map[string]Fact{}}
-	var usual map[string]any
-	if c.Class, usual, err = f.class(root); err != nil {
+	class, err := f.class(root)
+	if err != nil {
 		return nil, err
 	}
-	for fact, v := range usual {
+	c.Class = class.name
+	for fact, v := range class.usual {
 		c.Facts[fact] = Fact{Value: v, Usual: true}
 	}
 	for _, r := range f.rows {
 		paths := strings.Split(r.path, "|")
+		for i, p := range paths {
+			paths[i] = strings.TrimPrefix(p, class.under)
+		}
 		if u, ok := c.Facts[r.fact]; ok && u.From == "" {
 			u.From = paths[len(paths)-1]
 			c.Facts[r.fact] = u
@@ -274,6 +293,12 @@ func (r *configRow) value(raw any) (any, error) {
 			return nil, fmt.Errorf("got %s, want 1/255, which is what pixels are multiplied by", shown(raw))
 		}
 		return nil, nil
+	case namesConfig:
+		names, ok := raw.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("got %s, want an object of names by the numbers of their classes", shown(raw))
+		}
+		return len(names), nil
 	}
 	return readSides(raw)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // faceFormat is the config.json of a model of Hugging Face's transformers.
-var faceFormat = configFormat{file: "config.json", class: faceClass, rows: []configRow{
+var faceFormat = configFormat{file: "config.json", class: faceClassOf, rows: []configRow{
 	{path: "projection_dim", fact: "embed"},
 	{path: "text_config_dict.hidden_size|text_config.hidden_size", fact: "text.dim"},
 	{path: "text_config_dict.num_attention_heads|text_config.num_attention_heads", fact: "text.heads"},
@@ -31,31 +31,22 @@ var faceFormat = configFormat{file: "config.json", class: faceClass, rows: []con
 	{path: "vision_config_dict.hidden_act|vision_config.hidden_act", fact: "vision.act", kind: textConfig, words: faceActs},
 	{path: "vision_config_dict.layer_norm_eps|vision_config.layer_norm_eps", fact: "vision.eps", kind: numberConfig},
 	{path: "vision_config.vision_use_head", kind: flagConfig, want: true, why: "without a head pictures have no embedding"},
+	{path: "vision_config.use_absolute_position_embeddings", kind: flagConfig, want: false, why: "BEiT is built with a relative position bias only"},
+	{path: "vision_config.use_shared_relative_position_bias", kind: flagConfig, want: false, why: "a bias that layers share is not built; models that classify have one for each layer"},
+	{path: "vision_config.use_mean_pooling", kind: flagConfig, want: true, why: "BEiT is built with the mean of the patches only"},
+	{path: LabelsKey, fact: "classes", kind: namesConfig},
 }}
+
+// LabelsKey is the key of a config.json under which the names of classes are.
+const LabelsKey = "id2label"
 
 // faceActs maps the names of the supported activations in transformers to their names in descriptions.
 var faceActs = map[string]string{"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
 
-// faceClasses are the supported classes of models in transformers: the values of model_type for a class, with a space between
-// them, the class, the family of this package, and the facts that hold where a config.json leaves them out.
-var faceClasses = []struct {
-	types, class, family string
-	usual                map[string]any
-}{
-	{"clip metaclip_2", "CLIPModel", "clip", clipUsual},
-	{"siglip", "SiglipModel", "siglip", map[string]any{
-		"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "text.layers": 12, "vocab": 32000, "positions": 64, "text.act": "gelu_tanh", "text.eps": 1e-6,
-		"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu_tanh", "vision.eps": 1e-6,
-	}},
-	{"chinese_clip", "ChineseCLIPModel", "cnclip", over(clipUsual, map[string]any{
-		"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "vocab": 30522, "positions": 512, "text.act": "gelu", "text.eps": 1e-12,
-	})},
-}
-
-var clipUsual = map[string]any{
-	"embed":    512,
-	"text.dim": 512, "text.heads": 8, "text.ffn": 2048, "text.layers": 12, "vocab": 49408, "positions": 77, "text.act": "quick_gelu", "text.eps": 1e-5,
-	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 32, "vision.act": "quick_gelu", "vision.eps": 1e-5,
+// faceClass is a class of models in transformers with its config.json.
+type faceClass struct {
+	types string // the values of model_type for the class, with a space between them
+	configClass
 }
 
 // over returns a copy of a with the entries of b, which replace entries of a with the same key.
@@ -65,33 +56,39 @@ func over(a, b map[string]any) map[string]any {
 	return c
 }
 
-func faceClass(root map[string]any) (string, map[string]any, error) {
+// faceClassOf finds the class of a config.json. Its facts include the family.
+func faceClassOf(root map[string]any) (*configClass, error) {
 	raw, err := lookUp(root, "model_type")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	kind, ok := raw.(string)
 	if raw == nil {
-		return "", nil, errors.New("model_type is missing; want the config.json of a model of Hugging Face's transformers")
+		return nil, errors.New("model_type is missing; want the config.json of a model of Hugging Face's transformers")
 	}
 	if !ok {
-		return "", nil, fmt.Errorf("model_type: got %s, want a text", shown(raw))
+		return nil, fmt.Errorf("model_type: got %s, want a text", shown(raw))
 	}
 	if kind == "siglip2" {
-		return "", nil, errors.New("model_type is siglip2, a NaFlex model, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures, whose model_type is siglip")
+		return nil, errors.New("model_type is siglip2, a NaFlex model, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures, whose model_type is siglip")
 	}
 	if _, ok := root["peft_type"]; ok {
-		return "", nil, errors.New("the configuration of an adapter; " + mergeAdapter)
+		return nil, errors.New("the configuration of an adapter; " + mergeAdapter)
 	}
 	var known []string
-	for _, c := range faceClasses {
-		types := strings.Fields(c.types)
+	for _, f := range families {
+		if f.face == nil {
+			continue
+		}
+		types := strings.Fields(f.face.types)
 		if slices.Contains(types, kind) {
-			return c.class, over(c.usual, map[string]any{"family": c.family}), nil
+			c := f.face.configClass
+			c.usual = over(c.usual, map[string]any{"family": f.name})
+			return &c, nil
 		}
 		known = append(known, types...)
 	}
-	return "", nil, &OtherModelError{kind, known}
+	return nil, &OtherModelError{kind, known}
 }
 
 // OtherModelError says that a config.json is of none of the supported classes: its model is recognised without it, or is not

@@ -51,18 +51,18 @@ var (
 	visionUsual = map[string]any{"vision.dim": 768, "vision.head_width": 64, "vision.layers": 12, "vision.ratio": 4.0, "patch": 16, "vision.no_ln_pre": false, "vision.pool": "tok", "vision.norm_after": false}
 )
 
-func openClass(root map[string]any) (string, map[string]any, error) {
+func openClass(root map[string]any) (*configClass, error) {
 	cfg, _ := root["model_cfg"].(map[string]any)
 	vision, _ := cfg["vision_cfg"].(map[string]any)
 	text, _ := cfg["text_cfg"].(map[string]any)
 	switch {
 	case vision == nil || text == nil:
-		return "", nil, errors.New("it has no model_cfg with vision_cfg and text_cfg; want the open_clip_config.json of a model of open_clip")
+		return nil, errors.New("it has no model_cfg with vision_cfg and text_cfg; want the open_clip_config.json of a model of open_clip")
 	case cfg["multimodal_cfg"] != nil:
-		return "", nil, errors.New("model_cfg.multimodal_cfg: the decoder of CoCa is not built; give a CLIP or SigLIP")
+		return nil, errors.New("model_cfg.multimodal_cfg: the decoder of CoCa is not built; give a CLIP or SigLIP")
 	}
 	if _, list := vision["layers"].([]any); list {
-		return "", nil, errors.New("model_cfg.vision_cfg.layers is a list: " + resNet)
+		return nil, errors.New("model_cfg.vision_cfg.layers is a list: " + resNet)
 	}
 	usual := over(openUsual, nil)
 	if vision["timm_model_name"] == nil {
@@ -73,7 +73,7 @@ func openClass(root map[string]any) (string, map[string]any, error) {
 	} else {
 		usual["text.proj"], usual["text.pooler"] = "mlp", "mean_pooler"
 	}
-	return "open_clip", usual, nil
+	return &configClass{name: "open_clip", usual: usual}, nil
 }
 
 // knownHeads has the numbers of attention heads of towers that open_clip takes from timm and transformers, by the beginning

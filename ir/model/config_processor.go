@@ -8,7 +8,7 @@ import (
 )
 
 // processorFormat is the preprocessor_config.json of a model of Hugging Face's transformers.
-var processorFormat = configFormat{file: "preprocessor_config.json", class: processorClass, rows: []configRow{
+var processorFormat = configFormat{file: "preprocessor_config.json", class: processorOf, rows: []configRow{
 	{path: "do_resize", kind: flagConfig, want: true, why: "pictures are always resized"},
 	{path: "size", fact: "processor.size", kind: sidesConfig},
 	{path: "do_center_crop", fact: "processor.crop", kind: flagConfig},
@@ -21,22 +21,20 @@ var processorFormat = configFormat{file: "preprocessor_config.json", class: proc
 	{path: "image_std", fact: "preprocess.std", kind: numbersConfig},
 }}
 
-// processors are the image processors of transformers, with the facts that hold where a preprocessor_config.json leaves them
-// out. A name with FeatureExtractor, of older versions, or with the suffix Fast stands for the same processor.
-var processors = []struct {
-	name  string
-	usual map[string]any
-}{
-	{"CLIPImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{shortest: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
-	{"ChineseCLIPImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
-	{"SiglipImageProcessor", over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": false, "preprocess.mean": half.Mean, "preprocess.std": half.Std})},
+// processors are the image processors of transformers. A name with FeatureExtractor, of older versions, or with the suffix Fast
+// stands for the same processor. With processor.square a size that is one number is the height and the width, not the shortest
+// side.
+var processors = []configClass{
+	{name: "CLIPImageProcessor", usual: over(processorUsual, map[string]any{"processor.size": sides{shortest: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
+	{name: "ChineseCLIPImageProcessor", usual: over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
+	{name: "SiglipImageProcessor", usual: over(processorUsual, map[string]any{"processor.size": sides{height: 224, width: 224}, "processor.crop": false, "preprocess.mean": half.Mean, "preprocess.std": half.Std})},
+	{name: "BeitImageProcessor", usual: over(processorUsual, map[string]any{"processor.size": sides{height: 256, width: 256}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}, "processor.square": true, "preprocess.mean": half.Mean, "preprocess.std": half.Std})},
 }
 
 var processorUsual = map[string]any{"preprocess.filter": "bicubic", "processor.normalise": true, "preprocess.mean": clipMean, "preprocess.std": clipStd}
 
-// processorClass returns the name and the default facts of the image processor that a preprocessor_config.json names, or of
-// CLIP's if it names none.
-func processorClass(root map[string]any) (string, map[string]any, error) {
+// processorOf finds the image processor that a preprocessor_config.json names, or CLIP's if it names none.
+func processorOf(root map[string]any) (*configClass, error) {
 	name := processors[0].name
 	for _, key := range []string{"feature_extractor_type", "image_processor_type"} { // the second is the newer one
 		if root[key] == nil {
@@ -44,18 +42,18 @@ func processorClass(root map[string]any) (string, map[string]any, error) {
 		}
 		s, ok := root[key].(string)
 		if !ok {
-			return "", nil, fmt.Errorf("%s: got %s, want a text", key, shown(root[key]))
+			return nil, fmt.Errorf("%s: got %s, want a text", key, shown(root[key]))
 		}
 		name = strings.TrimSuffix(strings.Replace(s, "FeatureExtractor", "ImageProcessor", 1), "Fast")
 	}
 	var known []string
-	for _, p := range processors {
+	for i, p := range processors {
 		if p.name == name {
-			return p.name, p.usual, nil
+			return &processors[i], nil
 		}
 		known = append(known, p.name)
 	}
-	return "", nil, fmt.Errorf("image_processor_type is %s, want %s", quote(name), strings.Join(known, ", "))
+	return nil, fmt.Errorf("image_processor_type is %s, want %s", quote(name), strings.Join(known, ", "))
 }
 
 // resampleWords maps Pillow's numbers of the supported resampling filters to their names in descriptions.

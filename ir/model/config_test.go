@@ -58,6 +58,7 @@ func TestReadConfig(t *testing.T) {
 func FuzzConfigHF(f *testing.F) {
 	f.Add([]byte(`{"model_type": "clip", "projection_dim": 40, "text_config": {"hidden_size": 36, "hidden_act": "gelu"}, "vision_config": {"image_size": 32}}`))
 	f.Add([]byte(`{"model_type": "chinese_clip", "text_config": {"layer_norm_eps": 1e-12}, "vision_config_dict": null}`))
+	f.Add([]byte(`{"model_type": "beit", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 16, "image_size": 8, "patch_size": 4, "use_mean_pooling": true, "id2label": {"0": "cat"}}`))
 	fuzzConfig(f, "config.json")
 }
 
@@ -78,19 +79,28 @@ func FuzzConfigTokenizer(f *testing.F) {
 	fuzzConfig(f, "tokenizer_config.json")
 }
 
-// fuzzConfig reads a file and takes it for guesses of every family with towers. What is written parses but for numbers that no model has.
+// fuzzConfig reads a file and takes it for guesses of every family with configuration files. What is written parses but for numbers that no model has.
 func fuzzConfig(f *testing.F, name string) {
-	var guesses [][]Tensor
+	type model struct {
+		tensors []Tensor
+		text    int // heads of texts
+	}
+	var models []model
 	for _, family := range families {
-		if family.text == "" {
-			continue
+		m, texts := model{text: 2}, ", vocab: 20, positions: 12, embed: 8, text: {dim: 8, heads: 2, layers: 1}"
+		if family.alone {
+			m.text, texts = 0, ""
 		}
 		for _, layout := range family.layouts {
-			d, err := Parse("m.yaml", []byte("model: 1\nfamily: "+family.name+"\nlayout: "+layout+"\nsizes: {dim: 8, heads: 2, ffn: 16, layers: 1, image: 8, patch: 4, vocab: 20, positions: 12, embed: 8, text: {dim: 8, heads: 2, layers: 1}}\n"))
+			if family.fed.Mean == nil {
+				continue
+			}
+			d, err := Parse("m.yaml", []byte("model: 1\nfamily: "+family.name+"\nlayout: "+layout+"\nsizes: {dim: 8, heads: 2, ffn: 16, layers: 1, image: 8, patch: 4"+texts+"}\n"))
 			if err != nil {
 				f.Fatal(err)
 			}
-			guesses = append(guesses, Tensors(d))
+			m.tensors = Tensors(d)
+			models = append(models, m)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -101,8 +111,8 @@ func fuzzConfig(f *testing.F, name string) {
 			}
 			return
 		}
-		for _, tensors := range guesses {
-			g, err := Infer(tensors, "m.safetensors", 2, 2)
+		for _, m := range models {
+			g, err := Infer(m.tensors, "m.safetensors", 2, m.text)
 			if err != nil {
 				t.Fatal(err)
 			}

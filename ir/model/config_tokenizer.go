@@ -5,4 +5,4 @@ var tokenizerFormat = configFormat{file: "tokenizer_config.json", rows: []config
 	{path: "tokenizer_class", fact: "tokenizer.class", kind: textConfig},
 	{path: "do_lower_case", fact: "tokenizer.lower", kind: flagConfig},
 	{path: "model_max_length", fact: "tokenizer.longest", kind: numberConfig}, // 1e30 where none is known
-}, class: func(map[string]any) (string, map[string]any, error) { return "transformers", nil, nil }}
+}, class: func(map[string]any) (*configClass, error) { return &configClass{name: "transformers"}, nil }}

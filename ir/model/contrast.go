@@ -6,7 +6,7 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// contrastTasks lists the tasks of models with a vision and a text tower, whose embeddings are compared.
+// contrastTasks lists the tasks of models of towers whose pooled rows are embeddings.
 func contrastTasks() []task {
 	all := []task{
 		{
@@ -28,6 +28,16 @@ func contrastTasks() []task {
 				features := w.b.Name(w.pool(x), "features")
 				w.tap(features, "features")
 				return []*ir.Value{w.output(w.b.L2Norm(features, l2Floor), w.entry.name+"_cls")}
+			}),
+		},
+		{
+			// The embedding goes through a linear before it is scaled to length 1. The layout has the head's tensors.
+			name:    "classification",
+			takes:   func(e entry) bool { return e.has(Patch) },
+			options: []string{"classes", "labels", "list"},
+			check:   checkClasses,
+			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
+				return []*ir.Value{w.output(w.linear(w.pool(x), "classification.head"), "logits")}
 			}),
 		},
 	}

@@ -109,6 +109,12 @@
 //	layout: clip_open_clip
 //	tasks: [retrieval]
 //
+// BEiT is a family of one tower, for pictures:
+//
+//	family: beit
+//	sizes: {dim: 768, heads: 12, layers: 12, image: 224, patch: 16}
+//	tasks: [retrieval, {classification: {labels: config.json, list: id2label}}]
+//
 // A layout is a table of the tensors in one kind of checkpoint: their names, their shapes, and
 // the weights that are read from them. The state dict is made from it, and [Infer] finds sizes
 // with it.

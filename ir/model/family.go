@@ -30,25 +30,29 @@ type family struct {
 	positions int
 	eps       float64
 	limit     int // of the text, by default; 0 = defaultText
-	// fed is, in families with a text tower, the preprocessing of most models, without Offset, RGB and Alpha, which depend on
-	// the code that reads the checkpoint.
+	// fed is, in families whose models come with configuration files, the preprocessing of most models. In families with a
+	// text tower Offset, RGB and Alpha depend on the code that reads the checkpoint instead.
 	fed Preprocess
 	// tokenizers are the kinds of its models' tokenizers, with a space between them: CLIP, SigLIP, Unigram, WordPiece.
 	tokenizers string
 	// heads is the name of Sizes.Heads in the family's code and configurations.
 	heads string
+	// face is the class of the family's models in Hugging Face's transformers; nil: there is none.
+	face *faceClass
+	// traits are the facts in configurations about the structure that have one supported value, and that value.
+	traits map[string]any
 }
 
 var families = []family{
 	{name: "beit3", structure: beit3, layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
 	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
 	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
-	{name: "beit", structure: beit, layouts: []string{"beit_hf"}, alone: true, eps: 1e-12, heads: faceHeads},
-	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads},
-	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads},
-	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", fed: half, tokenizers: "SigLIP", heads: faceHeads},
-	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", fed: squash, tokenizers: "WordPiece", heads: faceHeads},
-	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", fed: cropOpen, tokenizers: "Unigram", heads: faceHeads},
+	{name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true, eps: 1e-12, fed: halfBilinear, heads: faceHeads, face: &beitFace, traits: beitTraits},
+	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads, traits: clipaTraits},
+	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads, face: &clipFace, traits: clipTraits},
+	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", fed: half, tokenizers: "SigLIP", heads: faceHeads, face: &siglipFace, traits: siglipTraits},
+	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", fed: squash, tokenizers: "WordPiece", heads: faceHeads, face: &cnclipFace},
+	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", fed: cropOpen, tokenizers: "Unigram", heads: faceHeads, traits: xlmrTraits},
 }
 
 // faceHeads is the name of the number of heads in Hugging Face's classes.

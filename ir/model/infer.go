@@ -26,12 +26,14 @@ type Guess struct {
 	// The number is never guessed: a model with a wrong one runs, but gives wrong results.
 	Heads string
 
-	// Of families with a tower for texts, once [Guess.Take] was called.
+	// Of families whose models come with configuration files, once [Guess.Take] was called.
 	Preprocess *Preprocess
+	Labels     string   // configuration file with the names of the classes; "" = none
 	Text       int      // longest text, 0 = as the family has it
 	Said       []string // what was taken from where, and what is assumed: a comment each
 
-	Archive bool // it is a TorchScript archive of OpenAI's
+	Archive   bool // it is a TorchScript archive of OpenAI's
+	HeadsTold bool // tensors determine Sizes.Heads
 }
 
 // shapes looks up tensors by name.
@@ -203,7 +205,9 @@ func (g *Guess) check(key string) error {
 		{"patch", s.Patch, "the patch convolution"}, {"channels", s.Channels, "the patch convolution"},
 		{"picture", s.Image, "the table of picture positions"},
 	}
-	if !familyNamed(g.Family).alone {
+	if familyNamed(g.Family).alone {
+		all[0].from = "the patch convolution"
+	} else {
 		all = append(all, size{"vocabulary", s.Vocab, "the token table"})
 	}
 	if g.twoTowers() {
@@ -217,6 +221,16 @@ func (g *Guess) check(key string) error {
 		}
 	}
 	return nil
+}
+
+// classes returns the number of classes of the checkpoint's head, 0 if it has none.
+func (g *Guess) classes() int {
+	for _, t := range g.Tasks {
+		if t.Classes > 0 {
+			return t.Classes
+		}
+	}
+	return 0
 }
 
 // twoTowers reports whether the family has a tower for texts.
@@ -412,7 +426,7 @@ func (g *Guess) heads(given, text int) error {
 		return fmt.Errorf("%d heads: the checkpoint has tables for %d", given, z.Heads)
 	}
 	if z.Heads != 0 && z.Dim%z.Heads == 0 {
-		g.Heads = "told by the table of relative positions"
+		g.Heads, g.HeadsTold = "told by the table of relative positions", true
 		return nil
 	}
 	name := familyNamed(g.Family).heads

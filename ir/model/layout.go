@@ -87,14 +87,14 @@ type layout struct {
 	code Code
 	key  string // a tensor that only such a checkpoint has
 	rows []row
-	// heads are the tensors of tasks, if they differ from the code's. A layout with heads has only these tasks and encode.
+	// heads are the tensors of tasks, if they differ from the code's.
 	heads map[string][]row
 }
 
 // layouts lists the layouts of checkpoints. The first one whose key a checkpoint has applies.
 var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, beitLayouts, bertLayouts, siglipLayouts, clipLayouts)
 
-// LayoutOf returns the layout of a checkpoint of a model with two towers, by the names of its tensors without parts of wrapper
+// LayoutOf returns the layout of a checkpoint of a model of towers, by the names of its tensors without parts of wrapper
 // modules. It is an error if none of the names is the key of a layout.
 func LayoutOf(names []string) (string, error) {
 	have := map[string]bool{}

@@ -141,7 +141,7 @@ var beit3Results = map[string][]Result{
 	"beit3_large_patch16_384_f30k_retrieval":          {{flickr, 88.1}},
 }
 
-// The benchmarks of the figures in beit3Results.
+// The benchmarks of the figures in beit3Results and beitPresets.
 const (
 	imageNetTop1 = "ImageNet, top-1"
 	vqaTestDev   = "VQAv2, test-dev"
@@ -172,6 +172,23 @@ var vlmoPresets = []struct {
 	{384, "_nlvr2", "nlvr2", 2},
 	{384, "_coco", "retrieval", 0},
 	{384, "_f30k", "retrieval", 0},
+}
+
+// beitPresets lists BEiT's models that classify. Names of files, licences and the preprocessing are as the hub has them.
+var beitPresets = []struct {
+	hub            string
+	tower          TowerSizes
+	image, classes int
+	files          []File
+	quality        float64 // per cent of imageNetTop1 that beit/README.md states, 0 if it does not
+}{
+	{"microsoft/beit-base-patch16-224", visionB, 224, 1000, []File{{Name: "model.safetensors"}, {Name: "pytorch_model.bin"}}, 85.2},
+	{"microsoft/beit-base-patch16-384", visionB, 384, 1000, []File{{Name: "pytorch_model.bin"}}, 86.8},
+	{"microsoft/beit-large-patch16-224", visionL, 224, 1000, []File{{Name: "pytorch_model.bin"}}, 87.4},
+	{"microsoft/beit-large-patch16-384", visionL, 384, 1000, []File{{Name: "pytorch_model.bin"}}, 88.4},
+	{"microsoft/beit-large-patch16-512", visionL, 512, 1000, []File{{Name: "pytorch_model.bin"}}, 88.6},
+	{"microsoft/beit-base-patch16-224-pt22k-ft22k", visionB, 224, 21841, []File{{Name: "pytorch_model.bin"}}, 0},
+	{"microsoft/beit-large-patch16-224-pt22k-ft22k", visionL, 224, 21841, []File{{Name: "pytorch_model.bin"}}, 0},
 }
 
 // giant is the largest model of BEiT-3's paper, which was never released.
@@ -214,6 +231,17 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			}
 			all = append(all, p)
 		}
+	}
+	for _, r := range beitPresets {
+		p := PresetInfo{
+			Name: presetName(r.hub), Family: "beit", Task: "classification", Classes: r.classes, Preprocess: halfBilinear,
+			Sizes:  Sizes{Dim: r.tower.Dim, Heads: r.tower.Heads, FFN: r.tower.FFN, Layers: r.tower.Layers, Image: r.image, Patch: 16, Channels: 3, Eps: 1e-12},
+			Source: Source{Hub: r.hub, Page: "microsoft/unilm", Files: r.files, Licence: "Apache-2.0"},
+		}
+		if r.quality != 0 {
+			p.Source.Results, p.Source.Cited = []Result{{imageNetTop1, r.quality}}, "microsoft/unilm, beit/README.md"
+		}
+		all = append(all, p)
 	}
 	return append(append(all, giant), towerPresets()...)
 })

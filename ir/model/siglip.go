@@ -13,6 +13,13 @@ func siglip(s *Sizes) Structure {
 	return t
 }
 
+var siglipTraits = map[string]any{"vision.timm_pool": "map", "text.seen": true, "text.pool": "last"}
+
+var siglipFace = faceClass{types: "siglip", configClass: configClass{name: "SiglipModel", usual: map[string]any{
+	"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "text.layers": 12, "vocab": 32000, "positions": 64, "text.act": "gelu_tanh", "text.eps": 1e-6,
+	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu_tanh", "vision.eps": 1e-6,
+}}}
+
 var siglipLayouts = []layout{
 	{name: "siglip_hf", code: Contrast, key: "vision_model.head.probe", rows: rows(scores, faceText, []row{
 		each("token", linear("text_model.head", "embed dim", "retrieval.{m}")),

@@ -18,6 +18,7 @@ type Sketch struct {
 	Tokenizer  string   // path of the tokenizer's file in the description; "" = not known
 	Form       string   // form of the tokenizer, the key form; "" = the usual one of its file
 	Labels     string   // path in the description of the names of the classes; "" = none
+	List       string   // list of them in that file; "" = it has one
 	Image      int      // side of the image to compile for, 0 = the checkpoint's
 	Notes      []string // comments at the end
 }
@@ -100,7 +101,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 	}
 	var tasks []string
 	for _, t := range g.Tasks {
-		tasks = append(tasks, g.task(t, s.Labels))
+		tasks = append(tasks, g.task(t, s.Labels, s.List))
 	}
 	line("tasks: [%s]", strings.Join(tasks, ", "))
 	for _, t := range g.Tasks {
@@ -229,11 +230,13 @@ func decimal(x float64) string {
 }
 
 // task returns a task as YAML.
-func (g *Guess) task(t Task, labels string) string {
+func (g *Guess) task(t Task, labels, list string) string {
 	if len(g.Presets) > 0 && g.Presets[0].Task == t.Name && labels == "" {
 		return t.Name
 	}
 	switch {
+	case t.Classes > 0 && list != "":
+		return fmt.Sprintf("{%s: {classes: %d, labels: %s, list: %s}}", t.Name, t.Classes, scalar(labels), list)
 	case t.Classes > 0 && labels != "":
 		return fmt.Sprintf("{%s: {classes: %d, labels: %s}}", t.Name, t.Classes, scalar(labels))
 	case t.Classes > 0:

@@ -52,7 +52,6 @@ type Tower struct {
 	Types    int          // rows of the table of modality types: row i is added to all rows of modality i; 0 = no table
 	Relative bool         // all layers have a relative position bias
 	Reach    int          // longest text of the relative position bias
-	HeadEps  float64      // epsilon of norms in heads; 0 = 1e-5
 	Pool     Pool         // how the tower's rows become an embedding, if it has one
 }
 
@@ -219,7 +218,7 @@ type Code string
 const (
 	TorchScale Code = "" // BEiT-3's
 	VLMo       Code = "vlmo"
-	Contrast   Code = "contrast" // models with a vision and a text tower
+	Contrast   Code = "contrast" // models of towers whose rows are pooled
 )
 
 // Keys describes the names of tensors in the checkpoint.

@@ -22,13 +22,12 @@ type taking struct {
 	why   []string             // what is assumed, and why
 }
 
-// Take completes the guess of a model with a text tower from configs, the configuration files beside its checkpoint, and
-// assumes what neither they nor the tensors tell. path is the checkpoint's path, since names may tell the activation. heads
-// and text are the numbers of heads that the user asked for, 0 = none. It is an error if a file contradicts the tensors or
-// describes a model that is not supported. A guess of any other family is unchanged.
+// Take completes the guess of a model with configuration files from configs, those beside its checkpoint, and assumes what
+// neither they nor the tensors tell. path is the checkpoint's path, since names may tell the activation. heads and text are
+// the numbers of heads that the user asked for, 0 = none. It is an error if a file contradicts the tensors or describes a
+// model that is not supported. A guess without configuration files is unchanged.
 func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
-	row := familyNamed(g.Family)
-	if row.text == "" {
+	if !g.Configured() {
 		return nil
 	}
 	t := &taking{g: g, said: map[*Config][]string{}, usual: map[*Config][]string{}}
@@ -79,6 +78,9 @@ func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
 	return nil
 }
 
+// Configured reports whether models of the family come with configuration files.
+func (g *Guess) Configured() bool { return familyNamed(g.Family).fed.Mean != nil }
+
 // Face reports whether the checkpoint is one of Hugging Face's transformers.
 func (g *Guess) Face() bool { return strings.HasSuffix(g.Layout, "_hf") }
 
@@ -124,20 +126,11 @@ func (t *taking) says(c *Config, f Fact) string {
 	return file.Brief(fmt.Sprintf("%s: %s is %v%s", c.File, f.From, f.Value, left))
 }
 
-// traits are, for each family, the facts about a model's structure that have one supported value, and that value.
-var traits = map[string]map[string]any{
-	"clip":     {"vision.no_ln_pre": false, "vision.pool": "tok", "text.seen": false, "text.pool": "argmax"},
-	"clipa":    {"vision.no_ln_pre": true, "vision.pool": "avg", "vision.norm_after": true, "text.seen": true, "text.pool": "last"},
-	"siglip":   {"vision.timm_pool": "map", "text.seen": true, "text.pool": "last"},
-	"xlmrclip": {"vision.no_ln_pre": false, "vision.pool": "tok", "text.proj": "mlp", "text.pooler": "mean_pooler"},
-	"cnclip":   {},
-}
-
 func (t *taking) family() error {
 	if name, f, ok := fact[string](t.main, "family"); ok && name != t.g.Family {
 		return fmt.Errorf("%s: model_type is of %s, a model of family %s, but the tensors are from a model of family %s; give the file that came with the checkpoint", t.main.File, t.main.Class, f.Value, t.g.Family)
 	}
-	for name, want := range traits[t.g.Family] {
+	for name, want := range familyNamed(t.g.Family).traits {
 		if v, f, ok := fact[any](t.main, name); ok && v != want {
 			return fmt.Errorf("%s, but a model with these tensors is built with %v only", t.says(t.main, f), want)
 		}
@@ -147,23 +140,32 @@ func (t *taking) family() error {
 
 func (t *taking) sizes() error {
 	z := &t.g.Sizes
+	heads, classes := 0, t.g.classes()
+	if t.g.HeadsTold {
+		heads = z.Heads
+	}
 	for _, s := range []struct {
 		fact string
-		have int
+		have int // 0: the tensors do not tell it
 		what string
 	}{
+		{"vision.heads", heads, "attention heads"}, {"classes", classes, "classes"},
 		{"embed", z.Embed, "width of embeddings"},
 		{"vision.dim", z.Dim, "width of pictures"}, {"vision.ffn", z.FFN, "feed-forward width of pictures"}, {"vision.layers", z.Layers, "layers of pictures"},
 		{"patch", z.Patch, "side of a patch"}, {"channels", z.Channels, "colours"},
 		{"text.dim", z.Text.Dim, "width of texts"}, {"text.ffn", z.Text.FFN, "feed-forward width of texts"}, {"text.layers", z.Text.Layers, "layers of texts"},
 		{"vocab", z.Vocab, "rows of the token table"}, {"positions", z.Positions, "rows of the table of positions of texts"},
 	} {
-		if v, f, ok := fact[int](t.main, s.fact); ok && v != s.have {
+		if v, f, ok := fact[int](t.main, s.fact); ok && s.have != 0 && v != s.have {
 			return fmt.Errorf("%s, but the tensors have %d, the %s", t.says(t.main, f), s.have, s.what)
 		}
 	}
 	if v, f, ok := fact[int](t.main, "context"); ok && t.g.Family != "xlmrclip" && v != z.Positions {
 		return fmt.Errorf("%s, but the tensors have %d, the rows of the table of positions of texts", t.says(t.main, f), z.Positions)
+	}
+	if _, f, ok := fact[int](t.main, "classes"); ok && classes != 0 {
+		t.g.Labels = t.main.File
+		t.use(t.main, f)
 	}
 	for _, s := range []struct {
 		fact     string
@@ -210,6 +212,9 @@ func (t *taking) image() error {
 // heads takes the numbers of attention heads of both towers: those asked for, else those of the configuration.
 func (t *taking) heads(vision, text int) error {
 	z := &t.g.Sizes
+	if t.g.HeadsTold {
+		return nil
+	}
 	from := false
 	for _, h := range []struct {
 		tower    string
@@ -300,6 +305,9 @@ func tagged(path string) (act, why string) {
 // acts takes the activations, which are in no tensor.
 func (t *taking) acts(path string) error {
 	z := &t.g.Sizes
+	if familyNamed(t.g.Family).act == "" {
+		return nil
+	}
 	const compare = "A wrong one builds and answers wrongly"
 	see, f1, ok1 := fact[string](t.main, "vision.act")
 	read, f2, ok2 := fact[string](t.main, "text.act")
@@ -408,13 +416,19 @@ func (t *taking) text() error {
 func (t *taking) preprocess() error {
 	g := t.g
 	p := familyNamed(g.Family).fed
-	p.Offset, p.RGB, p.Alpha = "even", "last", "drop"
 	code := "open_clip"
 	if g.Face() {
-		p.Offset, p.RGB, p.Alpha, code = "floor", "first", "white", "transformers"
+		code = "transformers"
+	}
+	switch {
+	case !g.twoTowers():
+	case g.Face():
+		p.Offset, p.RGB, p.Alpha = "floor", "first", "white"
 		if g.Family == "siglip" && g.Sizes.Vocab == gemmaPieces {
 			p.Filter = "bilinear" // SigLIP 2
 		}
+	default:
+		p.Offset, p.RGB, p.Alpha = "even", "last", "drop"
 	}
 	if t.like != nil {
 		p = t.like.Preprocess
@@ -458,6 +472,9 @@ func (t *taking) preprocess() error {
 		return nil
 	}
 	t.use(t.fed, f)
+	if both, _, _ := fact[bool](t.fed, "processor.square"); both && size.shortest > 0 {
+		size = sides{height: size.shortest, width: size.shortest}
+	}
 	crop, f2, _ := fact[bool](t.fed, "processor.crop")
 	to, f3, hasTo := fact[sides](t.fed, "processor.crop_size")
 	square := cmp.Or(size.shortest, size.height)
@@ -487,6 +504,8 @@ var unbuilt = []struct{ key, what string }{
 	{"visual.trunk.stem.conv1.weight", "its pictures go through a net of convolutions, which is not built; give a CLIP with a ViT"},
 	{"vision_model.embeddings.patch_embedding.weight", ""}, // NaFlex, whose patches are rows
 	{"text_decoder.token_embedding.weight", "it is a CoCa, whose decoder is not built; give a CLIP or SigLIP"},
+	{"beit.embeddings.position_embeddings", "it is a BEiT or DiT with position embeddings, which is not built; give a BEiT with a relative position bias"},
+	{"beit.encoder.relative_position_bias.relative_position_bias_table", "it is a BEiT as pretraining leaves it, whose layers share a relative position bias, and it is not built; give one that classifies, such as beit-base-patch16-224"},
 }
 
 // towersAlone are tensors of models of one tower.

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,7 @@ import (
 // l2Floor is the least length by which normalisation divides a vector.
 const l2Floor = 1e-12
 
-// headEps is the epsilon of norms in heads, independent of the trunk's, unless the tower has one for them.
+// headEps is the epsilon of norms in heads, independent of the trunk's.
 const headEps = 1e-5
 
 // task is an entry of the table of tasks. A task for checkpoints of several codes has an entry for each code.
@@ -97,7 +96,7 @@ func init() { // Go rejects an initial value whose functions read the variable
 				linear("head", "classes dim", "classification.head"),
 			},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
-				h := w.norm(w.b.Mean(x, 1), "classification.norm", w.headEps())
+				h := w.norm(w.b.Mean(x, 1), "classification.norm", headEps)
 				return []*ir.Value{w.output(w.linear(h, "classification.head"), "logits")}
 			}),
 		},
@@ -204,13 +203,14 @@ func taskOf(code Code, name string) *task {
 	return nil
 }
 
-// task returns the task for the description's checkpoint, or nil.
+// task returns the task for the description's checkpoint, or nil. A task with classes needs the tensors of a head.
 func (d *Description) task(name string) *task {
 	s := d.Structure()
-	if l := s.Keys.layout(); l.heads != nil && l.heads[name] == nil && name != "encode" {
+	t := taskOf(s.Keys.Code, name)
+	if t != nil && t.has("classes") && t.tensors(s.Keys.layout()) == nil {
 		return nil
 	}
-	return taskOf(s.Keys.Code, name)
+	return t
 }
 
 // tensors returns the rows of the task's tensors in a layout.
@@ -220,9 +220,6 @@ func (t *task) tensors(l *layout) []row {
 	}
 	return t.rows
 }
-
-// headEps returns the epsilon of the norms in heads.
-func (w *writer) headEps() float64 { return cmp.Or(w.tower.HeadEps, headEps) }
 
 // taskOptions lists the options that a task has for any code; ok is false if there is no such
 // task.
