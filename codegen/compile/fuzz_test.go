@@ -113,8 +113,10 @@ func FuzzLower(f *testing.F) {
 	}
 	f.Add([]byte("model: 1\nfamily: mwt\nsizes: {dim: 4, heads: 1, layers: 2, vl_layers: 1, image: 4, patch: 4, vocab: 8, positions: 5}\ntasks: [retrieval]\n"))
 	f.Add([]byte("model: 1\nfamily: vlmo\nsizes: {dim: 4, heads: 1, layers: 2, vl_layers: 1, image: 4, patch: 4, vocab: 8, reach: 4, absolute: true, scale: true}\ntasks: [itm, retrieval]\n"))
-	f.Add([]byte("model: 1\nmodalities: [{name: vision, embedder: patch, size: [4, 8], patch: 4}, {name: language, embedder: token, vocab: 8, positions: 5}]\n" +
-		"layers: [{range: 0..1, attn: shared, ffn: pooled}]\nsizes: {dim: 4, heads: 1}\ntasks: [encode]\n"))
+	for _, patch := range []string{"patch: 4", "stem: [2, 2], stem_dim: 3, stem_norm: 1.0e-5"} {
+		f.Add([]byte("model: 1\nmodalities: [{name: vision, embedder: patch, size: [4, 8], " + patch + "}, {name: language, embedder: token, vocab: 8, positions: 5}]\n" +
+			"layers: [{range: 0..1, attn: shared, ffn: pooled}]\nsizes: {dim: 4, heads: 1}\ntasks: [encode]\n"))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := model.Parse("m.yaml", text)
 		if err == nil && d.Sizes.Layers > 8 {

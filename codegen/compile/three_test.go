@@ -171,7 +171,7 @@ func TestThreeModalitiesCheckpoint(t *testing.T) {
 		keys = append(keys, x.Name)
 	}
 	for _, want := range []string{
-		"text_embed.weight", "audio_embed.proj.weight", "encoder.embed_positions.audio.weight",
+		"text_embed.weight", "audio_embed.proj.weight", "vision_embed.stem.0.norm.weight", "encoder.embed_positions.audio.weight",
 		"encoder.layers.0.self_attn.q_proj.audio.weight", "encoder.layers.1.self_attn.q_proj.weight",
 		"encoder.layers.2.ffn.all.fc1.weight", "encoder.layers.2.final_layer_norm.vl.weight", "encoder.layer_norm.weight",
 	} {

@@ -479,6 +479,8 @@ func layoutNames() (names []string) {
 func (c *decoder) modality(m *Modality) []field {
 	in := func(item string) string { return "modalities: [{" + item + "}]" }
 	const patch, token = "patch: ", "token: "
+	stem := c.list("[4, 2, 2]", func(n *node, path string) { m.Stem = append(m.Stem, c.count(n, path, 2, maxPatch)) })
+	stem.legal = fmt.Sprintf("2 to %d whole numbers", maxStem)
 	return []field{
 		{name: "name", value: c.text(&m.Name), doc: "name of the modality, its expert and its entry",
 			without: "must be given", example: in("name: audio")},
@@ -498,7 +500,7 @@ func (c *decoder) modality(m *Modality) []field {
 			m.Height, m.Width = c.count(n.items[0], path, 1, maxSide), c.count(n.items[1], path, 1, maxSide)
 		}}, doc: patch + "side of the input, or its sides; multiples of patch", without: "must be given with patch", example: in("size: [16, 40]")},
 		{name: "patch", value: c.whole(&m.Patch, 1, maxPatch), doc: patch + "side of a square", without: "must be given with patch; with stem its product", example: in("patch: 8")},
-		{name: "stem", value: c.list("[4, 2, 2]", func(n *node, path string) { m.Stem = append(m.Stem, c.count(n, path, 2, maxPatch)) }),
+		{name: "stem", value: stem,
 			doc:     patch + "sides of squares that are embedded one after the other: squares of pixels, then squares of the rows of the stage before; a stage but the last is a linear, a norm if there is stem_norm, and the activation of the layers",
 			without: "one linear", example: in("stem: [4, 2]")},
 		{name: "stem_dim", value: c.whole(&m.StemDim, 1, maxDim), doc: patch + "width of a row between the stages of stem", without: "a quarter of dim", example: in("stem: [4, 2], stem_dim: 16")},

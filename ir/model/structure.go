@@ -372,6 +372,7 @@ const (
 	maxModalities = 6 // there are 2^n - 1 entries
 	maxWord       = 16
 	maxStem       = 8
+	maxJoin       = 16 // maxJoin*maxJoin*maxDim columns are at most ir.MaxDim
 )
 
 // completeLong fills in the defaults of the long form and checks its own fields.
@@ -507,8 +508,12 @@ func (m *Modality) completeStem(path string) *problem {
 	}
 	patch := 1
 	for i, side := range m.Stem {
-		if side < 2 || side > maxPatch {
-			return wrong(fmt.Sprintf("%s.stem[%d]", path, i), " is %d, want 2 to %d", side, maxPatch)
+		most := maxJoin
+		if i == 0 {
+			most = maxPatch
+		}
+		if side < 2 || side > most {
+			return wrong(fmt.Sprintf("%s.stem[%d]", path, i), " is %d, want 2 to %d", side, most)
 		}
 		if patch *= side; patch > maxPatch {
 			return wrong(path+".stem", " is %v, want a product of at most %d", m.Stem, maxPatch)
