@@ -104,12 +104,12 @@ func FindSections(sections []Dim, at, n Dim) (from, to int, ok bool) {
 }
 
 // LongestSection returns the largest constant number of rows per sequence of a section of f's values, which bounds the
-// sequences of a batch. sections returns the sections of a value. Values that a join reads, directly or through other values,
-// are left out: a join makes one row of several, and it is as large as they are together.
+// sequences of a batch. sections returns the sections of a value. Values that a join reads, directly or through row-wise
+// ops, are left out: a join makes one row of several, and it is as large as they are together.
 func LongestSection(f *Func, sections func(*Value) []Dim) int {
 	longest, joined := 0, map[*Value]bool{}
 	for _, v := range slices.Backward(f.Values) {
-		if v.Op == OpJoin || joined[v] {
+		if v.Op == OpJoin || joined[v] && v.Op.Batch == RowWise {
 			for _, a := range v.Args {
 				joined[a] = true
 			}

@@ -27,31 +27,25 @@ func TestSectionsOfAnOpThatReduces(t *testing.T) {
 
 // A batch is bounded by the rows after the joins, which are as wide as several rows before.
 func TestLongestSection(t *testing.T) {
-	p, err := ir.Parse("p.ir", []byte(`program p T<=4
-func f(image: f32[3,8,8], ids: i32[T], x: f32[16,4], y: f32[5,4]) {
-  p = patches image {patch=1} : f32[64,3]
-  j = join x {side=2 width=4} : f32[4,16]
-  g = gelu j : f32[4,16]
-  k = join g {side=2 width=2} : f32[1,64]
-  m = concat y, y : f32[10,4]
-  return k, m
-}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := p.Funcs[0]
-	sections, err := ir.Sections(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := func(v *ir.Value) []ir.Dim { return sections[v] }
-	if n := ir.LongestSection(f, of); n != 64 {
-		t.Errorf("got %d, want the 64 rows of the patches", n)
-	}
-	f.Values = f.Values[1:]
-	if n := ir.LongestSection(f, of); n != 5 {
-		t.Errorf("got %d, want the 5 rows of y", n)
+	for _, c := range []struct {
+		name, body string
+		want       int
+	}{
+		{"rows before a join", "  t = tanh x : f32[16,4]\n  j = join t {side=2 width=4} : f32[4,16]\n  g = gelu j : f32[4,16]\n  k = join g {side=2 width=2} : f32[1,64]\n  m = concat y, y : f32[10,4]\n  return k, m", 5},
+		{"rows beside it", "  p = patches image {patch=1} : f32[64,3]\n  j = join x {side=2 width=4} : f32[4,16]\n  return j, p", 64},
+		{"rows that attention reads", "  c = attention x, x, x {heads=2} : f32[16,4]\n  j = join c {side=2 width=4} : f32[4,16]\n  return j", 16},
+	} {
+		p, err := ir.Parse("p.ir", []byte("program p T<=4\nfunc f(image: f32[3,8,8], ids: i32[T], x: f32[16,4], y: f32[5,4]) {\n"+c.body+"\n}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sections, err := ir.Sections(p.Funcs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := ir.LongestSection(p.Funcs[0], func(v *ir.Value) []ir.Dim { return sections[v] }); n != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, n, c.want)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ type Func struct {
 	Image   int  // floats of a sequence's image; 0: it takes none
 	Text    bool // it takes a text
 	IDs     int  // tokens of a text; 0: 1 to the package's limit
-	Fixed   int  // rows of a sequence besides one per token
+	Fixed   int  // rows of a sequence besides one per token, and besides rows that a join reads
 	Inputs  []Input
 	Stores  []Slot // of the State that it starts; nil: none
 	States  []Slot // of the State that it reads and adds a row to; nil: none
