@@ -22,10 +22,13 @@ type family struct {
 	act, text string
 	// direct: the pooled row of a picture is its embedding, without a projection.
 	direct bool
-	// lacks is the condition of some rows in the family's layouts, "" = none. Checkpoints of the family have no tensors of
-	// these rows, which distinguishes them from checkpoints of later families with the same layout.
+	// lacks is the condition of some rows in the family's layouts, or a sharing and a half, as in "shared attn"; "" = none.
+	// Checkpoints of the family have no tensors of these rows, which distinguishes them from checkpoints of later families with
+	// the same layout.
 	lacks   string
 	layouts []string // layouts of its checkpoints; the first is the default
+	// keeps: checkpoints that are tuned for a task keep the heads of pretraining.
+	keeps bool
 	// positions and eps are the defaults in Sizes.
 	positions int
 	eps       float64
@@ -44,9 +47,9 @@ type family struct {
 }
 
 var families = []family{
-	{name: "beit3", structure: beit3, layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
+	{name: "beit3", structure: beit3, lacks: "shared attn", layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
 	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
-	{name: "vlmo", structure: vlmo, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
+	{name: "vlmo", structure: vlmo, keeps: true, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
 	{name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true, eps: 1e-12, fed: halfBilinear, heads: faceHeads, face: &beitFace, traits: beitTraits},
 	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads, traits: clipaTraits},
 	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads, face: &clipFace, traits: clipTraits},

@@ -75,7 +75,7 @@ func TestInferOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Guess{
-		Family: "mwt", Sizes: Sizes{Dim: 72, Heads: 3, FFN: 100, Layers: 4, VLLayers: 2, Image: 28, Patch: 14, Channels: 1, Vocab: 50, Positions: 20},
+		Family: "mwt", Layout: "beit3", Sizes: Sizes{Dim: 72, Heads: 3, FFN: 100, Layers: 4, VLLayers: 2, Image: 28, Patch: 14, Channels: 1, Vocab: 50, Positions: 20},
 		Tasks: []Task{{Name: "retrieval"}, {Name: "classification", Classes: 5}}, Heads: "as given",
 	}
 	if diff := cmp.Diff(want, g); diff != "" {
@@ -170,13 +170,14 @@ func TestInferErrors(t *testing.T) {
 	}{
 		{"nothing", nil, 0, "not a model of a known family"},
 		{"another model", []Tensor{{"model.embed_tokens.weight", []int{3, 4}}}, 0, "its 1 tensors (model.embed_tokens.weight, ...)"},
-		{"prefix", renamed, 0, `look like those of family beit3, but their names start with "net." instead of "beit3."; rename them in Python: {"beit3." * k.removeprefix("net.").startswith(("text_embed", "vision_embed", "encoder")) + k.removeprefix("net."): v`},
+		{"prefix", renamed, 0, `look like those of family beit3 or mwt, but their names start with "net." instead of "beit3."; rename them in Python: {"beit3." * k.removeprefix("net.").startswith(("text_embed", "vision_embed", "encoder")) + k.removeprefix("net."): v`},
 		{"no prefix", bare, 0, `but their names lack "beit3." before them; rename them in Python: {"beit3." * k.startswith(("text_embed", "vision_embed", "encoder")) + k: v`},
-		{"no table", without("beit3.text_embed.weight"), 0, "its width is not known: the token table is missing"},
-		{"strange table", reshaped("beit3.text_embed.weight", 5), 0, "its width is not known"},
-		{"no square", reshaped("beit3.encoder.embed_positions.A.weight", 8, 72), 0, "its picture is not known: the table of picture positions"},
-		{"zero", reshaped("beit3.encoder.layers.0.ffn.A.fc1.weight", 0, 72), 0, "its feed-forward width is not known"},
-		{"negative", reshaped("beit3.vision_embed.proj.weight", 72, 3, -14, -14), 0, "its patch is not known"},
+		{"no table", without("beit3.text_embed.weight"), 0, "its vocabulary is not known: beit3.text_embed.weight is missing"},
+		{"strange table", reshaped("beit3.text_embed.weight", 5), 0, "its vocabulary is not known: beit3.text_embed.weight is [5], want [vocab,dim]"},
+		{"no square", reshaped("beit3.encoder.embed_positions.A.weight", 8, 72), 0, "its picture, a square of patches, is not known: beit3.encoder.embed_positions.A.weight is [8,72], want [positions,dim]"},
+		{"zero", reshaped("beit3.encoder.layers.0.ffn.A.fc1.weight", 0, 72), 0, "its feed-forward width is not known: beit3.encoder.layers.0.ffn.A.fc1.weight is [0,72], want [ffn,dim]"},
+		{"negative", reshaped("beit3.vision_embed.proj.weight", 72, 3, -14, -14), 0, "its patch is not known: beit3.vision_embed.proj.weight is [72,3,-14,-14], want [dim,inputs,side,side]"},
+		{"stem", append(without(""), Tensor{"beit3.vision_embed.stem.0.proj.weight", []int{18, 1, 4, 4}}), 0, "embeds patches in stages"},
 		{"heads", tiny, 7, "7 heads: want a divisor of the width, which is 72; the nearest are 6 and 8"},
 		{"negative heads", tiny, -1, "-1 heads: want a divisor"},
 	} {

@@ -92,10 +92,30 @@ type layout struct {
 }
 
 // layouts lists the layouts of checkpoints. The first one whose key a checkpoint has applies.
-var layouts = slices.Concat([]layout{{name: "beit3", rows: torchscale}, {name: "vlmo", code: VLMo, rows: vlmoLayout}}, beitLayouts, bertLayouts, siglipLayouts, clipLayouts)
+var layouts = slices.Concat(torchscaleLayouts, vlmoLayouts, beitLayouts, bertLayouts, siglipLayouts, clipLayouts)
 
-// LayoutOf returns the layout of a checkpoint of a model of towers, by the names of its tensors without parts of wrapper
-// modules. It is an error if none of the names is the key of a layout.
+// families lists the families whose checkpoints may have the layout: at least one.
+func (l *layout) families() (all []*family) {
+	for i := range families {
+		if slices.Contains(families[i].layouts, l.name) {
+			all = append(all, &families[i])
+		}
+	}
+	return all
+}
+
+// task returns the task called name of checkpoints with the layout, nil if they have no such task. A task with classes needs the
+// tensors of a head.
+func (l *layout) task(name string) *task {
+	t := taskOf(l.code, name)
+	if t != nil && t.has("classes") && t.tensors(l) == nil {
+		return nil
+	}
+	return t
+}
+
+// LayoutOf returns the layout of a checkpoint by the names of its tensors without parts of wrapper modules. It is an error if
+// none of the names is the key of a layout.
 func LayoutOf(names []string) (string, error) {
 	have := map[string]bool{}
 	for _, n := range names {
@@ -103,13 +123,10 @@ func LayoutOf(names []string) (string, error) {
 	}
 	var want []string
 	for _, l := range layouts {
-		switch {
-		case l.key == "":
-		case have[l.key]:
+		if have[l.key] {
 			return l.name, nil
-		default:
-			want = append(want, fmt.Sprintf("%s (%s)", l.key, l.name))
 		}
+		want = append(want, fmt.Sprintf("%s (%s)", l.key, l.name))
 	}
 	return "", fmt.Errorf("no known layout of checkpoints has these tensors: none of %s is among the %d", strings.Join(want, ", "), len(names))
 }
@@ -172,10 +189,7 @@ func (r *reader) repeat(what string, rows []row) {
 			sharing = map[string]Sharing{"attn": l.Attn, "ffn": l.FFN}[what]
 		}
 		for _, b := range r.t.branches(r.tower, l, sharing) {
-			r.words["b"], r.words["e"], r.words[".e"] = b.part, b.word, ""
-			if b.word != "" {
-				r.words[".e"] = "." + b.word
-			}
+			r.words["b"], r.words["e"], r.words[".e"] = b.part, b.word, dotted(b.word)
 			r.read(rows)
 		}
 	case "stem":
@@ -196,17 +210,27 @@ func (r *reader) repeat(what string, rows []row) {
 	}
 }
 
+// dotted returns the name of an expert in keys with a dot before it, "" for no expert.
+func dotted(word string) string {
+	if word == "" {
+		return ""
+	}
+	return "." + word
+}
+
+// inputWords are the values of {in}.
+var inputWords = map[Embedder]string{Patch: "image", Token: "text"}
+
 // modality sets the placeholders, sizes and facts of a modality.
 func (r *reader) modality(m *modality) {
 	r.enter(r.t.tower(m.Name))
-	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), "text"
+	r.words["m"], r.words["e"], r.words["in"] = m.Name, r.t.keys.word(m.Name), inputWords[m.Embedder]
 	r.facts["anywhere"], r.facts["class"], r.facts["embed_norm"] = m.Anywhere, !m.Classless, m.Norm > 0
 	r.sizes["unused"] = m.Unused
 	if m.Embedder == Token {
 		r.sizes["vocab"], r.sizes["positions"], r.sizes["kept"] = m.Vocab, m.Positions, r.t.text
 		return
 	}
-	r.words["in"] = "image"
 	r.sizes["channels"], r.sizes["patch"], r.sizes["kept"], r.sizes["positions"] = m.Channels, m.Patch, m.fixed(), m.fixed()+m.Unused
 	r.stages, r.facts["stem_norm"] = m.stages(), m.StemNorm > 0
 	r.sizes["stem_dim"], r.sizes["inputs"] = m.StemDim, m.Channels // inputs: columns of the stage before
@@ -265,7 +289,10 @@ func (r *reader) size(expr string) int {
 }
 
 // name replaces the placeholders in a name.
-func (r *reader) name(s string) string {
+func (r *reader) name(s string) string { return expand(s, r.words) }
+
+// expand replaces the placeholders in a name by words.
+func expand(s string, words map[string]string) string {
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(s, "{")
@@ -274,7 +301,7 @@ func (r *reader) name(s string) string {
 			return b.String()
 		}
 		word, after, _ := strings.Cut(rest, "}")
-		v, ok := r.words[word]
+		v, ok := words[word]
 		if !ok {
 			panic(fmt.Sprintf("layout: %q: unknown word %q", s, word))
 		}

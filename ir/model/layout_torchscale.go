@@ -1,8 +1,8 @@
 package model
 
-// torchscale is the layout of BEiT-3's reference implementation, of families beit3 and mwt. A pooled weight has a tensor per
-// expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are used.
-var torchscale = []row{
+// torchscaleLayouts has the layout of BEiT-3's reference implementation, of families beit3 and mwt. A pooled weight has a tensor
+// per expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are used.
+var torchscaleLayouts = []layout{{name: "beit3", key: "beit3.encoder.embed_positions.A.weight", rows: []row{
 	each("token", tensor("{p}text_embed.weight", "vocab dim", whole("{m}.embed.tok.w"))),
 	each("patch",
 		when("mask", tensor("{p}{m}_embed.mask_token", "1 1 dim")),
@@ -29,4 +29,4 @@ var torchscale = []row{
 		each("ffn", norm("{p}encoder.layers.{i}.final_layer_norm{.e}", "dim", "{l}.ffn.{b}.ln")),
 	),
 	when("norm", each("final", norm("{p}encoder.layer_norm{.e}", "dim", "final.{b}"))),
-}
+}}}

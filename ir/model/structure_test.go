@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -518,8 +519,9 @@ func TestSolveStem(t *testing.T) {
 		linear("images.3", "stem_dim stem_dim 2 2", "{m}.embed.stem1.proj"),
 		linear("images.6", "dim stem_dim 2 2", "{m}.embed.proj"),
 	)}}
-	v := solve(l, shapes{"images.0.weight": {384, 3, 4, 4}, "images.3.weight": {384, 384, 2, 2}, "images.6.weight": {1536, 384, 2, 2}})
-	if diff := cmp.Diff(map[string]int{"channels": 3, "stem_dim": 384, "dim": 1536, "patch": 16}, v.sizes["vision"]); diff != "" {
-		t.Errorf("sizes (-want +got):\n%s", diff)
+	v := l.solve(Structure{Modalities: []Modality{{Name: "vision", Embedder: Patch}}}, shapes{"images.0.weight": {384, 3, 4, 4}, "images.3.weight": {384, 384, 2, 2}, "images.6.weight": {1536, 384, 2, 2}})
+	want := map[axis]int{{"vision", "channels"}: 3, {"vision", "stem_dim"}: 384, {"vision", "dim"}: 1536, {"vision", "patch"}: 16}
+	if !maps.Equal(v.sizes, want) {
+		t.Errorf("sizes are %v, want %v", v.sizes, want)
 	}
 }

@@ -21,14 +21,13 @@ type task struct {
 	takes   func(e entry) bool // reports whether it has functions for the entry
 	options []string           // its fields in a description
 	classes int                // default number of classes; 0 = the description must give it
-	// keys are tensors of the head, by which init finds the task; nil: it does not. In a task with classes the last tensor has
-	// a row per class.
-	keys []string
 	// check returns an error about the options at path, or about a model of these sizes with this task. nil: there is nothing to check.
-	check     func(d *Description, t *Task, path string) *problem
-	norm      func(t *Task) bool // reports whether it reads rows after the encoder's final norm; nil: it never does
-	rows      []row              // the head's tensors, in the order of the reference implementation
-	functions []function         // its functions for each of its entries
+	check func(d *Description, t *Task, path string) *problem
+	norm  func(t *Task) bool // reports whether it reads rows after the encoder's final norm; nil: it never does
+	rows  []row              // the head's tensors, in the order of the reference implementation; init finds the task by their matrices
+	// pretrained: checkpoints of pretraining have the head, too. They also have tensors of no task, by which init tells them.
+	pretrained bool
+	functions  []function // its functions for each of its entries
 }
 
 // function is one function of a task and an entry.
@@ -70,7 +69,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 		{
 			// The embedding is row 0, projected and scaled to length 1.
 			name:  "retrieval",
-			keys:  []string{"vision_head.weight", "language_head.weight"},
 			takes: func(e entry) bool { return len(e.modalities) == 1 },
 			norm:  always,
 			rows: []row{
@@ -87,7 +85,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 		{
 			// The head is the mean of the patch rows, a norm and a linear.
 			name:    "classification",
-			keys:    []string{"fc_norm.weight", "head.weight"},
 			takes:   func(e entry) bool { return e.has(Patch) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
@@ -103,7 +100,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 		{
 			// The head pools row 0 of image and question (norm, linear, tanh) and has two linears.
 			name:    "vqa",
-			keys:    []string{"pooler.dense.weight", "head.3.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
@@ -125,7 +121,6 @@ func init() { // Go rejects an initial value whose functions read the variable
 			// The features are the first rows of both modalities. A run with the statement and one image
 			// and a run with the other image give the head its input.
 			name:    "nlvr2",
-			keys:    []string{"head.dense1.weight", "head.dense2.weight"},
 			takes:   func(e entry) bool { return e.has(Patch, Token) },
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
@@ -153,12 +148,12 @@ func init() { // Go rejects an initial value whose functions read the variable
 			}}),
 		},
 		{
-			name:      "captioning",
-			keys:      []string{"mlm_head.weight"},
-			takes:     takesCaption,
-			norm:      always,
-			rows:      []row{linear("mlm_head", "vocab dim", captionHead)},
-			functions: captionFunctions,
+			name:       "captioning",
+			takes:      takesCaption,
+			norm:       always,
+			rows:       []row{linear("mlm_head", "vocab dim", captionHead)},
+			pretrained: true,
+			functions:  captionFunctions,
 		},
 	}
 	tasks = slices.Concat(tasks, vlmoTasks(), contrastTasks())
@@ -203,14 +198,10 @@ func taskOf(code Code, name string) *task {
 	return nil
 }
 
-// task returns the task for the description's checkpoint, or nil. A task with classes needs the tensors of a head.
+// task returns the task for the description's checkpoint, or nil.
 func (d *Description) task(name string) *task {
 	s := d.Structure()
-	t := taskOf(s.Keys.Code, name)
-	if t != nil && t.has("classes") && t.tensors(s.Keys.layout()) == nil {
-		return nil
-	}
-	return t
+	return s.Keys.layout().task(name)
 }
 
 // tensors returns the rows of the task's tensors in a layout.

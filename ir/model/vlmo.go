@@ -32,10 +32,10 @@ func vlmo(s *Sizes) Structure {
 	return t
 }
 
-// vlmoLayout is the layout of VLMo's checkpoints: q, k and v are one matrix, k has no bias, and one table has the position
+// vlmoLayouts has the layout of VLMo's checkpoints: q, k and v are one matrix, k has no bias, and one table has the position
 // biases of all layers and heads. Only the text positions that the longest text needs are used. The checkpoint has a table of
 // text positions even if the model does not use it.
-var vlmoLayout = []row{
+var vlmoLayouts = []layout{{name: "vlmo", code: VLMo, key: "transformer.blocks.0.attn.qkv.weight", rows: []row{
 	when("bias", tensor("relative_position_bias_table", "image_bias+2+2*reach depth*heads"), each("layer",
 		part(target{weight: "{l}.relbias.image", rows: "image_bias", col: "i*heads", cols: "heads"}),
 		part(target{weight: "{l}.relbias.cross", row: "image_bias", rows: "2", col: "i*heads", cols: "heads"}),
@@ -73,7 +73,7 @@ var vlmoLayout = []row{
 	),
 	tensor("token_type_embeddings.weight", "types dim", whole("types.w")),
 	linear("pooler.dense", "dim dim", "pooler.dense"),
-}
+}}}
 
 // branchHeads returns the rows of a contrastive head: its logit scale and one projection per modality.
 func branchHeads(task, branch string) []row {
@@ -133,7 +133,6 @@ func vlmoTasks() []task {
 		},
 		{
 			name:    "vqa",
-			keys:    []string{"vqa_classifier.3.weight"},
 			takes:   pair,
 			options: []string{"classes", "labels", "list"},
 			check:   checkClasses,
@@ -145,7 +144,6 @@ func vlmoTasks() []task {
 		{
 			// One run for each image, with the statement; the images have different modality types.
 			name:    "nlvr2",
-			keys:    []string{"nlvr2_classifier.3.weight"},
 			takes:   pair,
 			options: []string{"classes", "labels", "list"},
 			classes: 2, // false, true
@@ -160,7 +158,6 @@ func vlmoTasks() []task {
 		},
 		{
 			name:      "retrieval",
-			keys:      []string{"itc_text_proj.fc.weight"},
 			takes:     alone,
 			rows:      branchHeads("retrieval", ""),
 			functions: trunkTo(head("retrieval")),
@@ -168,7 +165,6 @@ func vlmoTasks() []task {
 		{
 			// The second contrastive branch of pretraining: the top layers use the expert for pairs.
 			name:  "retrieval_vl",
-			keys:  []string{"itc_vl_text_proj.fc.weight"},
 			takes: alone,
 			rows:  branchHeads("retrieval_vl", "_vl"),
 			functions: []function{{lower: func(w *writer) []*ir.Value {
@@ -179,7 +175,6 @@ func vlmoTasks() []task {
 		{
 			// Class 1 means that the text describes the image.
 			name:  "itm",
-			keys:  []string{"itm_score.fc.weight"},
 			takes: pair,
 			rows:  []row{linear("itm_score.fc", "2 dim", "itm.fc")},
 			functions: trunkTo(func(w *writer, x *ir.Value) []*ir.Value {
@@ -189,7 +184,6 @@ func vlmoTasks() []task {
 		{
 			// The logits of the masked token at each row of the text.
 			name:  "mlm",
-			keys:  []string{"mlm_score.decoder.weight"},
 			takes: pair,
 			rows: []row{
 				linear("mlm_score.transform.dense", "dim dim", "mlm.dense"),
