@@ -113,7 +113,7 @@ func TestPresetsOfOne(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	if text := run("vit-huge-patch14-clip-224-metaclip-altogether"); !strings.Contains(text, "results") || strings.Count(text, "not stated") != 4 {
+	if text := run("vit-huge-patch14-clip-224-metaclip-altogether"); !strings.Contains(text, "results") || strings.Count(text, "not stated") != 2 || !strings.Contains(text, "~3.94 GB, float32") {
 		t.Errorf("what is not stated is not said in\n%s", text)
 	}
 	var rows []map[string]any

@@ -63,9 +63,24 @@ type presetTok struct {
 }
 
 type presetFile struct {
-	Name   string `json:"name"`
-	Bytes  int64  `json:"bytes,omitempty"`  // if a source states it
-	Linked bool   `json:"linked,omitempty"` // by page, not on the hub
+	Name     string `json:"name"` // an index stands for all the files that it lists
+	Bytes    int64  `json:"bytes,omitempty"`
+	SizeFrom string `json:"size_from,omitempty"` // what bytes is: "source", "source, rounded", or "tensors", without the header
+	DType    string `json:"dtype,omitempty"`     // of the matrices: float32 or float16
+	Linked   bool   `json:"linked,omitempty"`    // by page, not on the hub
+}
+
+// size is the file's size in words; ~ says that it is not exact.
+func (f *presetFile) size() string {
+	switch {
+	case f.Bytes == 0:
+		return "size not stated"
+	case f.SizeFrom == "source":
+		return fmt.Sprintf("%d bytes", f.Bytes)
+	case f.Bytes < 1e9:
+		return fmt.Sprintf("~%.0f MB", float64(f.Bytes)/1e6)
+	}
+	return fmt.Sprintf("~%.2f GB", float64(f.Bytes)/1e9)
 }
 
 type presetResult struct {
@@ -109,7 +124,8 @@ and with - for _ and for a dot; BEiT-3's and VLMo's are named like their files. 
             whose picture is found first, of VQAv2 and NLVR2 the per cent of right answers;
             CIDEr for models that describe a photo
 
-"-" is not stated, or does not apply. --wide prints lines of more than 200 columns: also
+"-" is not stated, or does not apply. Sizes of files after ~ are those of their tensors, or
+rounded by who stated them. --wide prints lines of more than 200 columns: also
 sizes, each function and files.`,
 		Example: `  multiway presets
   multiway presets clip-vit-base-patch32
@@ -240,14 +256,17 @@ func (r *presetRow) print(out io.Writer) error {
 		name = "file"
 	}
 	for _, f := range r.Files {
-		where, size := r.Hub+" on the model hub", "size not stated"
+		what, where := f.size(), r.Hub+" on the model hub"
+		if strings.HasSuffix(f.Name, ".index.json") {
+			what = "and the files in it, " + what
+		}
+		if f.DType != "" {
+			what += ", " + f.DType
+		}
 		if f.Linked || r.Hub == "" {
 			where = "linked by " + r.Page
 		}
-		if f.Bytes != 0 {
-			size = fmt.Sprintf("%d bytes", f.Bytes)
-		}
-		line(name, "%s, %s, %s", f.Name, size, where)
+		line(name, "%s, %s, %s", f.Name, what, where)
 		name = ""
 	}
 	if r.OpenCLIP != "" {
@@ -367,7 +386,8 @@ func presetRows(presets []model.PresetInfo) ([]presetRow, error) {
 			if i == 0 {
 				r.Checkpoint = f.Name
 			}
-			r.Files = append(r.Files, presetFile(f))
+			bytes, from := f.Size(size.Parameters)
+			r.Files = append(r.Files, presetFile{f.Name, bytes, from, f.DType, f.Linked})
 		}
 		for _, x := range p.Source.Results {
 			r.Results = append(r.Results, presetResult(x))

@@ -64,14 +64,13 @@ func TestPresetTable(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| for | preset | file | GB | licence | ImageNet | COCO | s, float32 | s, int8 |\n|---|---|---|---|---|---|---|---|---|\n")
 	for i, r := range rows {
-		bytes := r.Files[0].Bytes
-		about := ""
-		if bytes == 0 {
-			bytes, about = 4*r.Parameters, "about "
+		size := "not stated"
+		if f := r.Files[0]; f.Bytes != 0 {
+			size = fmt.Sprintf("%.2g", float64(f.Bytes)/1e9)
 		}
 		from := cmp.Or(r.Hub, r.Page)
 		preset := "`" + r.Name + "`"
-		cells := []string{chosen[i].who, preset, r.Checkpoint + " of " + from, fmt.Sprintf("%s%.2g", about, float64(bytes)/1e9), cmp.Or(r.Licence, "not stated"),
+		cells := []string{chosen[i].who, preset, r.Checkpoint + " of " + from, size, cmp.Or(r.Licence, "not stated"),
 			r.result("IMAGENET"), r.search()}
 		if times[preset] == nil {
 			times[preset] = []string{"-", "-"}

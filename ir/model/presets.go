@@ -39,11 +39,29 @@ type Source struct {
 	Cited    string // where the results are stated
 }
 
-// File is one file with the weights of a released model.
+// File is one file with the weights of a released model, or the index of several.
 type File struct {
-	Name   string
-	Bytes  int64 // 0 if no source states its size
-	Linked bool  // by the page, and not on the hub
+	Name    string
+	Bytes   int64  // with an index the files together; 0 if no source states it
+	Rounded bool   // the source rounds Bytes
+	DType   string // of the matrices: float32 or float16; "" = not known
+	Linked  bool   // by the page, and not on the hub
+}
+
+// Size returns the file's size in bytes and where it is from: "source", "source, rounded", or "tensors", which is the size of the
+// model's tensors, without the file's header. parameters is their number. from is "" if the size is not known.
+func (f *File) Size(parameters int64) (bytes int64, from string) {
+	switch {
+	case f.Rounded:
+		return f.Bytes, "source, rounded"
+	case f.Bytes != 0:
+		return f.Bytes, "source"
+	case f.DType == "float32":
+		return 4 * parameters, "tensors"
+	case f.DType == "float16":
+		return 2 * parameters, "tensors"
+	}
+	return 0, ""
 }
 
 // Result is a published figure: per cent, or CIDEr.
@@ -81,6 +99,9 @@ var beit3Sizes = map[string]Sizes{
 	"base":  {Dim: 768, Heads: 12, FFN: 3072, Layers: 12, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 	"large": {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 }
+
+// beit3Bytes are the sizes of the files of pretraining, which also have its heads, as linhuixiao/OneRef rounds them.
+var beit3Bytes = map[string]int64{"base": 554e6, "large": 1.5e9}
 
 // beit3Presets lists files called beit3_{models}_patch16_{image}{suffix}, one group per line. A
 // model is a size and, after _, the variant of its pretraining.
@@ -209,7 +230,11 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 			}
 			p.Sizes.Image = r.image
 			if r.released {
-				p.Source = Source{Page: "microsoft/unilm", Files: []File{{Name: file + ".pth", Linked: true}}, Licence: "MIT"}
+				f := File{Name: file + ".pth", Linked: true}
+				if r.suffix == "" {
+					f.Bytes, f.Rounded, f.DType = beit3Bytes[size], true, "float16"
+				}
+				p.Source = Source{Page: "microsoft/unilm", Files: []File{f}, Licence: "MIT"}
 				if p.Source.Results = beit3Results[file]; p.Source.Results != nil {
 					p.Source.Cited = "microsoft/unilm, beit3/README.md"
 				}
