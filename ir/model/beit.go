@@ -1,5 +1,9 @@
 package model
 
+var beitFamilies = []family{
+	{name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true, eps: 1e-12, fed: halfBilinear, heads: faceHeads, face: &beitFace, traits: beitTraits},
+}
+
 // beit is the structure of BEiT: one tower, for pictures, whose layers have a relative position bias and a layer scale. The
 // mean of the patches' rows is their embedding, after a norm.
 func beit(s *Sizes) Structure {

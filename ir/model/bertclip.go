@@ -1,5 +1,10 @@
 package model
 
+var bertFamilies = []family{
+	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", fed: squash, tokenizers: "WordPiece", heads: faceHeads, face: &cnclipFace},
+	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", fed: cropOpen, tokenizers: "Unigram", heads: faceHeads, traits: xlmrTraits},
+}
+
 // cnclip returns the structure of Chinese-CLIP: CLIP's vision tower, and BERT, whose first row is pooled.
 func cnclip(s *Sizes) Structure {
 	vision, language, see, read := twoTowers(s)

@@ -1,5 +1,10 @@
 package model
 
+var clipFamilies = []family{
+	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads, traits: clipaTraits},
+	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads, face: &clipFace, traits: clipTraits},
+}
+
 // clipStructure returns the structure of CLIP. The vision tower has a class token and a norm before its layers. The text
 // tower is causal, and its last row is pooled: a text ends at its end token, so no padding is computed.
 func clipStructure(s *Sizes) Structure {

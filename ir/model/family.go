@@ -46,60 +46,11 @@ type family struct {
 	traits map[string]any
 }
 
-var families = []family{
-	{name: "beit3", structure: beit3, lacks: "shared attn", layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
-	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
-	{name: "vlmo", structure: vlmo, keeps: true, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
-	{name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true, eps: 1e-12, fed: halfBilinear, heads: faceHeads, face: &beitFace, traits: beitTraits},
-	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads, traits: clipaTraits},
-	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads, face: &clipFace, traits: clipTraits},
-	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", fed: half, tokenizers: "SigLIP", heads: faceHeads, face: &siglipFace, traits: siglipTraits},
-	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", fed: squash, tokenizers: "WordPiece", heads: faceHeads, face: &cnclipFace},
-	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", fed: cropOpen, tokenizers: "Unigram", heads: faceHeads, traits: xlmrTraits},
-}
+// families lists the families.
+var families = slices.Concat(torchscaleFamilies, vlmoFamilies, beitFamilies, clipFamilies, siglipFamilies, bertFamilies)
 
 // faceHeads is the name of the number of heads in Hugging Face's classes.
 const faceHeads = "num_attention_heads"
-
-// torchscaleHeads is the name of the number of heads in BEiT-3's reference implementation.
-const torchscaleHeads = "encoder_attention_heads"
-
-// beit3 is the structure of the released models: every weight of a layer exists once per
-// modality, and only attention mixes the modalities.
-func beit3(s *Sizes) Structure {
-	return Structure{
-		Modalities: visionLanguage(s),
-		Tower: Tower{
-			Layers: []LayerRange{{From: 0, To: s.Layers, Attn: Pooled, FFN: Pooled, Norms: Sub}},
-			Final:  Pooled,
-		},
-		Keys: official,
-	}
-}
-
-// mwt is the structure of the paper: attention is shared, the feed-forward blocks are
-// experts, and the top layers have one more expert, for pairs.
-func mwt(s *Sizes) Structure {
-	t := Structure{Modalities: visionLanguage(s), Tower: Tower{Final: Shared}, Keys: official}
-	low := s.Layers - s.VLLayers
-	if low > 0 {
-		t.Layers = append(t.Layers, LayerRange{From: 0, To: low, Attn: Shared, FFN: Pooled, Norms: Sub})
-	}
-	if low < s.Layers {
-		t.Layers = append(t.Layers, LayerRange{From: low, To: s.Layers, Attn: Shared, FFN: Joint, Norms: Sub, Experts: []Expert{{Name: "vl"}}})
-	}
-	return t
-}
-
-// official has the names of tensors in the reference implementation.
-var official = Keys{Prefix: "beit3.", Mask: true, Experts: map[string]string{"vision": "A", "language": "B", "vl": "VL"}}
-
-func visionLanguage(s *Sizes) []Modality {
-	return []Modality{
-		{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels, Unused: firstPosition},
-		{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions, Unused: firstPosition},
-	}
-}
 
 func familyNamed(name string) *family {
 	for i := range families {

@@ -1,5 +1,9 @@
 package model
 
+var siglipFamilies = []family{
+	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", fed: half, tokenizers: "SigLIP", heads: faceHeads, face: &siglipFace, traits: siglipTraits},
+}
+
 // siglip returns the structure of SigLIP, and of SigLIP 2 for pictures of a fixed size. There is no class token, and a
 // learned query pools the patches. Texts are padded to a fixed length; their last row, which is usually padding, is pooled.
 func siglip(s *Sizes) Structure {

@@ -2,6 +2,10 @@ package model
 
 import "github.com/multiway-go/multiway/ir"
 
+var vlmoFamilies = []family{
+	{name: "vlmo", structure: vlmo, keeps: true, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
+}
+
 // bertEps is the epsilon of the norms that VLMo takes from BERT.
 const bertEps = 1e-12
 

@@ -1,5 +1,50 @@
 package model
 
+var torchscaleFamilies = []family{
+	{name: "beit3", structure: beit3, lacks: "shared attn", layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
+	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
+}
+
+// torchscaleHeads is the name of the number of heads in BEiT-3's reference implementation.
+const torchscaleHeads = "encoder_attention_heads"
+
+// beit3 is the structure of the released models: every weight of a layer exists once per
+// modality, and only attention mixes the modalities.
+func beit3(s *Sizes) Structure {
+	return Structure{
+		Modalities: visionLanguage(s),
+		Tower: Tower{
+			Layers: []LayerRange{{From: 0, To: s.Layers, Attn: Pooled, FFN: Pooled, Norms: Sub}},
+			Final:  Pooled,
+		},
+		Keys: official,
+	}
+}
+
+// mwt is the structure of the paper: attention is shared, the feed-forward blocks are
+// experts, and the top layers have one more expert, for pairs.
+func mwt(s *Sizes) Structure {
+	t := Structure{Modalities: visionLanguage(s), Tower: Tower{Final: Shared}, Keys: official}
+	low := s.Layers - s.VLLayers
+	if low > 0 {
+		t.Layers = append(t.Layers, LayerRange{From: 0, To: low, Attn: Shared, FFN: Pooled, Norms: Sub})
+	}
+	if low < s.Layers {
+		t.Layers = append(t.Layers, LayerRange{From: low, To: s.Layers, Attn: Shared, FFN: Joint, Norms: Sub, Experts: []Expert{{Name: "vl"}}})
+	}
+	return t
+}
+
+// official has the names of tensors in the reference implementation.
+var official = Keys{Prefix: "beit3.", Mask: true, Experts: map[string]string{"vision": "A", "language": "B", "vl": "VL"}}
+
+func visionLanguage(s *Sizes) []Modality {
+	return []Modality{
+		{Name: "vision", Embedder: Patch, Height: s.Image, Width: s.Image, Patch: s.Patch, Channels: s.Channels, Unused: firstPosition},
+		{Name: "language", Embedder: Token, Vocab: s.Vocab, Positions: s.Positions, Unused: firstPosition},
+	}
+}
+
 // torchscaleLayouts has the layout of BEiT-3's reference implementation, of families beit3 and mwt. A pooled weight has a tensor
 // per expert. The first rows of a position table are never read; of the text's table only the rows of the longest text are used.
 var torchscaleLayouts = []layout{{name: "beit3", key: "beit3.encoder.embed_positions.A.weight", rows: []row{
