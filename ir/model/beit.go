@@ -1,7 +1,12 @@
 package model
 
 var beitFamilies = []family{
-	{name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true, eps: 1e-12, fed: halfBilinear, heads: faceHeads, face: &beitFace, traits: beitTraits},
+	{
+		name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true,
+		eps: 1e-12, heads: faceHeads,
+		fed:  halfBilinear,
+		face: &beitFace, traits: beitTraits,
+	},
 }
 
 // beit is the structure of BEiT: one tower, for pictures, whose layers have a relative position bias and a layer scale. The

@@ -1,8 +1,20 @@
 package model
 
 var bertFamilies = []family{
-	{name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"}, positions: 512, limit: 52, eps: 1e-5, act: "quick_gelu", text: "gelu", fed: squash, tokenizers: "WordPiece", heads: faceHeads, face: &cnclipFace},
-	{name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"}, positions: 514, limit: 77, eps: 1e-5, act: "gelu", text: "gelu", fed: cropOpen, tokenizers: "Unigram", heads: faceHeads, traits: xlmrTraits},
+	{
+		name: "cnclip", structure: cnclip, layouts: []string{"cnclip_hf", "cnclip"},
+		positions: 512, limit: 52, eps: 1e-5, heads: faceHeads,
+		act: "quick_gelu", text: "gelu", fed: squash,
+		tokenizers: "WordPiece", vocabulary: "the WordPiece vocabulary it was trained with, vocab.txt",
+		face: &cnclipFace,
+	},
+	{
+		name: "xlmrclip", structure: xlmrclip, layouts: []string{"xlmr_open_clip"},
+		positions: 514, limit: 77, eps: 1e-5, heads: faceHeads,
+		act: "gelu", text: "gelu", fed: cropOpen,
+		tokenizers: "Unigram", vocabulary: "the SentencePiece model of XLM-RoBERTa, sentencepiece.bpe.model",
+		traits: xlmrTraits,
+	},
 }
 
 // cnclip returns the structure of Chinese-CLIP: CLIP's vision tower, and BERT, whose first row is pooled.

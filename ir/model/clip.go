@@ -1,8 +1,20 @@
 package model
 
 var clipFamilies = []family{
-	{name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"}, positions: 32, eps: 1e-5, act: "gelu", text: "gelu", fed: squashImageNet, tokenizers: "WordPiece", heads: faceHeads, traits: clipaTraits},
-	{name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"}, positions: 77, limit: 77, eps: 1e-5, act: "quick_gelu", text: "quick_gelu", fed: cropOpen, tokenizers: "CLIP Unigram", heads: faceHeads, face: &clipFace, traits: clipTraits},
+	{
+		name: "clipa", structure: clipa, lacks: "embed_norm", layouts: []string{"clip_open_clip", "clip_open_clip_text"},
+		positions: 32, eps: 1e-5, heads: faceHeads,
+		act: "gelu", text: "gelu", fed: squashImageNet,
+		tokenizers: "WordPiece", vocabulary: "the WordPiece vocabulary it was trained with, vocab.txt",
+		traits: clipaTraits,
+	},
+	{
+		name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"},
+		positions: 77, limit: 77, eps: 1e-5, heads: faceHeads,
+		act: "quick_gelu", text: "quick_gelu", fed: cropOpen,
+		tokenizers: "CLIP Unigram", vocabulary: "the vocabulary it was trained with: CLIP's, bpe_simple_vocab_16e6.txt.gz as OpenAI and open_clip have it, vocab.json with merges.txt or tokenizer.json as Hugging Face has it; of MetaCLIP 2 the SentencePiece model of XLM-V",
+		face: &clipFace, traits: clipTraits,
+	},
 }
 
 // clipStructure returns the structure of CLIP. The vision tower has a class token and a norm before its layers. The text

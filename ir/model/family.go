@@ -38,6 +38,7 @@ type family struct {
 	fed Preprocess
 	// tokenizers are the kinds of its models' tokenizers, with a space between them: CLIP, SigLIP, Unigram, WordPiece.
 	tokenizers string
+	vocabulary string // the tokenizer's file in words, after "a tokenizer: "
 	// heads is the name of Sizes.Heads in the family's code and configurations.
 	heads string
 	// face is the class of the family's models in Hugging Face's transformers; nil: there is none.

@@ -1,7 +1,13 @@
 package model
 
 var siglipFamilies = []family{
-	{name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true, positions: 64, eps: 1e-6, act: "gelu_tanh", text: "gelu_tanh", fed: half, tokenizers: "SigLIP", heads: faceHeads, face: &siglipFace, traits: siglipTraits},
+	{
+		name: "siglip", structure: siglip, layouts: []string{"siglip_hf", "siglip_open_clip"}, direct: true,
+		positions: 64, eps: 1e-6, heads: faceHeads,
+		act: "gelu_tanh", text: "gelu_tanh", fed: half,
+		tokenizers: "SigLIP", vocabulary: "the SentencePiece model it was trained with: spiece.model, of SigLIP 2 tokenizer.model of Gemma",
+		face: &siglipFace, traits: siglipTraits,
+	},
 }
 
 // siglip returns the structure of SigLIP, and of SigLIP 2 for pictures of a fixed size. There is no class token, and a

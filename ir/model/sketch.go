@@ -149,24 +149,11 @@ func (g *Guess) Looks() string {
 }
 
 func (g *Guess) tokenizer() string {
-	what := "the SentencePiece model it was trained with; the released models use beit3.spm, of 64000 pieces"
-	switch g.Family {
-	case "vlmo":
-		what = "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased"
-	case "clip":
-		what = "the vocabulary it was trained with: CLIP's, bpe_simple_vocab_16e6.txt.gz as OpenAI and open_clip have it, vocab.json with merges.txt or tokenizer.json as Hugging Face has it; of MetaCLIP 2 the SentencePiece model of XLM-V"
-	case "siglip":
-		what = "the SentencePiece model it was trained with: spiece.model, of SigLIP 2 tokenizer.model of Gemma"
-	case "clipa", "cnclip":
-		what = "the WordPiece vocabulary it was trained with, vocab.txt"
-	case "xlmrclip":
-		what = "the SentencePiece model of XLM-RoBERTa, sentencepiece.bpe.model"
-	}
 	without := ""
 	if (&Description{Tasks: g.Tasks}).Captions() {
 		without = ", and captions cannot be written"
 	}
-	return "Texts need a tokenizer: " + what + ".\nWithout one texts are token ids, in a binary --ids 0,17,2" + without + "."
+	return "Texts need a tokenizer: " + familyNamed(g.Family).vocabulary + ".\nWithout one texts are token ids, in a binary --ids 0,17,2" + without + "."
 }
 
 // released reports whether the description has the preset that the guess looks like.

@@ -1,9 +1,20 @@
 package model
 
 var torchscaleFamilies = []family{
-	{name: "beit3", structure: beit3, lacks: "shared attn", layouts: []string{"beit3"}, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
-	{name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true, positions: defaultPositions, eps: 1e-5, tokenizers: "Unigram", heads: torchscaleHeads},
+	{
+		name: "beit3", structure: beit3, lacks: "shared attn", layouts: []string{"beit3"},
+		positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads,
+		tokenizers: "Unigram", vocabulary: torchscaleVocabulary,
+	},
+	{
+		name: "mwt", structure: mwt, layouts: []string{"beit3"}, joint: true,
+		positions: defaultPositions, eps: 1e-5, heads: torchscaleHeads,
+		tokenizers: "Unigram", vocabulary: torchscaleVocabulary,
+	},
 }
+
+// torchscaleVocabulary is family.vocabulary of models that BEiT-3's reference implementation reads.
+const torchscaleVocabulary = "the SentencePiece model it was trained with; the released models use beit3.spm, of 64000 pieces"
 
 // torchscaleHeads is the name of the number of heads in BEiT-3's reference implementation.
 const torchscaleHeads = "encoder_attention_heads"

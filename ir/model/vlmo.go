@@ -3,7 +3,11 @@ package model
 import "github.com/multiway-go/multiway/ir"
 
 var vlmoFamilies = []family{
-	{name: "vlmo", structure: vlmo, keeps: true, layouts: []string{"vlmo"}, joint: true, bias: true, positions: 40, eps: 1e-6, tokenizers: "WordPiece", heads: "num_heads"},
+	{
+		name: "vlmo", structure: vlmo, keeps: true, layouts: []string{"vlmo"}, joint: true, bias: true,
+		positions: 40, eps: 1e-6, heads: "num_heads",
+		tokenizers: "WordPiece", vocabulary: "the WordPiece vocabulary it was trained with: vocab.txt of bert-base-uncased",
+	},
 }
 
 // bertEps is the epsilon of the norms that VLMo takes from BERT.
