@@ -82,6 +82,7 @@ var committed = []struct {
 	{name: "vlmo_rel", outputs: 19, skipped: 1},
 	{name: "vlmo_plus", outputs: 14},
 	{name: "beit", outputs: 1, quick: true},
+	{name: "beit_pooled", outputs: 1},
 	{name: "clip_hf", outputs: 36, skipped: 3},
 	{name: "clip_open_clip", outputs: 24, skipped: 2},
 	{name: "siglip_hf", outputs: 34, skipped: 1}, // pixels after the last patch
