@@ -2,15 +2,15 @@ package model
 
 var beitFamilies = []family{
 	{
-		name: "beit", structure: beit, layouts: []string{"beit_hf", "beit_bare_hf"}, alone: true,
+		name: "beit", structure: beit, layouts: []string{"beit_hf", "data2vec_hf", "beit_bare_hf"}, alone: true,
 		eps: 1e-12, heads: faceHeads,
 		fed:  halfBilinear,
 		face: &beitFace, traits: beitTraits,
 	},
 }
 
-// beit is the structure of BEiT: one tower, for pictures, whose layers have a relative position bias and a layer scale. The
-// mean of the patches' rows is their embedding, after a norm.
+// beit is the structure of BEiT and of data2vec's model of pictures: one tower, for pictures, whose layers have a relative
+// position bias and a layer scale. The mean of the patches' rows is their embedding, after a norm.
 func beit(s *Sizes) Structure {
 	vision, _, see, _ := twoTowers(s)
 	vision.Anywhere = true
@@ -43,16 +43,18 @@ func beitRows(prefix string) []row {
 	)}
 }
 
-// beitLayouts has the layouts of BeitForImageClassification and of BeitModel, which has no prefix.
+// beitLayouts has the layouts of models that classify, BeitForImageClassification and Data2VecVisionForImageClassification, and
+// of models without their head, BeitModel and Data2VecVisionModel.
 var beitLayouts = []layout{
-	{name: "beit_hf", code: Contrast, key: "beit.encoder.layer.0.lambda_1", rows: beitRows("beit."), heads: map[string][]row{
-		"classification": {linear("classifier", "classes dim", "classification.head")},
-	}},
+	{name: "beit_hf", code: Contrast, key: "beit.encoder.layer.0.lambda_1", rows: beitRows("beit."), heads: beitHeads},
+	{name: "data2vec_hf", code: Contrast, key: "data2vec_vision.encoder.layer.0.lambda_1", rows: beitRows("data2vec_vision."), heads: beitHeads},
 	{name: "beit_bare_hf", code: Contrast, key: "encoder.layer.0.lambda_1", rows: beitRows("")},
 }
 
+var beitHeads = map[string][]row{"classification": {linear("classifier", "classes dim", "classification.head")}}
+
 var beitTraits = map[string]any{"vision.act": "gelu"}
 
-var beitFace = faceClass{types: "beit", configClass: configClass{name: "BeitModel", under: "vision_config.", usual: map[string]any{
+var beitFace = faceClass{types: "beit data2vec-vision", configClass: configClass{name: "BeitModel", under: "vision_config.", usual: map[string]any{
 	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu", "vision.eps": 1e-12,
 }}}

@@ -145,7 +145,7 @@ func (g *Guess) Looks() string {
 		}
 		return "it looks like " + g.Presets[0].Name + "; tensors do not tell it from " + strings.Join(also, ", ") + ", which compile the same."
 	}
-	return "its tensors are of family " + g.Family + ", of a size that was not released."
+	return "its tensors are of family " + g.Family + ", and not those of a preset."
 }
 
 func (g *Guess) tokenizer() string {

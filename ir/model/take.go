@@ -498,13 +498,15 @@ func (t *taking) preprocess() error {
 // gemmaPieces is the size of the vocabulary of Gemma, which SigLIP 2 has.
 const gemmaPieces = 256000
 
-// unbuilt are models that are not built, by a tensor that they have.
-var unbuilt = []struct{ key, what string }{
+// unbuilt are models that are not built, by tensors that they have, with spaces between them.
+var unbuilt = []struct{ keys, what string }{
 	{"visual.layer1.0.conv1.weight", "it is " + resNet},
 	{"visual.trunk.stem.conv1.weight", "its pictures go through a net of convolutions, which is not built; give a CLIP with a ViT"},
 	{"vision_model.embeddings.patch_embedding.weight", ""}, // NaFlex, whose patches are rows
 	{"text_decoder.token_embedding.weight", "it is a CoCa, whose decoder is not built; give a CLIP or SigLIP"},
 	{"beit.embeddings.position_embeddings", "it is a BEiT or DiT with position embeddings, which is not built; give a BEiT with a relative position bias"},
+	{"decode_head.classifier.weight beit.encoder.layer.0.lambda_1", "it is a BEiT that segments pictures, which is not built; give one that classifies, such as beit-base-patch16-224"},
+	{"vision_model.embeddings.patch_embedding.weight classifier.weight", "it classifies by the tower of pictures of a CLIP or SigLIP, which is not built; give the whole CLIP or SigLIP, which classifies by the names of classes"},
 	{"beit.encoder.relative_position_bias.relative_position_bias_table", "it is a BEiT as pretraining leaves it, whose layers share a relative position bias, and it is not built; give one that classifies, such as beit-base-patch16-224"},
 }
 
@@ -520,11 +522,11 @@ var towersAlone = []struct{ has, lacks, what string }{
 // notBuilt is an error for tensors of a model that is known and not built.
 func notBuilt(s shapes) error {
 	for _, u := range unbuilt {
-		shape, ok := s[u.key]
-		switch {
-		case ok && u.what != "":
+		keys := strings.Fields(u.keys)
+		switch has := s.has(keys...); {
+		case has && u.what != "":
 			return errors.New(u.what)
-		case ok && len(shape) == 2:
+		case has && len(s[keys[0]]) == 2:
 			return errors.New("it is a NaFlex model of SigLIP 2, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures")
 		}
 	}
