@@ -20,6 +20,7 @@ const (
 	OpQuickGelu       Op = "quick_gelu"
 	OpPackKeys        Op = "pack_keys"
 	OpAdd             Op = "add"
+	OpMul             Op = "mul"
 	OpGemmNarrow      Op = "gemm_f32x"
 	OpConvert         Op = "convert"
 	OpGemmI8          Op = "gemm_i8"
@@ -116,6 +117,11 @@ The variance is the biased one, taken in a second pass. n >= 1.`,
 		Op: OpAdd, DTypes: []string{"f32"},
 		Type: "Add", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
 		Doc: `dst[r][i] += src[r][i] for i < n.`,
+	},
+	{
+		Op: OpMul, DTypes: []string{"f32"},
+		Type: "Mul", Signature: "func(rows int, dst *float32, ldd int, src *float32, lds int, n int)",
+		Doc: `dst[r][i] *= src[r][i] for i < n.`,
 	},
 	{
 		Op: OpGemmNarrow, DTypes: []string{"f16", "bf16"}, Tiled: true,

@@ -84,7 +84,7 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				elems(b, rows*d)
 			case kernel.Gelu:
-				if k.Op == asm.OpAdd {
+				if k.Op == asm.OpAdd || k.Op == asm.OpMul {
 					for b.Loop() {
 						f(rows, &dst[0], ld, &work[0], ld, d)
 					}

@@ -14,28 +14,32 @@ func init() {
 	testers[asm.OpGelu] = tester{test: testGelu(func(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }), sum: 0x82589cc427d97f73}
 	testers[asm.OpGeluTanh] = tester{test: testGelu(func(x float64) float64 { return x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) }), sum: 0x88fbc0386a487f12}
 	testers[asm.OpQuickGelu] = tester{test: testGelu(func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) }), sum: 0x434d2d2fc8e0964c}
-	testers[asm.OpAdd] = tester{test: testAdd, sum: 0x57a5a83c48a7143c, once: true}
+	testers[asm.OpAdd] = tester{test: testCombine(func(x, y float32) float32 { return x + y }), sum: 0x57a5a83c48a7143c, once: true}
+	testers[asm.OpMul] = tester{test: testCombine(func(x, y float32) float32 { return x * y }), sum: 0xf21767d07a1c927d, once: true}
 }
 
-func testAdd(c *check, _ asm.Kernel, fn any) {
-	f := fn.(kernel.Add)
-	for _, n := range upTo(70, 768) {
-		for _, rows := range []int{0, 1, 3} {
-			what := fmt.Sprintf("rows=%d n=%d", rows, n)
-			src := c.newMat(c.in, max(rows, 1), n, n+1, c.normal)
-			dst := c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
-			start := slices.Clone(dst.p)
-			f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, n)
-			for r := range dst.rows {
-				for i, got := range dst.row(r) {
-					want := start[r*dst.ld+i]
-					if rows > 0 {
-						want += src.row(r)[i]
+// testCombine tests kernels that compute dst = of(dst, src).
+func testCombine(of func(x, y float32) float32) func(c *check, _ asm.Kernel, fn any) {
+	return func(c *check, _ asm.Kernel, fn any) {
+		f := fn.(kernel.Add)
+		for _, n := range upTo(70, 768) {
+			for _, rows := range []int{0, 1, 3} {
+				what := fmt.Sprintf("rows=%d n=%d", rows, n)
+				src := c.newMat(c.in, max(rows, 1), n, n+1, c.normal)
+				dst := c.newMat(c.out, max(rows, 1), n, n+3, c.normal)
+				start := slices.Clone(dst.p)
+				f(rows, dst.ptr(), dst.ld, src.ptr(), src.ld, n)
+				for r := range dst.rows {
+					for i, got := range dst.row(r) {
+						want := start[r*dst.ld+i]
+						if rows > 0 {
+							want = of(want, src.row(r)[i])
+						}
+						c.same(got, want, what, r, i)
 					}
-					c.same(got, want, what, r, i)
 				}
+				c.intact(dst, what)
 			}
-			c.intact(dst, what)
 		}
 	}
 }

@@ -14,7 +14,8 @@ func init() {
 	generators[asm.OpGelu] = gelu
 	generators[asm.OpGeluTanh] = sigmoidGelu
 	generators[asm.OpQuickGelu] = sigmoidGelu
-	generators[asm.OpAdd] = add
+	generators[asm.OpAdd] = combine
+	generators[asm.OpMul] = combine
 }
 
 // block is the number of floats that kernels of rows take at a time: four vectors, or two wide ones. The rest of a row takes
@@ -365,8 +366,8 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 	})
 }
 
-// add writes dst += src for each row.
-func add(w *writer, k asm.Kernel) {
+// combine writes dst += src, or dst *= src for k.Op asm.OpMul, for each row.
+func combine(w *writer, k asm.Kernel) {
 	dst, src := w.arg("dst"), w.arg("src")
 	ldd, lds := w.floats("ldd"), w.floats("lds")
 	r := newRow(w, k)
@@ -375,7 +376,13 @@ func add(w *writer, k asm.Kernel) {
 			x, y := w.hold("block of dst", r.some(n)), w.hold("block of src", r.some(n))
 			r.load(dst, x, masked)
 			r.load(src, y, masked)
-			x.each(func(i int) { w.VADDPS(y[i], x[i], x[i]) })
+			x.each(func(i int) {
+				if k.Op == asm.OpMul {
+					w.VMULPS(y[i], x[i], x[i])
+				} else {
+					w.VADDPS(y[i], x[i], x[i])
+				}
+			})
 			r.store(dst, x, masked)
 		})
 	})

@@ -11,7 +11,8 @@ func init() {
 	generators[asm.OpGelu] = gelu
 	generators[asm.OpGeluTanh] = sigmoidGelu
 	generators[asm.OpQuickGelu] = sigmoidGelu
-	generators[asm.OpAdd] = add
+	generators[asm.OpAdd] = combine
+	generators[asm.OpMul] = combine
 }
 
 // Kernels of rows take a block of 32 floats at a time. The rest of a row is a block whose missing lanes are zero. So element i is
@@ -398,8 +399,8 @@ func sigmoidGelu(w *writer, k asm.Kernel) {
 	})
 }
 
-// add writes dst += src for each row.
-func add(w *writer, _ asm.Kernel) {
+// combine writes dst += src, or dst *= src for k.Op asm.OpMul, for each row.
+func combine(w *writer, k asm.Kernel) {
 	dst, src, ldd, lds := w.matrices()
 	const atDst, atSrc = R(5), R(6)
 	x, y := w.hold("dst", regs(0, chains)), w.hold("src", regs(8, chains))
@@ -408,7 +409,13 @@ func add(w *writer, _ asm.Kernel) {
 		r.each([]R{dst, src}, []R{atDst, atSrc}, func(masked bool) {
 			r.load(x, atDst, masked)
 			r.load(y, atSrc, masked)
-			x.each(func(i int) { w.FADD(x[i], x[i], y[i]) })
+			x.each(func(i int) {
+				if k.Op == asm.OpMul {
+					w.FMUL(x[i], x[i], y[i])
+				} else {
+					w.FADD(x[i], x[i], y[i])
+				}
+			})
 			r.store(x, atDst, masked)
 		})
 	})

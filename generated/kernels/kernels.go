@@ -37,6 +37,7 @@ var generic = []Kernel{
 	{Name: "quick_gelu_f32_generic", Level: "generic", Func: quick_gelu_f32_generic},
 	{Name: "pack_keys_f32_generic", Level: "generic", Func: pack_keys_f32_generic},
 	{Name: "add_f32_generic", Level: "generic", Func: add_f32_generic},
+	{Name: "mul_f32_generic", Level: "generic", Func: mul_f32_generic},
 	{Name: "gemm_f32xf16_1x16_generic", Level: "generic", Func: gemm_f32xf16_1x16_generic},
 	{Name: "gemm_f32xf16_2x16_generic", Level: "generic", Func: gemm_f32xf16_2x16_generic},
 	{Name: "gemm_f32xf16_3x16_generic", Level: "generic", Func: gemm_f32xf16_3x16_generic},

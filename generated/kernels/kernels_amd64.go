@@ -130,6 +130,13 @@ func pack_keys_f32_avx2(rows int, dst *float32, src *float32, lds int, k int)
 //go:noescape
 func add_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
+// mul_f32_avx2 is a kernel of op mul:
+//
+// dst[r][i] *= src[r][i] for i < n.
+//
+//go:noescape
+func mul_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
 // gemm_f32xf16_1x16_avx2 is a kernel of op gemm_f32x:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).

@@ -4604,6 +4604,130 @@ return:
 	VZEROUPPER
 	RET
 
+// func mul_f32_avx2(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+// Requires: AVX
+TEXT ·mul_f32_avx2(SB), NOSPLIT, $0-48
+	// AX        dst
+	// CX        src
+	// DX        ldd
+	// BX        lds
+	// SI        n
+	// DI        floats after whole blocks
+	// R8        masks of the rest
+	// R9        floats done in the row
+	// R10       rows
+	// Y0..Y3    block of dst
+	// Y4..Y7    block of src
+	MOVQ  dst+8(FP), AX
+	MOVQ  src+24(FP), CX
+	MOVQ  ldd+16(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  lds+32(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  n+40(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $0x1f, DI
+	SUBQ  DI, SI
+	LEAQ  masks<>+0(SB), R8
+	MOVQ  DI, R9
+	NEGQ  R9
+	LEAQ  128(R8)(R9*4), R8
+	MOVQ  rows+0(FP), R10
+	TESTQ R10, R10
+	JLE   return
+
+row:
+	XORQ R9, R9
+	JMP  test1
+
+loop2:
+	VMOVUPS (AX)(R9*4), Y0
+	VMOVUPS 32(AX)(R9*4), Y1
+	VMOVUPS 64(AX)(R9*4), Y2
+	VMOVUPS 96(AX)(R9*4), Y3
+	VMOVUPS (CX)(R9*4), Y4
+	VMOVUPS 32(CX)(R9*4), Y5
+	VMOVUPS 64(CX)(R9*4), Y6
+	VMOVUPS 96(CX)(R9*4), Y7
+	VMULPS  Y4, Y0, Y0
+	VMULPS  Y5, Y1, Y1
+	VMULPS  Y6, Y2, Y2
+	VMULPS  Y7, Y3, Y3
+	VMOVUPS Y0, (AX)(R9*4)
+	VMOVUPS Y1, 32(AX)(R9*4)
+	VMOVUPS Y2, 64(AX)(R9*4)
+	VMOVUPS Y3, 96(AX)(R9*4)
+	ADDQ    $0x20, R9
+
+test1:
+	CMPQ       R9, SI
+	JLT        loop2
+	TESTQ      DI, DI
+	JZ         done3
+	VMOVUPS    (R8), Y0
+	VMASKMOVPS (AX)(R9*4), Y0, Y0
+	VMOVUPS    32(R8), Y1
+	VMASKMOVPS 32(AX)(R9*4), Y1, Y1
+	VMOVUPS    64(R8), Y2
+	VMASKMOVPS 64(AX)(R9*4), Y2, Y2
+	VMOVUPS    96(R8), Y3
+	VMASKMOVPS 96(AX)(R9*4), Y3, Y3
+	VMOVUPS    (R8), Y4
+	VMASKMOVPS (CX)(R9*4), Y4, Y4
+	VMOVUPS    32(R8), Y5
+	VMASKMOVPS 32(CX)(R9*4), Y5, Y5
+	VMOVUPS    64(R8), Y6
+	VMASKMOVPS 64(CX)(R9*4), Y6, Y6
+	VMOVUPS    96(R8), Y7
+	VMASKMOVPS 96(CX)(R9*4), Y7, Y7
+	VMULPS     Y4, Y0, Y0
+	VMULPS     Y5, Y1, Y1
+	VMULPS     Y6, Y2, Y2
+	VMULPS     Y7, Y3, Y3
+	CMPQ       DI, $0x08
+	JLT        cut5
+	VMOVUPS    Y0, (AX)(R9*4)
+	CMPQ       DI, $0x10
+	JLT        cut6
+	VMOVUPS    Y1, 32(AX)(R9*4)
+	CMPQ       DI, $0x18
+	JLT        cut7
+	VMOVUPS    Y2, 64(AX)(R9*4)
+	CMPQ       DI, $0x20
+	JLT        cut8
+	VMOVUPS    Y3, 96(AX)(R9*4)
+	JMP        stored4
+
+cut5:
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
+	JMP        stored4
+
+cut6:
+	VMOVUPS    32(R8), Y0
+	VMASKMOVPS Y1, Y0, 32(AX)(R9*4)
+	JMP        stored4
+
+cut7:
+	VMOVUPS    64(R8), Y0
+	VMASKMOVPS Y2, Y0, 64(AX)(R9*4)
+	JMP        stored4
+
+cut8:
+	VMOVUPS    96(R8), Y0
+	VMASKMOVPS Y3, Y0, 96(AX)(R9*4)
+
+stored4:
+done3:
+	ADDQ DX, AX
+	ADDQ BX, CX
+	DECQ R10
+	JNZ  row
+
+return:
+	VZEROUPPER
+	RET
+
 // func gemm_f32xf16_1x16_avx2(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·gemm_f32xf16_1x16_avx2(SB), NOSPLIT, $0-96

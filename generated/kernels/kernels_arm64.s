@@ -7161,6 +7161,302 @@ done3:
 return:
 	RET
 
+// func mul_f32_neon(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+TEXT ·mul_f32_neon(SB), NOSPLIT, $0-48
+	// R1        dst
+	// R2        src
+	// R3        ldd
+	// R4        lds
+	// V0..V7    dst
+	// V8..V15   src
+	// R19       n, then whole blocks of a row
+	// R20       floats after the blocks
+	// R21       bytes in whole vectors of the rest
+	// R22       floats after the whole vectors
+	// R23       address of the masks of the rest
+	// R24       blocks to go
+	// R25       spare
+	// V31       the vector that the end of the row falls into
+	// R0        rows
+	MOVD dst+8(FP), R1
+	MOVD src+24(FP), R2
+	MOVD ldd+16(FP), R3
+	LSL $2, R3, R3
+	MOVD lds+32(FP), R4
+	LSL $2, R4, R4
+	MOVD n+40(FP), R19
+	LSR $5, R19, R25
+	LSL $5, R25, R24
+	SUB R24, R19, R20
+	MOVD R25, R19
+	LSR $2, R20, R21
+	LSL $2, R21, R21
+	SUB R21, R20, R22
+	LSL $2, R21, R21
+	MOVD $masks<>(SB), R23
+	ADD $128, R23, R23
+	LSL $2, R20, R25
+	SUB R25, R23, R23
+	MOVD rows+0(FP), R0
+	CMP $0, R0
+	BLE return
+
+row:
+	MOVD R1, R5
+	MOVD R2, R6
+	MOVD R19, R24
+	CBZ R19, rest2
+
+loop1:
+	WORD $0xad4004a0 // ldp q0, q1, [x5, #0]
+	WORD $0xad410ca2 // ldp q2, q3, [x5, #32]
+	WORD $0xad4214a4 // ldp q4, q5, [x5, #64]
+	WORD $0xad431ca6 // ldp q6, q7, [x5, #96]
+	WORD $0xad4024c8 // ldp q8, q9, [x6, #0]
+	WORD $0xad412cca // ldp q10, q11, [x6, #32]
+	WORD $0xad4234cc // ldp q12, q13, [x6, #64]
+	WORD $0xad433cce // ldp q14, q15, [x6, #96]
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2ddca5 // fmul v5.4s, v5.4s, v13.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0xad0004a0 // stp q0, q1, [x5, #0]
+	WORD $0xad010ca2 // stp q2, q3, [x5, #32]
+	WORD $0xad0214a4 // stp q4, q5, [x5, #64]
+	WORD $0xad031ca6 // stp q6, q7, [x5, #96]
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	SUBS $1, R24, R24
+	BNE loop1
+
+rest2:
+	CBZ R20, done3
+	ADD R21, R5, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got4
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got4
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got4
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got4:
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	CMP $4, R20
+	BLT cut6
+	WORD $0x3dc000a0 // ldr q0, [x5, #0]
+	CMP $8, R20
+	BLT cut7
+	WORD $0x3dc004a1 // ldr q1, [x5, #16]
+	CMP $12, R20
+	BLT cut8
+	WORD $0x3dc008a2 // ldr q2, [x5, #32]
+	CMP $16, R20
+	BLT cut9
+	WORD $0x3dc00ca3 // ldr q3, [x5, #48]
+	CMP $20, R20
+	BLT cut10
+	WORD $0x3dc010a4 // ldr q4, [x5, #64]
+	CMP $24, R20
+	BLT cut11
+	WORD $0x3dc014a5 // ldr q5, [x5, #80]
+	CMP $28, R20
+	BLT cut12
+	WORD $0x3dc018a6 // ldr q6, [x5, #96]
+	VMOV V31.B16, V7.B16
+	JMP loaded5
+
+cut6:
+	VMOV V31.B16, V0.B16
+	JMP loaded5
+
+cut7:
+	VMOV V31.B16, V1.B16
+	JMP loaded5
+
+cut8:
+	VMOV V31.B16, V2.B16
+	JMP loaded5
+
+cut9:
+	VMOV V31.B16, V3.B16
+	JMP loaded5
+
+cut10:
+	VMOV V31.B16, V4.B16
+	JMP loaded5
+
+cut11:
+	VMOV V31.B16, V5.B16
+	JMP loaded5
+
+cut12:
+	VMOV V31.B16, V6.B16
+
+loaded5:
+	ADD R21, R6, R25
+	WORD $0x6f00e41f // movi v31.2d, #0
+	CBZ R22, got13
+	WORD $0xbc40473f // ldr s31, [x25], #4
+	CMP $2, R22
+	BLT got13
+	WORD $0x0ddf933f // ld1 {v31.s}[1], [x25], #4
+	BEQ got13
+	WORD $0x4ddf833f // ld1 {v31.s}[2], [x25], #4
+
+got13:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	CMP $4, R20
+	BLT cut15
+	WORD $0x3dc000c8 // ldr q8, [x6, #0]
+	CMP $8, R20
+	BLT cut16
+	WORD $0x3dc004c9 // ldr q9, [x6, #16]
+	CMP $12, R20
+	BLT cut17
+	WORD $0x3dc008ca // ldr q10, [x6, #32]
+	CMP $16, R20
+	BLT cut18
+	WORD $0x3dc00ccb // ldr q11, [x6, #48]
+	CMP $20, R20
+	BLT cut19
+	WORD $0x3dc010cc // ldr q12, [x6, #64]
+	CMP $24, R20
+	BLT cut20
+	WORD $0x3dc014cd // ldr q13, [x6, #80]
+	CMP $28, R20
+	BLT cut21
+	WORD $0x3dc018ce // ldr q14, [x6, #96]
+	VMOV V31.B16, V15.B16
+	JMP loaded14
+
+cut15:
+	VMOV V31.B16, V8.B16
+	JMP loaded14
+
+cut16:
+	VMOV V31.B16, V9.B16
+	JMP loaded14
+
+cut17:
+	VMOV V31.B16, V10.B16
+	JMP loaded14
+
+cut18:
+	VMOV V31.B16, V11.B16
+	JMP loaded14
+
+cut19:
+	VMOV V31.B16, V12.B16
+	JMP loaded14
+
+cut20:
+	VMOV V31.B16, V13.B16
+	JMP loaded14
+
+cut21:
+	VMOV V31.B16, V14.B16
+
+loaded14:
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2ddca5 // fmul v5.4s, v5.4s, v13.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	CMP $4, R20
+	BLT cut24
+	WORD $0x3d8000a0 // str q0, [x5, #0]
+	CMP $8, R20
+	BLT cut25
+	WORD $0x3d8004a1 // str q1, [x5, #16]
+	CMP $12, R20
+	BLT cut26
+	WORD $0x3d8008a2 // str q2, [x5, #32]
+	CMP $16, R20
+	BLT cut27
+	WORD $0x3d800ca3 // str q3, [x5, #48]
+	CMP $20, R20
+	BLT cut28
+	WORD $0x3d8010a4 // str q4, [x5, #64]
+	CMP $24, R20
+	BLT cut29
+	WORD $0x3d8014a5 // str q5, [x5, #80]
+	CMP $28, R20
+	BLT cut30
+	WORD $0x3d8018a6 // str q6, [x5, #96]
+	VMOV V7.B16, V31.B16
+	JMP end23
+
+cut24:
+	VMOV V0.B16, V31.B16
+	JMP end23
+
+cut25:
+	VMOV V1.B16, V31.B16
+	JMP end23
+
+cut26:
+	VMOV V2.B16, V31.B16
+	JMP end23
+
+cut27:
+	VMOV V3.B16, V31.B16
+	JMP end23
+
+cut28:
+	VMOV V4.B16, V31.B16
+	JMP end23
+
+cut29:
+	VMOV V5.B16, V31.B16
+	JMP end23
+
+cut30:
+	VMOV V6.B16, V31.B16
+
+end23:
+	CBZ R22, stored22
+	ADD R21, R5, R25
+	WORD $0xbc00473f // str s31, [x25], #4
+	CMP $2, R22
+	BLT stored22
+	WORD $0x0d9f933f // st1 {v31.s}[1], [x25], #4
+	BEQ stored22
+	WORD $0x4d9f833f // st1 {v31.s}[2], [x25], #4
+
+stored22:
+
+done3:
+	ADD R3, R1, R1
+	ADD R4, R2, R2
+	SUBS $1, R0, R0
+	BNE row
+
+return:
+	RET
+
 // func gemm_f32xf16_1x16_neon(tiles int, k int, a *float32, lda int, b *uint8, bstride int, c *float32, ldc int, bias *float32, acc int, pf *uint8, pfstep int)
 TEXT ·gemm_f32xf16_1x16_neon(SB), NOSPLIT, $0-96
 	// V8..V11   C, row after row

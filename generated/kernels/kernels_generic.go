@@ -580,6 +580,15 @@ func add_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n i
 	}
 }
 
+func mul_f32_generic(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		d := rowOf(dst, r, ldd, n)
+		for i, v := range rowOf(src, r, lds, n) {
+			d[i] *= v
+		}
+	}
+}
+
 // rowOf returns the first n floats of row r of the matrix at p with leading dimension ld.
 func rowOf(p *float32, r, ld, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), 4*r*ld)), n)

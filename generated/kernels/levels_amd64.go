@@ -24,6 +24,7 @@ var F32 = []*kernel.Table{
 		QuickGelu: quick_gelu_f32_generic,
 		PackKeys:  pack_keys_f32_generic,
 		Add:       add_f32_generic,
+		Mul:       mul_f32_generic,
 	},
 	{
 		Level:     "avx2",
@@ -42,6 +43,7 @@ var F32 = []*kernel.Table{
 		QuickGelu: quick_gelu_f32_avx2,
 		PackKeys:  pack_keys_f32_avx2,
 		Add:       add_f32_avx2,
+		Mul:       mul_f32_avx2,
 	},
 	{
 		Level:     "avx512",

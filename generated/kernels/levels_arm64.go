@@ -24,6 +24,7 @@ var F32 = []*kernel.Table{
 		QuickGelu: quick_gelu_f32_generic,
 		PackKeys:  pack_keys_f32_generic,
 		Add:       add_f32_generic,
+		Mul:       mul_f32_generic,
 	},
 	{
 		Level:     "neon",
@@ -42,6 +43,7 @@ var F32 = []*kernel.Table{
 		QuickGelu: quick_gelu_f32_neon,
 		PackKeys:  pack_keys_f32_neon,
 		Add:       add_f32_neon,
+		Mul:       mul_f32_neon,
 	},
 }
 

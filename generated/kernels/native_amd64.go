@@ -25,6 +25,7 @@ var native = []Kernel{
 	{Name: "quick_gelu_f32_avx2", Level: "avx2", Func: quick_gelu_f32_avx2},
 	{Name: "pack_keys_f32_avx2", Level: "avx2", Func: pack_keys_f32_avx2},
 	{Name: "add_f32_avx2", Level: "avx2", Func: add_f32_avx2},
+	{Name: "mul_f32_avx2", Level: "avx2", Func: mul_f32_avx2},
 	{Name: "gemm_f32xf16_1x16_avx2", Level: "avx2", Func: gemm_f32xf16_1x16_avx2},
 	{Name: "gemm_f32xf16_2x16_avx2", Level: "avx2", Func: gemm_f32xf16_2x16_avx2},
 	{Name: "gemm_f32xf16_3x16_avx2", Level: "avx2", Func: gemm_f32xf16_3x16_avx2},

@@ -25,6 +25,7 @@ var native = []Kernel{
 	{Name: "quick_gelu_f32_neon", Level: "neon", Func: quick_gelu_f32_neon},
 	{Name: "pack_keys_f32_neon", Level: "neon", Func: pack_keys_f32_neon},
 	{Name: "add_f32_neon", Level: "neon", Func: add_f32_neon},
+	{Name: "mul_f32_neon", Level: "neon", Func: mul_f32_neon},
 	{Name: "gemm_f32xf16_1x16_neon", Level: "neon", Func: gemm_f32xf16_1x16_neon},
 	{Name: "gemm_f32xf16_2x16_neon", Level: "neon", Func: gemm_f32xf16_2x16_neon},
 	{Name: "gemm_f32xf16_3x16_neon", Level: "neon", Func: gemm_f32xf16_3x16_neon},

@@ -87,6 +87,7 @@ type Table struct {
 	QuickGelu QuickGelu
 	PackKeys  PackKeys
 	Add       Add
+	Mul       Mul
 
 	Widening []Widening // one per type
 	Dot      Dot
@@ -153,6 +154,7 @@ func (k *Table) rows() []row {
 		{"quick_gelu_f32", &k.QuickGelu, nil, nil},
 		{"pack_keys_f32", &k.PackKeys, nil, nil},
 		{"add_f32", &k.Add, nil, nil},
+		{"mul_f32", &k.Mul, nil, nil},
 	}
 	for i := range k.Widening {
 		w := &k.Widening[i]

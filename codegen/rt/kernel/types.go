@@ -60,6 +60,11 @@ type (
 	// dst[r][i] += src[r][i] for i < n.
 	Add = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
 
+	// Mul is the type of kernels of op mul:
+	//
+	// dst[r][i] *= src[r][i] for i < n.
+	Mul = func(rows int, dst *float32, ldd int, src *float32, lds int, n int)
+
 	// GemmNarrow is the type of kernels of op gemm_f32x:
 	//
 	// C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).

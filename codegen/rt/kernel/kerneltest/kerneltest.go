@@ -138,6 +138,14 @@ func naiveAdd(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
 	}
 }
 
+func naiveMul(rows int, dst *float32, ldd int, src *float32, lds int, n int) {
+	for r := range rows {
+		for i := range n {
+			*at(dst, r*ldd+i) *= *at(src, r*lds+i)
+		}
+	}
+}
+
 func Gemms(mr, nr int) []kernel.Gemm {
 	g := make([]kernel.Gemm, mr+1)
 	for i := 1; i <= mr; i++ {
@@ -149,7 +157,7 @@ func Gemms(mr, nr int) []kernel.Gemm {
 // Naive returns a complete table with tiles of mr x nr. Kernels that the tests do not need panic.
 func Naive(level string, mr, nr int) *kernel.Table {
 	k := &kernel.Table{Level: level, MR: mr, NR: nr, Gemm: Gemms(mr, nr), Softmax: naiveSoftmax, ScaleRows: naiveScaleRows,
-		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu(Gelu64), GeluTanh: NaiveGelu(GeluTanh64), QuickGelu: NaiveGelu(QuickGelu64), PackKeys: naivePackKeys, Add: naiveAdd}
+		LayerNorm: NaiveLayerNorm, Gelu: NaiveGelu(Gelu64), GeluTanh: NaiveGelu(GeluTanh64), QuickGelu: NaiveGelu(QuickGelu64), PackKeys: naivePackKeys, Add: naiveAdd, Mul: naiveMul}
 	k.Gemm16 = k.Gemm
 	if nr != 16 {
 		k.Gemm16 = Gemms(6, 16)
