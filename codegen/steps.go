@@ -218,5 +218,8 @@ func ffn(e *entry, v *ir.Value) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.g.gated(v) {
+		return e.work("GatedFFN", v, d), nil
+	}
 	return e.work("FFN", v, d), nil
 }

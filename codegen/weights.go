@@ -176,6 +176,9 @@ func (g *generator) optionalNorm(v *ir.Value, bundle string, n int, key string) 
 	return g.norm(bundle, n, a.Float)
 }
 
+// gated reports whether the feed-forward block v has a gate.
+func (g *generator) gated(v *ir.Value) bool { return g.weights[v.Bundle+".gate.w"] != nil }
+
 // ffn returns the descriptor of a feed-forward block.
 func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	fc1, w, err := g.linearValue(v.Bundle + ".fc1")
@@ -194,11 +197,19 @@ func (g *generator) ffn(v *ir.Value) (jen.Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	linear := func(values []jen.Code) jen.Code { return jen.Qual(execPath, "Linear").Values(values...) }
-	list := []field{{"Norm1", n1}, {"Fc1", linear(fc1)}, {"Norm2", n2}, {"Fc2", linear(fc2)}}
-	if act, given := activation(v); given {
-		list = slices.Insert(list, 2, field{"Act", act})
+	linear := func(values []jen.Code) *jen.Statement { return jen.Qual(execPath, "Linear").Values(values...) }
+	list := []field{{"Norm1", n1}, {"Fc1", linear(fc1)}}
+	if g.gated(v) {
+		gate, _, err := g.linearValue(v.Bundle + ".gate")
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, field{"Gate", jen.Op("&").Add(linear(gate))})
 	}
+	if act, given := activation(v); given {
+		list = append(list, field{"Act", act})
+	}
+	list = append(list, field{"Norm2", n2}, field{"Fc2", linear(fc2)})
 	return g.describe("FFN", v.Bundle, onLines(fields(list...))), nil
 }
 

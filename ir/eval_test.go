@@ -68,6 +68,7 @@ func TestOps(t *testing.T) {
 		{op: "gelu x {act=quick_gelu} : f32[1,3]", x: matrix(1, -1, 0, 2), want: matrix(1, -1/(1+math.Exp(1.702)), 0, 2/(1+math.Exp(-3.404)))},
 		{op: "tanh x : f32[1,2]", x: matrix(1, 0.5, -2), want: matrix(1, math.Tanh(0.5), math.Tanh(-2))},
 		{op: "add x, z : f32[1,2]", x: matrix(1, 1, 2), z: matrix(1, 10, 20), want: matrix(1, 11, 22)},
+		{op: "mul x, z : f32[2,2]", x: matrix(2, 1, 2, 3, 4), z: matrix(2, 10, -1, 0, 0.5), want: matrix(2, 10, -2, 0, 2)},
 		{op: "concat x, z, x : f32[4,2]", x: matrix(1, 1, 2), z: matrix(2, 3, 4, 5, 6), want: matrix(4, 1, 2, 3, 4, 5, 6, 1, 2)},
 		{op: "rows x {at=1 len=2} : f32[2,2]", x: matrix(4, 1, 2, 3, 4, 5, 6, 7, 8), want: matrix(2, 3, 4, 5, 6)},
 		{op: "cols x {at=1 len=2} : f32[2,2]", x: matrix(2, 1, 2, 3, 4, 5, 6), want: matrix(2, 2, 3, 5, 6)},

@@ -114,7 +114,7 @@ func ExampleOp() {
 	}
 	fmt.Print(ir.PrintFunc(block))
 	// Output:
-	// ffn takes 1 argument and 8 weights; it is fused: true
+	// ffn takes 1 argument and 10 weights; it is fused: true
 	// func ffn(x: f32[3,4]) {
 	//   n     = layernorm x {eps=1e-05} : f32[3,4]
 	//   h     = linear n, @f.fc1 : f32[3,8]

@@ -95,6 +95,24 @@ func TestFused(t *testing.T) {
 			s = layernorm g, @e.sub {eps=0.25} : f32[T,4]
 			o = linear s, @e.fc2 : f32[T,4]
 			y = add x, o : f32[T,4]`},
+		{"ffn with a gate", ln + sub + "e.fc1.w e.fc1.b e.gate.w e.gate.b e.fc2.w e.fc2.b", "x: f32[T,4]",
+			"y = ffn x, @e {eps=0.5 sub=0.25 act=gelu_tanh} : f32[T,4]",
+			`n = layernorm x, @e.ln {eps=0.5} : f32[T,4]
+			h = linear n, @e.fc1 : f32[T,4]
+			g = gelu h {act=gelu_tanh} : f32[T,4]
+			f = linear n, @e.gate : f32[T,4]
+			u = mul g, f : f32[T,4]
+			s = layernorm u, @e.sub {eps=0.25} : f32[T,4]
+			o = linear s, @e.fc2 : f32[T,4]
+			y = add x, o : f32[T,4]`},
+		{"ffn with a gate, bare", "e.fc1.w e.gate.w e.fc2.w", "x: f32[T,4]",
+			"y = ffn x, @e : f32[T,4]",
+			`h = linear x, @e.fc1 : f32[T,4]
+			g = gelu h : f32[T,4]
+			f = linear x, @e.gate : f32[T,4]
+			u = mul g, f : f32[T,4]
+			o = linear u, @e.fc2 : f32[T,4]
+			y = add x, o : f32[T,4]`},
 		{"ffn bare norms", "e.fc1.w e.fc2.w", "x: f32[T,4]",
 			"y = ffn x, @e {eps=0.5 sub=0.25} : f32[T,4]",
 			`n = layernorm x {eps=0.5} : f32[T,4]

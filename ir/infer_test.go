@@ -30,6 +30,9 @@ weight @f.q.w f32[4,4]
 weight @f.fc1.w f32[4,4]
 weight @f.fc2.w f32[4,4]
 weight @e.proj.w f32[4,4]
+weight @u.fc1.w f32[4,4]
+weight @u.gate.w f32[5,4]
+weight @u.fc2.w f32[4,4]
 func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t: f32[T,4], c: f32[2+T,4], q5: f32[5,4]) {
 `
 	tests := []struct{ line, want string }{
@@ -46,6 +49,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"gelu ids", "ids is i32[T], want an f32 matrix"},
 		{"tanh ids", "ids is i32[T], want an f32 matrix"},
 		{"add x, y", "y is f32[3+T,5], want f32[3,4] as x"},
+		{"mul x, y", "y is f32[3+T,5], want f32[3,4] as x"},
 		{"concat x, y", "y is f32[3+T,5], want 4 columns to match x: f32[3,4]"},
 		{"hcat x, y", "y is f32[3+T,5], want 3 rows to match x: f32[3,4]"},
 		{"rows y {at=4 len=T}", "T row(s) from row 4 on are not inside 3+T rows when T is 1"},
@@ -103,6 +107,7 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 		{"gelu x {act=relu}", "unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
 		{"gelu x {act=gelu}", "act=gelu is the default of gelu; leave it out"},
 		{"ffn x, @f {eps=1 act=relu}", "g = gelu h {act=relu}: unknown activation act=relu; the activations are gelu, gelu_tanh, quick_gelu"},
+		{"ffn x, @u", "u = mul g, h2: h2 is f32[3,5], want f32[3,4] as g"},
 		{"gelu x {kernel=a/b}", "SYNTAX"},
 		{"gelu x {kernel=9}", `attribute "kernel": got "9", want a symbol: a letter, then letters, digits, _ and -`},
 	}
@@ -113,12 +118,12 @@ func f(x: f32[3,4], y: f32[3+T,5], img: f32[3,4,4], ids: i32[T], s: f32[2,4], t:
 				t.Fatal("no error")
 			}
 			if tt.want == "SYNTAX" {
-				if !strings.HasPrefix(err.Error(), "x.ir:20:21: found") {
+				if !strings.HasPrefix(err.Error(), "x.ir:23:21: found") {
 					t.Errorf("got %v, want a syntax error", err)
 				}
 				return
 			}
-			want := "x.ir:20:1: f: z = " + tt.line + ": " + tt.want
+			want := "x.ir:23:1: f: z = " + tt.line + ": " + tt.want
 			if diff := cmp.Diff(want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}

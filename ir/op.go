@@ -53,7 +53,7 @@ type Scratch struct {
 }
 
 // ScratchKeys are the common attributes with the arena offsets of a value's scratch matrices, in their order.
-var ScratchKeys = []string{"tmp", "hidden"}
+var ScratchKeys = []string{"tmp", "hidden", "gate"}
 
 // Step is a call of the runtime: Method(result, packed arguments, scratch, parts).
 type Step struct {
@@ -103,6 +103,7 @@ var CommonAttrs = []AttrSpec{
 	{Key: "ld", Kind: Int},        // leading dimension in elements, set by plan
 	{Key: "tmp", Kind: Int},       // arena offset of the first scratch matrix, set by plan
 	{Key: "hidden", Kind: Int},    // arena offset of the second, the hidden rows of an ffn, set by plan
+	{Key: "gate", Kind: Int},      // arena offset of the third, the factors of an ffn's hidden rows, set by plan
 	{Key: "block", Kind: Int},     // rows of one block, set by plan
 }
 

@@ -80,12 +80,12 @@ func init() {
 	}
 	*OpFFN = Op{
 		Name: "ffn", Hint: "y", Args: 1,
-		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(act(fc1(norm(x))))), act as of gelu; eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
-		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"fc1.w", false}, {"fc1.b", true},
+		Doc: "x [R,D] -> [R,D]: x + fc2(subnorm(act(fc1(norm(x))) * gate(norm(x)))), act as of gelu; no gate.w: no factor; eps is of the norm, sub of the inner norm; without the attribute no such norm, without the weights the bare one",
+		Fields: []Field{{"ln.g", true}, {"ln.b", true}, {"fc1.w", false}, {"fc1.b", true}, {"gate.w", true}, {"gate.b", true},
 			{"sub.g", true}, {"sub.b", true}, {"fc2.w", false}, {"fc2.b", true}},
 		Attrs:   []AttrSpec{{"eps", Float, false}, {"sub", Float, false}, actSpec},
 		Expand:  expandFFN,
-		Kernels: []string{"gemm", "layernorm", "gelu"},
+		Kernels: []string{"gemm", "layernorm", "gelu", "mul"},
 		InPlace: []int{0},
 		Scratch: scratchFFN,
 	}
@@ -178,8 +178,11 @@ func expandAttnOut(b *Builder, v *Value) *Value {
 
 func expandFFN(b *Builder, v *Value) *Value {
 	x := v.Args[0]
-	h := norm(b, x, v.Bundle+".ln", v.Attrs, "eps")
-	h = b.Op(OpGelu, "", "", own(OpGelu, v.Attrs), b.Linear(h, v.Bundle+".fc1"))
+	n := norm(b, x, v.Bundle+".ln", v.Attrs, "eps")
+	h := b.Op(OpGelu, "", "", own(OpGelu, v.Attrs), b.Linear(n, v.Bundle+".fc1"))
+	if gate := v.Bundle + ".gate"; b.P.Field(gate, "w") != nil {
+		h = b.Mul(h, b.Linear(n, gate))
+	}
 	h = norm(b, h, v.Bundle+".sub", v.Attrs, "sub")
 	return b.Add(x, b.Linear(h, v.Bundle+".fc2"))
 }
@@ -243,11 +246,16 @@ func scratchNorm(_ *Program, v *Value) []Scratch {
 	return []Scratch{{Rows: x.Rows(), Cols: x.Cols()}}
 }
 
-// scratchFFN returns two matrices, each for one block of rows: the norm of the argument, and the rows of the hidden layer.
+// scratchFFN returns matrices that are for one block of rows each: the norm of the argument, the rows of the hidden layer and,
+// if there is a gate, the factors of these rows.
 func scratchFFN(p *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
-	return []Scratch{
+	all := []Scratch{
 		{Rows: x.Rows(), Cols: x.Cols(), Blocks: true},
 		{Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C, Blocks: true},
 	}
+	if p.Field(v.Bundle, "gate.w") != nil {
+		all = append(all, all[1])
+	}
+	return all
 }

@@ -9,6 +9,7 @@ var (
 	OpGelu = newOp()
 	OpTanh = newOp()
 	OpAdd  = newOp()
+	OpMul  = newOp()
 	OpMean = newOp()
 )
 
@@ -44,6 +45,16 @@ func init() {
 		InPlace: []int{0, 1},
 		Step:    Step{Method: "Add"},
 	}
+	*OpMul = Op{
+		Name: "mul", Hint: "u", Args: 2,
+		Doc:     "x [R,D], y [R,D] -> [R,D]: the product, element by element",
+		Infer:   inferSame,
+		Eval:    evalMul,
+		Cost:    costWeights,
+		Kernels: []string{"mul"},
+		InPlace: []int{0, 1},
+		Step:    Step{Method: "Mul"},
+	}
 	*OpMean = Op{
 		Name: "mean", Hint: "m", Args: 1,
 		Doc:     "x [R,D] -> [1,D]: the mean of rows from, from+1, ... to the last; from is 0 unless given",
@@ -63,6 +74,9 @@ func (b *Builder) Tanh(x *Value) *Value { return b.Op(OpTanh, "", "", nil, x) }
 // Add is x + y.
 func (b *Builder) Add(x, y *Value) *Value { return b.Op(OpAdd, "", "", nil, x, y) }
 
+// Mul is x times y, element by element.
+func (b *Builder) Mul(x, y *Value) *Value { return b.Op(OpMul, "", "", nil, x, y) }
+
 // Mean is the mean of the rows of x from row from on.
 func (b *Builder) Mean(x *Value, from int) *Value {
 	return b.Op(OpMean, "", "", Attrs{IntAttr("from", from)}, x)
@@ -78,6 +92,15 @@ func evalAdd(c *Eval) (*Tensor, error) {
 	z := newTensor(x.rows(), x.cols())
 	for i := range z.F {
 		z.F[i] = x.F[i] + y.F[i]
+	}
+	return z, nil
+}
+
+func evalMul(c *Eval) (*Tensor, error) {
+	x, y := c.Args[0], c.Args[1]
+	z := newTensor(x.rows(), x.cols())
+	for i := range z.F {
+		z.F[i] = x.F[i] * y.F[i]
 	}
 	return z, nil
 }

@@ -25,7 +25,7 @@
 // # Planned programs
 //
 // The passes add to a program what code generation needs: the attributes kernel (the
-// family, or go), ld (leading dimension in floats), tmp and hidden (bytes into the arena)
+// family, or go), ld (leading dimension in floats), tmp, hidden and gate (bytes into the arena)
 // and block (rows of an ffn at a time), each value's offset (bytes into the arena), each
 // weight's layout (asm.WeightLayout) and offset (bytes into the weight file), and each
 // function's Arena (bytes). See [Pack] and [Plan].

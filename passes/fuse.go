@@ -36,7 +36,7 @@ func expand(p *ir.Program, v *ir.Value) (result *ir.Value, m *matcher, err error
 
 // match reports whether have, a value of the function, computes want, a value of the
 // expansion: the same op with the same weights and attributes on matching arguments. The
-// two arguments of add may be exchanged.
+// two arguments of add and mul may be exchanged.
 func (m *matcher) match(want, have *ir.Value) bool {
 	if known, ok := m.have[want]; ok {
 		return known == have || m.fail(want, have)
@@ -47,7 +47,7 @@ func (m *matcher) match(want, have *ir.Value) bool {
 	}
 	before := maps.Clone(m.have)
 	ok := m.matchArgs(want.Args, have.Args)
-	if !ok && want.Op == ir.OpAdd {
+	if !ok && (want.Op == ir.OpAdd || want.Op == ir.OpMul) {
 		m.have = before
 		ok = m.matchArgs(want.Args, []*ir.Value{have.Args[1], have.Args[0]})
 	}

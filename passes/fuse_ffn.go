@@ -1,6 +1,10 @@
 package passes
 
-import "github.com/multiway-go/multiway/ir"
+import (
+	"slices"
+
+	"github.com/multiway-go/multiway/ir"
+)
 
 // FuseFFN fuses a feed-forward block with its residual into one op.
 //
@@ -15,7 +19,8 @@ import "github.com/multiway-go/multiway/ir"
 //
 //	y = ffn x, @l0.ffn.v~f {eps=1e-05 sub=1e-05} : f32[3,4]
 //
-// Either norm may be missing, and each norm may have weights (ln, sub) or not. The ffn has the attribute act of its gelu.
+// Either norm may be missing, and each norm may have weights (ln, sub) or not. The ffn has the attribute act of its gelu. The
+// result of the gelu may be multiplied by a linear of the same rows, @l0.ffn.v~f.gate.
 var FuseFFN = &Pass{
 	Name:    "fuse-ffn",
 	Needs:   []*Property{Routed},
@@ -33,6 +38,11 @@ var FuseFFN = &Pass{
 				continue
 			}
 			h, sub := unnorm(follow(o, ir.OpLinear, 0), "sub")
+			if h.Op == ir.OpMul { // the other factor is the gate
+				if j := slices.IndexFunc(h.Args, func(a *ir.Value) bool { return a.Op == ir.OpGelu }); j >= 0 {
+					h = h.Args[j]
+				}
+			}
 			hidden := follow(h, ir.OpGelu, 0)
 			if hidden == nil {
 				continue

@@ -36,13 +36,13 @@ import (
 // section of the whole value that it is part of. Each further section directly follows the
 // rows of the sections before it, whose number is known only when a batch runs. So the
 // arguments of a concat are computed inside it, rows is a view, and neither moves data.
-// Offsets (at, tmp, hidden) are in bytes, ld is in floats.
+// Offsets (at, tmp, hidden, gate) are in bytes, ld is in floats.
 //
 // ld is asm.Stride of the columns in memory, where the heads of a qkv are padded. tmp is
 // the offset of the operand's norm, of as many rows as the operand; in an ffn it has
 // `block` rows, and in embed_patches it holds the patches. hidden is the offset of an
-// ffn's hidden rows, `block` of them. The leading dimension of both is asm.Stride of their
-// columns.
+// ffn's hidden rows, `block` of them, and gate of their factors, if it has a gate. The leading
+// dimension of each is asm.Stride of its columns.
 //
 // An op writes its result over an argument that no later value reads, if the op allows it.
 // Results of the function are never overwritten.

@@ -63,7 +63,7 @@ func TestEngineRunsEveryStep(t *testing.T) {
 			ops[v.Op.Name] = true
 		}
 	}
-	for _, name := range strings.Fields("add attnout concat crossattention embed embed_patches embed_rows ffn gelu join l2norm layernorm linear mean qkv rows select selfattention tanh") {
+	for _, name := range strings.Fields("add attnout concat crossattention embed embed_patches embed_rows ffn gelu join l2norm layernorm linear mean mul qkv rows select selfattention tanh") {
 		if !ops[name] {
 			t.Errorf("the planned program has no %s, so this test does not run it", name)
 		}
@@ -141,7 +141,7 @@ func compare(t *testing.T, p *ir.Program, f *ir.Func, seqs []rt.Seq, outs []engi
 	}
 }
 
-// Every activation equals the interpreter's, inside an ffn and alone, for all formats of weights.
+// Every activation equals the interpreter's, inside an ffn and alone, and so do gated blocks, for all formats of weights.
 func TestEngineRunsEveryActivation(t *testing.T) {
 	described := parse(t, "testdata/activations.ir")
 	for _, a := range ir.Activations {
@@ -152,8 +152,13 @@ func TestEngineRunsEveryActivation(t *testing.T) {
 	for _, test := range []struct {
 		format string
 		bound  float64
-	}{{"f32", 1e-5}, {"bf16", 1e-5}, {"bf16dot", 1e-2}, {"int8", 1e-1}} { // of the last two, a number may be rounded the other way
-		planned, err := passes.Run(described, passes.Options{Rows: 40, Precision: precision.Uniform(test.format)})
+		finer  []precision.Override
+	}{
+		{"f32", 1e-5, nil}, {"bf16", 1e-5, nil},
+		{"bf16dot", 1e-2, nil}, {"int8", 1e-1, nil}, {"int8x2", 1e-3, nil}, // a number may be rounded the other way
+		{"int8", 1e-1, []precision.Override{{Module: "ffn.gated.gate", Format: "bf16"}, {Module: "ffn.bare.fc1", Format: "f16"}}},
+	} {
+		planned, err := passes.Run(described, passes.Options{Rows: 40, Precision: precision.Map{Default: test.format, Overrides: test.finer}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +168,7 @@ func TestEngineRunsEveryActivation(t *testing.T) {
 		}
 		t.Cleanup(func() { e.Close() })
 		for _, level := range kernel.Levels() {
-			t.Run(test.format+" "+level, func(t *testing.T) {
+			t.Run(fmt.Sprint(test.format, test.finer, " ", level), func(t *testing.T) {
 				proc, err := e.Start(level)
 				if err != nil {
 					t.Fatal(err)

@@ -334,7 +334,7 @@ func TestWriteLargeWeights(t *testing.T) {
 	}
 }
 
-// TestActivations checks that each activation is written, in a form that engines have one kernel for.
+// TestActivations checks that each activation is written, in a form that engines have one kernel for; and gated blocks.
 func TestActivations(t *testing.T) {
 	const source = "../engine/testdata/activations.ir"
 	text := asmtest.Read(t, source)
@@ -363,6 +363,18 @@ func TestActivations(t *testing.T) {
 		if d := cmp.Diff(want, read(t, path).nodes); d != "" {
 			t.Errorf("%s: nodes (-want +got)\n%s", a.Name, d)
 		}
+	}
+	m, err := onnx.Model(p, p.Func("gated"), onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "gated.onnx")
+	write(t, m, path)
+	want := map[string]int{"Gather": 1, "LayerNormalization": 3, "MatMul": 7, "Tanh": 1, "Div": 1, "Erf": 1, "Sigmoid": 1,
+		"Mul": 2 + 2 + 3, // of gelu, of quick_gelu, and the gates with the lone product
+		"Add": 4 + 1 + 2} // of biases, of gelu, and the residuals
+	if d := cmp.Diff(want, read(t, path).nodes); d != "" {
+		t.Errorf("gated: nodes (-want +got)\n%s", d)
 	}
 }
 

@@ -27,6 +27,7 @@ var ops = map[*ir.Op]func(g *graph, v *ir.Value) error{
 
 	ir.OpTanh:   func(g *graph, v *ir.Value) error { return g.same("Tanh", v) },
 	ir.OpAdd:    func(g *graph, v *ir.Value) error { return g.same("Add", v) },
+	ir.OpMul:    func(g *graph, v *ir.Value) error { return g.same("Mul", v) },
 	ir.OpConcat: func(g *graph, v *ir.Value) error { return g.same("Concat", v, attr{"axis", 1}) },
 	ir.OpHCat:   func(g *graph, v *ir.Value) error { return g.same("Concat", v, attr{"axis", 2}) },
 	ir.OpRows: func(g *graph, v *ir.Value) error {

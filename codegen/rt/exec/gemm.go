@@ -69,6 +69,8 @@ type gemmTask struct {
 	seqs       int
 	cstep      int // distance of sequences in C, in rows; in A it is m
 	act        Act
+	factors    *float32 // of the result of act, rows ldf apart; nil: none
+	ldf        int
 	wide       [][]float32 // by worker: memory for converted panels of w
 
 	by     product // one of the following, by the type of w
@@ -171,7 +173,8 @@ func blocksOf(rows, most int) int {
 	return (rows + most - 1) / most
 }
 
-// matmul computes dst = [res +] [act](l(src)).
+// matmul computes dst = [res +] [act](l(src)). If the fields of the task for a fused norm or factors are set, it first
+// normalises src, or last multiplies by the factors, and clears them.
 func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, act Act) {
 	g := &e.gemm
 	g.a, g.lda = src.P, src.LD
@@ -180,7 +183,7 @@ func (e *Exec) matmul(dst, src Mat, res *float32, ldr int, l *Linear, act Act) {
 	g.m, g.cstep, g.act = src.Rows, 0, act
 	e.setWeights(l)
 	e.runGemm(1)
-	g.int8.norm = nil
+	g.int8.norm, g.factors = nil, nil
 }
 
 // setWeights prepares the task for a product by l.
@@ -311,6 +314,9 @@ func (g *gemmTask) compute(block, p0, p1, worker int) {
 	}
 	if g.act != NoAct {
 		actRows(acts[g.act].kernel(g.k), rows, at(c, col0), g.ldc, col1-col0)
+	}
+	if g.factors != nil {
+		mulRows(g.k.Mul, rows, at(c, col0), g.ldc, at(g.factors, r0*g.ldf+col0), g.ldf, col1-col0)
 	}
 }
 
@@ -443,3 +449,17 @@ func actRows(f kernel.Gelu, rows int, x *float32, ld, n int) {
 
 //go:noinline
 func actBlock(f kernel.Gelu, rows int, x *float32, ld, n int) { f(rows, x, ld, x, ld, n) }
+
+// mulRows multiplies n columns of rows, ld floats apart, by those of other rows, ldf floats apart. A call is short, as in
+// actRows.
+func mulRows(f kernel.Mul, rows int, x *float32, ld int, factors *float32, ldf, n int) {
+	step := rowStep(n)
+	for r := 0; r < rows; r += step {
+		mulBlock(f, min(step, rows-r), at(x, r*ld), ld, at(factors, r*ldf), ldf, n)
+	}
+}
+
+//go:noinline
+func mulBlock(f kernel.Mul, rows int, x *float32, ld int, factors *float32, ldf, n int) {
+	f(rows, x, ld, factors, ldf, n)
+}

@@ -38,10 +38,16 @@ func panelGroups(k int) int { return (k + 3) / 4 }
 // panelStride returns the size of a panel, in bytes.
 func panelStride(k int) int { return 64*panelGroups(k) + panelTail }
 
-// fuseNorm lets the next product by l, if it is an int8 one, normalise its left-hand side by n while
-// quantising it, and reports whether it does. Only a norm without scale and shift can be fused.
+// fuses reports whether a product by l, an int8 one, can normalise its left-hand side by n while
+// quantising it. Only a norm without scale and shift can be fused.
+func (n *Norm) fuses(l *Linear) bool {
+	return (l.DType == blob.I8 || l.DType == blob.I8X2) && n.G < 0 && n.N == l.K
+}
+
+// fuseNorm lets the next product by l normalise its left-hand side by n, if it can, and reports
+// whether it does.
 func (e *Exec) fuseNorm(n *Norm, l *Linear) bool {
-	if n == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || n.G >= 0 || n.N != l.K {
+	if !n.fuses(l) {
 		return false
 	}
 	e.gemm.int8.norm = n

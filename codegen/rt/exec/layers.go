@@ -34,11 +34,12 @@ func (l *Linear) size() int { return max(blob.F32, l.DType).Size() }
 // paddedK returns the k of a panel: K rounded up so that each column takes a multiple of four bytes.
 func (l *Linear) paddedK() int { return (l.K*l.size() + 3) / 4 * 4 / l.size() }
 
-// FFN is a pre-norm feed-forward block: x + Fc2(norm2(act(Fc1(norm1(x))))).
-// A nil norm is absent.
+// FFN is a pre-norm feed-forward block: x + Fc2(norm2(act(Fc1(norm1(x))))). A nil norm is absent.
+// With a Gate the result of act is multiplied by Gate(norm1(x)), element by element.
 type FFN struct {
 	Norm1 *Norm
 	Fc1   Linear
+	Gate  *Linear
 	Act   Act
 	Norm2 *Norm
 	Fc2   Linear

@@ -33,7 +33,8 @@ type rowTask struct {
 	size           int              // of an element of the table, in bytes
 	scales         *float32         // of the rows of an int8 table; nil: another type
 	eps            float32
-	act            Act // NoAct: none
+	act            Act        // NoAct: none
+	combine        kernel.Add // changes dst by more
 	i              int
 	secs           []Section // a copy, so that the caller's need not be on the heap
 	patches        *Patches
@@ -140,28 +141,38 @@ func copyTask(t *rowTask, lo, hi int) {
 
 // Add computes dst = a + b; dst may be either.
 func (e *Exec) Add(dst, a, b Mat) {
-	want(dst.Rows == a.Rows && dst.Rows == b.Rows && dst.Cols == a.Cols && dst.Cols == b.Cols, "add", dst, a, b)
+	e.each.combines("add", e.kern.Add, dst, a, b)
+	e.runRows(dst.Rows, dst.Cols)
+}
+
+// Mul computes dst = a * b, element by element; dst may be either.
+func (e *Exec) Mul(dst, a, b Mat) {
+	e.each.combines("mul", e.kern.Mul, dst, a, b)
+	e.runRows(dst.Rows, dst.Cols)
+}
+
+// combines sets t to dst = a op b by the kernel of op, a commutative one.
+func (t *rowTask) combines(op string, kern kernel.Add, dst, a, b Mat) {
+	want(dst.Rows == a.Rows && dst.Rows == b.Rows && dst.Cols == a.Cols && dst.Cols == b.Cols, op, dst, a, b)
 	if dst.P == b.P {
 		a, b = b, a
 	}
-	t := &e.each
-	t.fn, t.dst, t.src, t.more = addTask, dst, a, b
-	e.runRows(a.Rows, a.Cols)
+	t.fn, t.dst, t.src, t.more, t.combine = combineTask, dst, a, b, kern
 }
 
-func addTask(t *rowTask, lo, hi int) {
+func combineTask(t *rowTask, lo, hi int) {
 	step := rowStep(t.src.Cols)
 	for r := lo; r < hi; r += step {
-		addBlock(t, r, min(step, hi-r))
+		combineBlock(t, r, min(step, hi-r))
 	}
 }
 
 //go:noinline
-func addBlock(t *rowTask, r, rows int) {
+func combineBlock(t *rowTask, r, rows int) {
 	if t.dst.P != t.src.P {
 		copyRows(rows, t.dst.Row(r), t.dst.LD, t.src.Row(r), t.src.LD, t.src.Cols)
 	}
-	t.e.kern.Add(rows, t.dst.Row(r), t.dst.LD, t.more.Row(r), t.more.LD, t.src.Cols)
+	t.combine(rows, t.dst.Row(r), t.dst.LD, t.more.Row(r), t.more.LD, t.src.Cols)
 }
 
 // AddRows adds a table to every sequence: to row i of a sequence, counted through its sections,

@@ -183,6 +183,17 @@ func map64(a [][]float64, f func(float64) float64) [][]float64 {
 	return out
 }
 
+// times64 returns the product of x and y, element by element.
+func times64(x, y [][]float64) [][]float64 {
+	z := mat64(len(x), len(x[0]))
+	for r := range z {
+		for i := range z[r] {
+			z[r][i] = x[r][i] * y[r][i]
+		}
+	}
+	return z
+}
+
 func add64(a, b [][]float64) [][]float64 {
 	out := mat64(len(a), len(a[0]))
 	for r := range a {
@@ -351,6 +362,7 @@ func TestFFN(t *testing.T) {
 				f := FFN{Act: Act(norms)}
 				var m1, m2 [][]float64
 				var b1, b2 []float64
+				gate, mg, bg := w.linear(d, h, norms > 0)
 				var g1, o1, g2, o2 []float32
 				f.Fc1, m1, b1 = w.linear(d, h, true)
 				f.Fc2, m2, b2 = w.linear(h, d, true)
@@ -366,16 +378,23 @@ func TestFFN(t *testing.T) {
 				if norms > 0 {
 					y = norm64(y, g1, o1)
 				}
-				y = map64(mul64(y, m1, b1), act)
-				if norms > 1 {
-					y = norm64(y, g2, o2)
+				after := func(y [][]float64) [][]float64 {
+					if norms > 1 {
+						y = norm64(y, g2, o2)
+					}
+					return add64(x, mul64(y, m2, b2))
 				}
-				want := add64(x, mul64(y, m2, b2))
-				tmp, hidden := w.mat(min(rows, 16), d, false), w.mat(min(rows, 16), h, false)
+				factors := mul64(y, mg, bg)
+				y = map64(mul64(y, m1, b1), act)
+				tmp, hidden, memory := w.mat(min(rows, 16), d, false), w.mat(min(rows, 16), h, false), w.mat(min(rows, 16), h, false)
 				w.FFN(dst, src, tmp, hidden, &f)
-				near(t, "ffn", dst, want)
+				near(t, "ffn", dst, after(y))
+				gated := f
+				gated.Gate = &gate
+				w.GatedFFN(dst, src, tmp, hidden, memory, &gated)
+				near(t, "gated ffn", dst, after(times64(y, factors)))
 				w.FFN(src, src, tmp, hidden, &f)
-				near(t, "ffn in place", src, want)
+				near(t, "ffn in place", src, after(y))
 			}
 		}
 	})
@@ -560,6 +579,14 @@ func TestRowWise(t *testing.T) {
 			w.Copy(dst, b)
 			w.Add(dst, a, dst)
 			near(t, "add to the second", dst, add64(x, y))
+			w.Mul(dst, a, b)
+			near(t, "mul", dst, times64(x, y))
+			w.Copy(dst, a)
+			w.Mul(dst, dst, b)
+			near(t, "mul the first", dst, times64(x, y))
+			w.Copy(dst, b)
+			w.Mul(dst, a, dst)
+			near(t, "mul the second", dst, times64(x, y))
 			w.L2Norm(dst, a, 1e-12)
 			unit := mat64(s.rows, s.cols)
 			for r := range unit {
@@ -888,10 +915,13 @@ func TestBatchesGiveTheSameBits(t *testing.T) {
 		f.Fc1, _, _ = w.linear(d, hidden, true)
 		f.Fc2, _, _ = w.linear(hidden, d, true)
 		f.Norm2, _, _ = w.norm(hidden, false)
+		gated := f
+		gate, _, _ := w.linear(d, hidden, true)
+		gated.Gate = &gate
 		nm, _, _ := w.norm(d, true)
 		rows := w.Rows(c, true)
 		x, i, o, tmp := w.mat(rows, d, false), w.mat(rows, 3*d, false), w.mat(rows, d, false), w.mat(rows, d, false)
-		h := w.mat(rows, hidden, false)
+		h, g := w.mat(rows, hidden, false), w.mat(rows, hidden, false)
 		seqs := w.seqRows(secs)
 		for seq, list := range seqs {
 			for n, r := range list {
@@ -903,6 +933,7 @@ func TestBatchesGiveTheSameBits(t *testing.T) {
 		w.SelfAttention(o, i, &a, secs)
 		w.AttnOut(x, o, x, tmp, nm, &out)
 		w.FFN(x, x, tmp, h, &f)
+		w.GatedFFN(x, x, tmp, h, g, &gated)
 		var res [][]float32
 		for _, list := range seqs {
 			var v []float32
@@ -1049,6 +1080,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 	w.Images = [][]float32{w.vals(64), w.vals(64)}
 	patched, joined := w.mat(6, 32, true), w.mat(6, 32, true)
 	ffn := FFN{Norm1: n, Fc1: l, Fc2: l}
+	gated := FFN{Norm1: n, Fc1: l, Gate: &l, Fc2: l}
 	steps := func() {
 		w.Linear(a, b, &l)
 		w.LayerNorm(a, a, n)
@@ -1057,6 +1089,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.Tanh(a, a)
 		w.Copy(b, a)
 		w.Add(a, a, b)
+		w.Mul(a, a, b)
 		w.AddRows(a, a, off, 0, text)
 		w.L2Norm(a, a, 1e-12)
 		w.Attention(b, a, a, a, &at, text)
@@ -1070,6 +1103,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 		w.QKV(b, a, b, n, &l)
 		w.AttnOut(a, b, a, b, n, &l)
 		w.FFN(a, a, b, kv.columns(0, 32), &ffn)
+		w.GatedFFN(a, a, b, kv.columns(0, 32), qkv.columns(0, 32), &gated)
 		w.QueryAttention(b, a, kv, &at, text, text)
 		w.EmbedText(a, &embed)
 		w.EmbedPatches(patched, b, &patches)
