@@ -87,6 +87,11 @@
 //
 //	modalities: [{name: vision, embedder: patch, size: 256, stem: [4, 2, 2], stem_norm: 1.0e-5}]
 //
+// The feed-forward blocks of a layer with `gate: true` multiply the activation of fc1 by another
+// linear of the same rows, gate. With `norms_of: shared` the norm before each half is one for all
+// modalities and experts, though the half has a pool: it is one tensor, which is read into the
+// weights of each expert.
+//
 // VLMo cannot be written in the long form: it has a norm after the embedding of the text, a
 // vector for each modality's type, positions that are added or a bias of the scores, a layer
 // scale, and checkpoints with other names and splits of weights.

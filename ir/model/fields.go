@@ -556,7 +556,14 @@ func (c *decoder) tower(t *Tower) []field {
 
 // layers returns the table of the keys in one item of a description's list layers. Their values are read into r.
 func (c *decoder) layers(r *LayerRange) []field {
-	return c.layersIn(r, func(item string) string { return "layers: [{" + item + "}]" })
+	in := func(item string) string { return "layers: [{" + item + "}]" }
+	// No layout of checkpoints with towers has tensors for these.
+	return append(c.layersIn(r, in),
+		field{name: "norms_of", value: word(c, "sharing", &r.NormsOf, Shared),
+			doc: "shared: one norm before each half, for all modalities and experts; norms inside belong to the half's weights", without: "as the half's weights", example: in("ffn: pooled, norms_of: shared")},
+		field{name: "gate", value: c.flag(func(v bool) { r.Gate = v }),
+			doc: "whether feed-forward blocks multiply the activation of their first linear, element by element, by another linear of the same rows, called gate in names of tensors",
+			def: "false", example: in("gate: true")})
 }
 
 // layersIn is layers for a list anywhere in a description. in returns an example line with the given item.

@@ -173,13 +173,18 @@ func (r *reader) fact(name string) bool {
 	return v
 }
 
+// asks reports whether some rows depend on the fact.
+func asks(rows []row, fact string) bool {
+	return slices.ContainsFunc(rows, func(x row) bool { return strings.TrimPrefix(x.when, "!") == fact || asks(x.rows, fact) })
+}
+
 // repeat reads rows once for each layer, expert or modality.
 func (r *reader) repeat(what string, rows []row) {
 	switch what {
 	case "layer":
 		for i, l := range r.tower.layers {
 			r.words["i"], r.words["l"], r.sizes["i"] = strconv.Itoa(i), layerName(i), i
-			r.facts["sub"], r.facts["scale"] = l.Norms == Sub, l.Scale
+			r.facts["sub"], r.facts["scale"], r.facts["gate"], r.facts["norms_shared"] = l.Norms == Sub, l.Scale, l.Gate, l.NormsOf == Shared
 			r.read(rows)
 		}
 	case "attn", "ffn", "final":

@@ -352,7 +352,7 @@ func (w *writer) stem(m modality, in *ir.Value) *ir.Value {
 }
 
 // layer lowers one Transformer layer. Its values are called n q k v c d o a in the half with
-// attention and m h g s p y in the other, each with the layer's number.
+// attention and m h g f u s p y in the other, each with the layer's number.
 func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	l, eps := w.tower.layers[i], w.tower.Eps
 	name := func(v *ir.Value, letter string) *ir.Value { return w.b.Name(v, letter+strconv.Itoa(i)) }
@@ -379,8 +379,12 @@ func (w *writer) layer(i int, x *ir.Value) *ir.Value {
 	if l.Norms != Post {
 		h = name(w.norm(a, ffn+"ln", eps), "m")
 	}
-	h = name(w.linear(h, ffn+"fc1"), "h")
+	n := h
+	h = name(w.linear(n, ffn+"fc1"), "h")
 	h = name(w.act(h), "g")
+	if l.Gate {
+		h = name(w.b.Mul(h, name(w.linear(n, ffn+"gate"), "f")), "u")
+	}
 	if l.Norms == Sub {
 		h = name(w.norm(h, ffn+"sub", eps), "s")
 	}

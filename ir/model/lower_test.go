@@ -54,6 +54,17 @@ func stemmed() *Description {
 	}
 }
 
+// gates is a model in the long form with gates and shared norms: a layer with norms inside, and one without.
+func gates() *Description {
+	return &Description{Name: "tiny", Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20}, Long: Structure{
+		Modalities: []Modality{{Name: "language", Embedder: Token, Vocab: 11, Positions: 7}, {Name: "vision", Embedder: Patch, Height: 4, Width: 4, Patch: 2}},
+		Tower: Tower{Layers: []LayerRange{
+			{From: 0, To: 1, Attn: Shared, FFN: Pooled, Gate: true, NormsOf: Shared},
+			{From: 1, To: 2, Attn: Pooled, FFN: Joint, Norms: Pre, Gate: true, NormsOf: Shared, Experts: []Expert{{Name: "vl"}}},
+		}},
+	}}
+}
+
 func off() *bool { return new(bool) }
 
 var printed = []struct {
@@ -89,6 +100,7 @@ var printed = []struct {
 		Name: "tiny", Family: "beit", Tasks: []Task{{Name: "retrieval"}, {Name: "classification", Classes: 3}},
 		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 1, Image: 6, Patch: 2},
 	}, Options{}},
+	{"gates", gates(), Options{}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16

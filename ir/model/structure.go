@@ -185,11 +185,13 @@ func (t *Tower) part(s Sharing) string {
 	return t.Name
 }
 
-// LayerRange describes layers From to To-1. The norms of a half have the sharing of its weights.
+// LayerRange describes layers From to To-1.
 type LayerRange struct {
 	From, To  int
 	Attn, FFN Sharing
 	Norms     Norms    // default sub
+	NormsOf   Sharing  // Shared: the norm before a half is one for all modalities and experts; "": as the half's weights
+	Gate      bool     // the rows between fc1 and fc2 are multiplied by another linear of the same input, gate
 	Scale     bool     // both halves have a layer scale
 	Experts   []Expert // experts of halves that are joint; default one called joint, for every sequence
 }
@@ -556,6 +558,16 @@ func (d *Description) completeLayers(l *Tower, above string, claim func(name, pa
 		}
 		if r.Norms == "" {
 			r.Norms = Sub
+		}
+		layout := d.Long.Keys.layout()
+		for _, f := range []struct {
+			name  string
+			given bool
+			fact  string
+		}{{"gate", r.Gate, "gate"}, {"norms_of", r.NormsOf != "", "norms_shared"}} {
+			if f.given && !asks(layout.rows, f.fact) {
+				return 0, wrong(path+"."+f.name, " is given, but checkpoints of layout %s have no tensors for it; remove it", layout.name)
+			}
 		}
 		if r.Attn != Joint && r.FFN != Joint {
 			if r.Experts != nil {

@@ -183,6 +183,8 @@ func TestLongFormErrors(t *testing.T) {
 		{"no attention", "attn: pooled, ", "", "10:6: layers[0].attn is missing; add it: shared, pooled or joint"},
 		{"unknown sharing", "ffn: pooled", "ffn: pool", `10:38: layers[0].ffn: unknown sharing "pool"; did you mean pooled?`},
 		{"unknown norms", "norms: pre", "norms: inner", `10:53: layers[0].norms: unknown kind of norms "inner"; want one of pre, sub, post`},
+		{"norms of none", "norms: pre", "norms_of: pooled", `10:56: layers[0].norms_of: unknown sharing "pooled"; want one of shared`},
+		{"a gate of no checkpoint", "layers:\n  - {", "layout: vlmo\nlayers:\n  - {gate: true, ", "11:6: layers[0].gate is given, but checkpoints of layout vlmo have no tensors for it; remove it"},
 		{"experts of none", "norms: pre", "experts: vl", "10:46: layers[0].experts is given, but neither half is joint; remove it or write `ffn: joint`"},
 		{"an expert of one", "vl: [vision, language]", "vl: [vision]", "11:45: layers[1].experts.vl is [vision], want two or more different modalities"},
 		{"an expert of the same", "vl: [vision, language]", "vl: [vision, vision]", "11:45: layers[1].experts.vl is [vision, vision], want two or more different modalities"},
@@ -210,6 +212,42 @@ func TestLongFormErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant m.yaml:%s", err, c.want)
 			}
 		})
+	}
+}
+
+// Gates and shared norms are tensors of the checkpoint; each expert reads the one norm.
+func TestGates(t *testing.T) {
+	d := gates()
+	if err := d.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Lower(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := map[string]string{}
+	for _, w := range p.Weights {
+		origin[w.Name] = w.Origin.Key
+	}
+	for weight, key := range map[string]string{
+		"l0.ffn.vision.gate.w":   "encoder.layers.0.ffn.vision.gate.weight",
+		"l0.ffn.language.gate.b": "encoder.layers.0.ffn.language.gate.bias",
+		"l1.ffn.vl.gate.w":       "encoder.layers.1.ffn.vl.gate.weight",
+		"l0.attn.shared.ln.g":    "encoder.layers.0.self_attn_layer_norm.weight",
+		"l0.ffn.vision.ln.g":     "encoder.layers.0.final_layer_norm.weight",
+		"l0.ffn.language.ln.b":   "encoder.layers.0.final_layer_norm.bias",
+		"l1.attn.vision.ln.b":    "encoder.layers.1.self_attn_layer_norm.bias",
+		"l1.ffn.vl.ln.b":         "encoder.layers.1.final_layer_norm.bias",
+		"l0.ffn.vision.sub.g":    "encoder.layers.0.ffn.vision.ffn_layernorm.weight",
+	} {
+		if origin[weight] != key {
+			t.Errorf("@%s is %q, want %q", weight, origin[weight], key)
+		}
+	}
+	for _, x := range Tensors(d) {
+		if strings.Contains(x.Name, "_layer_norm.") && strings.Count(x.Name, ".") != 4 {
+			t.Errorf("tensor %s beside the shared norm", x.Name)
+		}
 	}
 }
 
