@@ -195,21 +195,23 @@ var vlmoPresets = []struct {
 	{384, "_f30k", "retrieval", 0},
 }
 
-// beitPresets lists BEiT's models that classify. Names of files, licences and the preprocessing are as the hub has them.
+// beitPresets lists BEiT's models that classify. Names and sizes of files, licences and the preprocessing are as the hub states
+// them; the files also have tables of whole numbers, which no function reads.
 var beitPresets = []struct {
 	hub            string
 	tower          TowerSizes
 	image, classes int
-	files          []File
+	files          string  // with spaces between them
+	bytes          int64   // of each, rounded
 	quality        float64 // per cent of imageNetTop1 that beit/README.md states, 0 if it does not
 }{
-	{"microsoft/beit-base-patch16-224", visionB, 224, 1000, []File{{Name: "model.safetensors"}, {Name: "pytorch_model.bin"}}, 85.2},
-	{"microsoft/beit-base-patch16-384", visionB, 384, 1000, []File{{Name: "pytorch_model.bin"}}, 86.8},
-	{"microsoft/beit-large-patch16-224", visionL, 224, 1000, []File{{Name: "pytorch_model.bin"}}, 87.4},
-	{"microsoft/beit-large-patch16-384", visionL, 384, 1000, []File{{Name: "pytorch_model.bin"}}, 88.4},
-	{"microsoft/beit-large-patch16-512", visionL, 512, 1000, []File{{Name: "pytorch_model.bin"}}, 88.6},
-	{"microsoft/beit-base-patch16-224-pt22k-ft22k", visionB, 224, 21841, []File{{Name: "pytorch_model.bin"}}, 0},
-	{"microsoft/beit-large-patch16-224-pt22k-ft22k", visionL, 224, 21841, []File{{Name: "pytorch_model.bin"}}, 0},
+	{"microsoft/beit-base-patch16-224", visionB, 224, 1000, "model.safetensors pytorch_model.bin", 350e6, 85.2},
+	{"microsoft/beit-base-patch16-384", visionB, 384, 1000, "pytorch_model.bin", 379e6, 86.8},
+	{"microsoft/beit-large-patch16-224", visionL, 224, 1000, "pytorch_model.bin", 1.23e9, 87.4},
+	{"microsoft/beit-large-patch16-384", visionL, 384, 1000, "pytorch_model.bin", 1.28e9, 88.4},
+	{"microsoft/beit-large-patch16-512", visionL, 512, 1000, "pytorch_model.bin", 1.42e9, 88.6},
+	{"microsoft/beit-base-patch16-224-pt22k-ft22k", visionB, 224, 21841, "pytorch_model.bin", 414e6, 0},
+	{"microsoft/beit-large-patch16-224-pt22k-ft22k", visionL, 224, 21841, "pytorch_model.bin", 1.31e9, 0},
 }
 
 // giant is the largest model of BEiT-3's paper, which was never released.
@@ -261,7 +263,10 @@ var presetList = sync.OnceValue(func() []PresetInfo {
 		p := PresetInfo{
 			Name: presetName(r.hub), Family: "beit", Task: "classification", Classes: r.classes, Preprocess: halfBilinear,
 			Sizes:  Sizes{Dim: r.tower.Dim, Heads: r.tower.Heads, FFN: r.tower.FFN, Layers: r.tower.Layers, Image: r.image, Patch: 16, Channels: 3, Eps: 1e-12},
-			Source: Source{Hub: r.hub, Page: "microsoft/unilm", Files: r.files, Licence: "Apache-2.0"},
+			Source: Source{Hub: r.hub, Page: "microsoft/unilm", Licence: "Apache-2.0"},
+		}
+		for _, name := range strings.Fields(r.files) {
+			p.Source.Files = append(p.Source.Files, File{Name: name, Bytes: r.bytes, Rounded: true, DType: "float32"})
 		}
 		if r.quality != 0 {
 			p.Source.Results, p.Source.Cited = []Result{{imageNetTop1, r.quality}}, "microsoft/unilm, beit/README.md"

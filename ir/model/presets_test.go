@@ -109,8 +109,8 @@ func TestPublishedParameters(t *testing.T) {
 	}
 }
 
-// Every preset of two towers names its repository or release page, its files, tokenizer and architecture, and states what a figure is of.
-func TestTowerPresets(t *testing.T) {
+// Every preset of two towers or of the hub names its repository or release page, its files, tokenizer and architecture, and states what a figure is of.
+func TestHubPresets(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range towerReleases {
 		for _, x := range r.rows {
@@ -122,9 +122,12 @@ func TestTowerPresets(t *testing.T) {
 			t.Errorf("no preset has architecture %s", name)
 		}
 	}
-	for _, p := range towerPresets() {
+	for _, p := range Presets() {
 		s := &p.Source
-		if s.Hub == "" && s.Page == "" || len(s.Files) == 0 || p.Words.Kind == "" || p.Family == "" || !slices.Contains(Uses, p.Use()) {
+		if s.Hub == "" && p.Sizes.Text == (TowerSizes{}) {
+			continue
+		}
+		if s.Hub == "" && s.Page == "" || len(s.Files) == 0 || (p.Words.Kind == "") != familyNamed(p.Family).alone || p.Family == "" || !slices.Contains(Uses, p.Use()) {
 			t.Errorf("%+v lacks a fact", p)
 		}
 		if (s.Cited == "") != (s.Results == nil) {
