@@ -19,7 +19,7 @@ type solver struct {
 	scope string          // the modality or the task whose sizes are found, "" = neither
 	sizes map[axis]int    // of the first tensor with the axis that has the rank of its row
 	from  map[axis]wanted // that tensor, or, if there is none, the first one of the layout
-	has   map[string]bool // conditions, and what sharing and half it is, as in "shared attn": whether a tensor of such rows exists
+	has   map[string]bool // whether there is a tensor of rows with a condition, or of a half with a sharing, as in "shared attn"
 	joint map[string]bool // layers with experts for sequences of several modalities
 	first map[string]bool // first words of the names of the layout's tensors
 }
@@ -113,7 +113,7 @@ func (v *solver) repeat(what string, f func(s Sharing)) {
 	}
 }
 
-// every calls f for each tensor of rows that are not layers.
+// every calls f for each tensor of rows, but not for those of layers in them.
 func (v *solver) every(rows []row, f func(x row)) {
 	for _, x := range rows {
 		switch {

@@ -138,6 +138,18 @@ func (t *taking) family() error {
 	return nil
 }
 
+// structure returns the structure of the family with the sizes that are known so far.
+func (t *taking) structure() *Structure {
+	f, z := familyNamed(t.g.Family), t.g.Sizes
+	z.Eps = cmp.Or(z.Eps, f.eps)
+	s := f.structure(&z)
+	return &s
+}
+
+// unused returns the rows of the text's position table that are never read. With such rows the table does not tell the longest
+// text of the configuration.
+func (t *taking) unused() int { return t.structure().Token().Unused }
+
 func (t *taking) sizes() error {
 	z := &t.g.Sizes
 	heads, classes := 0, t.g.classes()
@@ -160,7 +172,7 @@ func (t *taking) sizes() error {
 			return fmt.Errorf("%s, but the tensors have %d, the %s", t.says(t.main, f), s.have, s.what)
 		}
 	}
-	if v, f, ok := fact[int](t.main, "context"); ok && t.g.Family != "xlmrclip" && v != z.Positions {
+	if v, f, ok := fact[int](t.main, "context"); ok && t.g.twoTowers() && t.unused() == 0 && v != z.Positions {
 		return fmt.Errorf("%s, but the tensors have %d, the rows of the table of positions of texts", t.says(t.main, f), z.Positions)
 	}
 	if _, f, ok := fact[int](t.main, "classes"); ok && classes != 0 {
@@ -331,7 +343,7 @@ func (t *taking) acts(path string) error {
 		t.assume("%s.", why)
 		return nil
 	}
-	texts := t.g.Family == "clip" || t.g.Family == "clipa" // other towers of texts are BERT's
+	texts := t.structure().of("language").Layers[0].Norms != Post // which are BERT's, with an activation of its own
 	set := func(act string) {
 		if z.Act = act; texts {
 			z.Text.Act = act
@@ -375,17 +387,19 @@ func (t *taking) eps() error {
 	} else if t.like == nil {
 		t.assume("Assumed: eps %v of the norms, as models of family %s have it.", usual, t.g.Family)
 	}
-	want := cmp.Or(z.Eps, usual)
-	if t.g.Family == "cnclip" {
-		want = bertEps
+	v, f, ok = fact[float64](t.main, "text.eps")
+	if !ok || !t.g.twoTowers() {
+		return nil
 	}
-	if v, f, ok := fact[float64](t.main, "text.eps"); ok && v != want {
-		if ok := z.Eps == 0; ok && t.g.Family != "cnclip" {
-			z.Eps = v
-			t.use(t.main, f)
-			return nil
-		}
-		return fmt.Errorf("%s, but the epsilon of pictures is %v; the epsilon of texts must be %v, others are not supported", t.says(t.main, f), cmp.Or(z.Eps, usual), want)
+	see := cmp.Or(z.Eps, usual)
+	want := t.structure().of("language").Eps
+	switch {
+	case v == want:
+	case want == see && z.Eps == 0: // the epsilon of both
+		z.Eps = v
+		t.use(t.main, f)
+	default:
+		return fmt.Errorf("%s, but the epsilon of pictures is %v; the epsilon of texts must be %v, others are not supported", t.says(t.main, f), see, want)
 	}
 	return nil
 }
@@ -400,7 +414,7 @@ func (t *taking) text() error {
 		return nil
 	}
 	limit = min(limit, z.Positions)
-	if n, f, ok := fact[int](t.main, "context"); ok && t.g.Family == "xlmrclip" && n != limit && n <= z.Positions-2 {
+	if n, f, ok := fact[int](t.main, "context"); ok && t.unused() > 0 && n != limit && n <= z.Positions-t.unused() {
 		limit, t.g.Text = n, n
 		t.use(t.main, f)
 	}
