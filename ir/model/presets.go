@@ -100,7 +100,8 @@ var beit3Sizes = map[string]Sizes{
 	"large": {Dim: 1024, Heads: 16, FFN: 4096, Layers: 24, Patch: 16, Channels: 3, Vocab: 64010, Positions: 1024, Eps: 1e-5},
 }
 
-// beit3Bytes are the sizes of the files of pretraining, which also have its heads, as linhuixiao/OneRef rounds them.
+// beit3Bytes are the sizes of the files of pretraining, which also have its heads, as linhuixiao/OneRef's README.md rounds those of
+// base_indomain and large_indomain. They are 2 bytes for each of the parameters that beit3/README.md states.
 var beit3Bytes = map[string]int64{"base": 554e6, "large": 1.5e9}
 
 // beit3Presets lists files called beit3_{models}_patch16_{image}{suffix}, one group per line. A

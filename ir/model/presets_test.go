@@ -137,7 +137,7 @@ func TestHubPresets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// OpenAI's archives have tables in float32, and their code. Names of .pt that are linked are of training checkpoints, too.
+		// Linked files are left out: OpenAI's archives have code and tables in float32, and others are training checkpoints.
 		for n := listingOf(Tensors(d)).Numbers; len(s.Files) > 0; s.Files = s.Files[1:] {
 			f := s.Files[0]
 			stated, from := f.Size(n)
