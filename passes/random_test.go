@@ -246,10 +246,19 @@ func (b *builder) layer(x *ir.Value, attn, ffn string, heads int) *ir.Value {
 	if odd == 4 {
 		a = b.Add(o, n)
 	}
-	h := b.linear(b.norm(a, ffn+".ln", 1e-5), ffn+".fc1", 2*b.d)
+	m := b.norm(a, ffn+".ln", 1e-5)
+	h := b.linear(m, ffn+".fc1", 2*b.d)
 	g := b.Act(h, ir.Activations[odd%len(ir.Activations)].Name)
 	if odd == 5 {
 		g = b.Add(g, h)
+	}
+	switch odd {
+	case 8: // of other rows
+		g = b.Mul(g, b.linear(a, ffn+".gate", 2*b.d))
+	case 9, 10, 11, 12:
+		g = b.Mul(g, b.linear(m, ffn+".gate", 2*b.d))
+	case 13, 14:
+		g = b.Mul(b.linear(m, ffn+".gate", 2*b.d), g)
 	}
 	p := b.linear(b.norm(g, ffn+".sub", 1e-6), ffn+".fc2", b.d)
 	if odd == 6 {
