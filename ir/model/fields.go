@@ -560,7 +560,7 @@ func (c *decoder) layers(r *LayerRange) []field {
 	// No layout of checkpoints with towers has tensors for these.
 	return append(c.layersIn(r, in),
 		field{name: "norms_of", value: word(c, "sharing", &r.NormsOf, Shared),
-			doc: "shared: one norm before each half, for all modalities and experts; norms inside belong to the half's weights", without: "as the half's weights", example: in("ffn: pooled, norms_of: shared")},
+			doc: "shared: one norm before each half, or after it with norms: post, for all modalities and experts; norms inside belong to the half's weights", without: "as the half's weights", example: in("ffn: pooled, norms_of: shared")},
 		field{name: "gate", value: c.flag(func(v bool) { r.Gate = v }),
 			doc: "whether feed-forward blocks multiply the activation of their first linear, element by element, by another linear of the same rows, called gate in names of tensors",
 			def: "false", example: in("gate: true")})

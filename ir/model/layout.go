@@ -15,8 +15,8 @@ import (
 //
 // Names of tensors and weights have placeholders: {p} is the prefix of the trunk's keys, {i} the number of the layer,
 // {l} the prefix of its weights, {m} the modality, {s} the number of the stage of its stem, {in} its input, image or text,
-// {e} the expert's name in keys, {.e} the same with a dot before it, or "" if the weight is shared, and {b} the expert in
-// names of weights.
+// {e} the expert's name in keys, {.e} the same with a dot before it, or "" if the weight is shared, {b} the expert in names of
+// weights, and {n} what the norm of a half is called there: ln before the half, post after it.
 //
 // Sizes are expressions of names with + and *: see reader.sizes.
 type row struct {
@@ -184,6 +184,9 @@ func (r *reader) repeat(what string, rows []row) {
 	case "layer":
 		for i, l := range r.tower.layers {
 			r.words["i"], r.words["l"], r.sizes["i"] = strconv.Itoa(i), layerName(i), i
+			if r.words["n"] = "ln"; l.Norms == Post {
+				r.words["n"] = "post"
+			}
 			r.facts["sub"], r.facts["scale"], r.facts["gate"], r.facts["norms_shared"] = l.Norms == Sub, l.Scale, l.Gate, l.NormsOf == Shared
 			r.read(rows)
 		}
@@ -258,7 +261,7 @@ func (t *trunk) reader() *reader {
 		t:     t,
 		words: map[string]string{"p": t.keys.Prefix},
 		sizes: map[string]int{},
-		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm, "logit_bias": t.similarity.Bias},
+		facts: map[string]bool{"mask": t.keys.Mask, "norm": t.norm && t.towers[0].Final != "", "logit_bias": t.similarity.Bias},
 	}
 	r.enter(&t.towers[0])
 	for _, m := range t.modalities {

@@ -101,6 +101,9 @@ var printed = []struct {
 		Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20, Layers: 1, Image: 6, Patch: 2},
 	}, Options{}},
 	{"gates", gates(), Options{}},
+	{"post", &Description{Name: "tiny", Sizes: Sizes{Dim: 8, Heads: 2, FFN: 20}, Long: Structure{
+		Modalities: []Modality{{Name: "language", Embedder: Token, Vocab: 11, Positions: 7}}, Tower: Tower{Layers: alike(1, Post)},
+	}}, Options{}},
 	{"half", tiny(Task{Name: "classification", Classes: 3}), Options{DType: func(key string) ir.DType {
 		if strings.HasSuffix(key, "weight") {
 			return ir.BF16

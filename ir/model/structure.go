@@ -190,7 +190,7 @@ type LayerRange struct {
 	From, To  int
 	Attn, FFN Sharing
 	Norms     Norms    // default sub
-	NormsOf   Sharing  // Shared: the norm before a half is one for all modalities and experts; "": as the half's weights
+	NormsOf   Sharing  // Shared: the norm before or after a half is one for all modalities and experts; "": as the half's weights
 	Gate      bool     // the rows between fc1 and fc2 are multiplied by another linear of the same input, gate
 	Scale     bool     // both halves have a layer scale
 	Experts   []Expert // experts of halves that are joint; default one called joint, for every sequence

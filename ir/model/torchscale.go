@@ -76,7 +76,7 @@ var torchscaleLayouts = []layout{{name: "beit3", key: "beit3.encoder.embed_posit
 		each("attn", linear("{p}encoder.layers.{i}.self_attn.q_proj{.e}", "dim dim", "{l}.attn.{b}.q")),
 		each("attn", linear("{p}encoder.layers.{i}.self_attn.out_proj{.e}", "dim dim", "{l}.attn.{b}.out")),
 		when("sub", each("attn", norm("{p}encoder.layers.{i}.self_attn.inner_attn_ln{.e}", "dim", "{l}.attn.{b}.sub"))),
-		when("!norms_shared", each("attn", norm("{p}encoder.layers.{i}.self_attn_layer_norm{.e}", "dim", "{l}.attn.{b}.ln"))),
+		when("!norms_shared", each("attn", norm("{p}encoder.layers.{i}.self_attn_layer_norm{.e}", "dim", "{l}.attn.{b}.{n}"))),
 		when("norms_shared", sharedNorm("{p}encoder.layers.{i}.self_attn_layer_norm", "attn")),
 		each("ffn",
 			linear("{p}encoder.layers.{i}.ffn{.e}.fc1", "ffn dim", "{l}.ffn.{b}.fc1"),
@@ -84,16 +84,16 @@ var torchscaleLayouts = []layout{{name: "beit3", key: "beit3.encoder.embed_posit
 			linear("{p}encoder.layers.{i}.ffn{.e}.fc2", "dim ffn", "{l}.ffn.{b}.fc2"),
 			when("sub", norm("{p}encoder.layers.{i}.ffn{.e}.ffn_layernorm", "ffn", "{l}.ffn.{b}.sub")),
 		),
-		when("!norms_shared", each("ffn", norm("{p}encoder.layers.{i}.final_layer_norm{.e}", "dim", "{l}.ffn.{b}.ln"))),
+		when("!norms_shared", each("ffn", norm("{p}encoder.layers.{i}.final_layer_norm{.e}", "dim", "{l}.ffn.{b}.{n}"))),
 		when("norms_shared", sharedNorm("{p}encoder.layers.{i}.final_layer_norm", "ffn")),
 	),
 	when("norm", each("final", norm("{p}encoder.layer_norm{.e}", "dim", "final.{b}"))),
 }}}
 
-// sharedNorm returns rows for the norm before a half, attn or ffn, that is one for all experts: each has its weights.
+// sharedNorm returns rows for the norm before or after a half, attn or ffn, that is one for all experts: each has its weights.
 func sharedNorm(key, half string) row {
 	return row{rows: []row{
-		tensor(key+".weight", "dim"), each(half, part(whole("{l}."+half+".{b}.ln.g"))),
-		tensor(key+".bias", "dim"), each(half, part(whole("{l}."+half+".{b}.ln.b"))),
+		tensor(key+".weight", "dim"), each(half, part(whole("{l}."+half+".{b}.{n}.g"))),
+		tensor(key+".bias", "dim"), each(half, part(whole("{l}."+half+".{b}.{n}.b"))),
 	}}
 }
