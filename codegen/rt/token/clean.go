@@ -183,12 +183,12 @@ func entity(text []byte) (n int, s string) {
 		return 0, ""
 	}
 	t := string(text[at-1:])
-	u := html.UnescapeString(t)
+	u := unescape(t)
 	if t == "&semi;" || !strings.HasSuffix(u, ";") {
 		return len(t), u
 	}
 	if u == t && t == strings.ToUpper(t) {
-		if low := html.UnescapeString(strings.ToLower(t)); !strings.HasSuffix(low, ";") {
+		if low := unescape(strings.ToLower(t)); !strings.HasSuffix(low, ";") {
 			switch low {
 			case "ß":
 				low = "SS"
@@ -201,6 +201,17 @@ func entity(text []byte) (n int, s string) {
 		}
 	}
 	return 0, ""
+}
+
+// unescape returns what a named entity stands for, or entity itself if it has no meaning. Package html lacks two of the names.
+func unescape(entity string) string {
+	switch entity {
+	case "&nLt;":
+		return "≪\u20d2"
+	case "&nGt;":
+		return "≫\u20d2"
+	}
+	return html.UnescapeString(entity)
 }
 
 // reference reads a numeric reference from its # on. It returns the character, how many
@@ -275,7 +286,7 @@ func appendUnescaped(dst, src []byte) []byte {
 		if end == i+1 {
 			dst = append(dst, '&')
 		} else {
-			dst = append(dst, html.UnescapeString(string(src[i:end]))...)
+			dst = append(dst, unescape(string(src[i:end]))...)
 		}
 		i = end
 	}

@@ -440,7 +440,7 @@ func (s *clipper) word(text []byte) (int, int32) {
 			return len("'ſ"), -1
 		}
 	}
-	kind, n := classify(text)
+	kind, n := s.c.classify(text)
 	if kind == spaceRune {
 		return 0, -1
 	}
@@ -448,7 +448,7 @@ func (s *clipper) word(text []byte) (int, int32) {
 		return n, -1
 	}
 	for n < len(text) {
-		k, size := classify(text[n:])
+		k, size := s.c.classify(text[n:])
 		if k != kind {
 			break
 		}
@@ -482,6 +482,10 @@ func foldPrefix(text []byte, name string) int {
 	return i
 }
 
+// ypogegrammeni is a mark that belongs to no word: open_clip's regular expression takes no account of case, and the mark is the
+// same as the letter ι without case, so that it is neither a letter nor none.
+const ypogegrammeni = '\u0345'
+
 const (
 	letterRune = iota
 	digitRune
@@ -490,7 +494,7 @@ const (
 )
 
 // classify returns the kind of the first character of text and its length.
-func classify(text []byte) (kind, n int) {
+func (c *CLIP) classify(text []byte) (kind, n int) {
 	r, n := rune(text[0]), 1
 	if r >= utf8.RuneSelf {
 		r, n = utf8.DecodeRune(text)
@@ -500,7 +504,7 @@ func classify(text []byte) (kind, n int) {
 		return letterRune, n
 	case unicode.IsNumber(r):
 		return digitRune, n
-	case unicode.IsSpace(r):
+	case unicode.IsSpace(r), r == ypogegrammeni && !c.hf:
 		return spaceRune, n
 	}
 	return otherRune, n

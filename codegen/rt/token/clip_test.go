@@ -107,3 +107,32 @@ func TestCLIPGolden(t *testing.T) {
 		})
 	}
 }
+
+// TestSameIDs: open_clip and transformers read some texts of special characters as they read simpler ones.
+func TestSameIDs(t *testing.T) {
+	_, clip := readCase(t, "tokenizer_clip_tiny")
+	_, unigram := readCase(t, "tokenizer_siglip")
+	for _, c := range []struct {
+		load       func([]byte) (Tokenizer, error)
+		data       []byte
+		text, same string
+	}{
+		{opened(LoadCLIP), clip, "a\u0345b!\u0345? \u0345", "a b ! ?"}, // the mark belongs to no word
+		{opened(LoadCLIP), clip, "&nLt;&nGt;", "≪\u20d2≫\u20d2"},
+		{opened(LoadSigLIP), unigram, "a &nGt;", "a ≫\u20d2"},
+		{opened(LoadSigLIPHF), unigram, "a\u2af4\x1fb\x1e?", "a\u2af4 b"}, // separators are white space
+	} {
+		tok, err := c.load(c.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := tok.Encode(c.text, 0), tok.Encode(c.same, 0); !slices.Equal(got, want) {
+			t.Errorf("%T: %+q is %v, want %v, the ids of %+q", tok, c.text, got, want, c.same)
+		}
+	}
+}
+
+// opened returns load with its result as a Tokenizer.
+func opened[T Tokenizer](load func([]byte) (T, error)) func([]byte) (Tokenizer, error) {
+	return func(data []byte) (Tokenizer, error) { return keep(load(data)) }
+}

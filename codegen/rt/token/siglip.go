@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -207,7 +206,7 @@ func (x *siglipper) clean(s *SigLIP, text string) []byte {
 		x.b = appendValid(x.b[:0], strings.ReplaceAll(text, "\u2581", " "))
 		x.a = appendLower(x.a[:0], x.b, false)
 		x.b = appendUnpunctuated(x.b[:0], x.a, false)
-		x.a = appendSquashed(x.a[:0], x.b, unicode.IsSpace, true)
+		x.a = appendSquashed(x.a[:0], x.b, pythonSpace, true)
 	default:
 		x.basic(text)
 		x.b = appendUnpunctuated(x.b[:0], x.a, true)

@@ -52,6 +52,19 @@ func TestSigLIPGolden(t *testing.T) {
 	}
 }
 
+// A space that normalisation makes is kept after a special token, as it is at the start of a text: ¸ becomes a space and a mark.
+func TestSigLIPAfterSpecial(t *testing.T) {
+	_, data := readCase(t, "tokenizer_siglip")
+	s, err := LoadSigLIPHF(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(s.Encode("v", 0), s.Encode("¸", 0)...)
+	if got := s.Encode("v</s>¸", 0); !slices.Equal(got, want) {
+		t.Errorf("v</s>¸ is %v, want %v", got, want)
+	}
+}
+
 // Texts of a constant length are filled by the tokenizer's own id. Without such an id all of them have to be given.
 func TestFill(t *testing.T) {
 	_, data := readCase(t, "tokenizer_siglip")

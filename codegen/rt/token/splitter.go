@@ -58,7 +58,7 @@ type splitter struct {
 func (s *splitter) split(u *Unigram, text string) {
 	s.norm, s.best = s.norm[:0], append(s.best[:0], step{from: -1})
 	s.cut, s.at, s.reach = 0, 0, 0
-	s.held, s.space = 0, u.squeeze
+	s.held, s.space = 0, u.squeeze && !s.inner
 	s.next, s.patience = block, block
 	s.unk = false
 	s.kept, s.keptEnds = s.kept[:0], s.keptEnds[:0]
