@@ -158,11 +158,15 @@ func decodeBMP(data []byte) (image.Image, error) {
 	}
 	pixels := data[min(b.pixels, len(data)):]
 	if b.bits <= 8 {
-		m := image.NewPaletted(image.Rect(0, 0, b.w, b.h), b.colorsOf(data))
+		colors, ramp := b.colorsOf(data)
+		m := image.NewPaletted(image.Rect(0, 0, b.w, b.h), colors)
 		if b.compression == bmpRaw {
 			err = b.unpack(m.Pix, pixels)
 		} else {
 			err = b.unrun(m.Pix, pixels)
+		}
+		if ramp {
+			return grey(m), err
 		}
 		return m, err
 	}
@@ -191,14 +195,14 @@ func (b *bitmap) row(y int) int {
 
 // colorsOf reads the palette. The missing colours of a palette that is cut off are black. An 8-bit
 // palette of more than two colours that is the start of the grey ramp 0, 1, 2, ... is continued to 256
-// colours.
-func (b *bitmap) colorsOf(data []byte) color.Palette {
-	p := make(color.Palette, 256)
+// colours, and ramp is true.
+func (b *bitmap) colorsOf(data []byte) (p color.Palette, ramp bool) {
+	p = make(color.Palette, 256)
 	for i := range p {
 		p[i] = color.RGBA{A: 255}
 	}
 	data = data[min(b.palette, len(data)):]
-	ramp := b.bits == 8 && b.colors > 2
+	ramp = b.bits == 8 && b.colors > 2
 	for i := range min(b.colors, len(data)/b.padded, len(p)) {
 		c := data[i*b.padded:][:3]
 		p[i] = color.RGBA{c[2], c[1], c[0], 255}
@@ -207,7 +211,7 @@ func (b *bitmap) colorsOf(data []byte) color.Palette {
 	for i := b.colors; ramp && i < len(p); i++ {
 		p[i] = color.RGBA{uint8(i), uint8(i), uint8(i), 255}
 	}
-	return p
+	return p, ramp
 }
 
 // unpack expands uncompressed palette indices to one byte per pixel in dst.

@@ -2,6 +2,7 @@ package imagefile
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -137,6 +138,59 @@ ffffff ff0000 ffffff`)
 	}
 	if diff := cmp.Diff(want, text(&seen)); diff != "" {
 		t.Errorf("canvas (-want +got):\n%s", diff)
+	}
+}
+
+// Pictures have the types that package pixel resizes as Pillow resizes their files.
+func TestModes(t *testing.T) {
+	grey := func(depth byte, clear, exif []byte, rows ...byte) []byte {
+		b := chunkPNG([]byte(pngSignature), "IHDR", []byte{0, 0, 0, 2, 0, 0, 0, byte(len(rows) / 2), depth, pngGray, 0, 0, 0})
+		if clear != nil {
+			b = chunkPNG(b, "tRNS", clear)
+		}
+		if exif != nil {
+			b = chunkPNG(b, "eXIf", exif)
+		}
+		var z bytes.Buffer
+		w := zlib.NewWriter(&z)
+		w.Write(rows)
+		w.Close()
+		return chunkPNG(chunkPNG(b, "IDAT", z.Bytes()), "IEND", nil)
+	}
+	ramp := make(color.Palette, 256)
+	for i := range ramp {
+		ramp[i] = color.Gray{uint8(i)}
+	}
+	m := image.NewPaletted(image.Rect(0, 0, 2, 1), ramp)
+	m.Pix[1] = 7
+	var asGIF, asBMP bytes.Buffer
+	if err := errors.Join(gif.Encode(&asGIF, m, &gif.Options{NumColors: 256}), bmp.Encode(&asBMP, m)); err != nil {
+		t.Fatal(err)
+	}
+	mirrored := exifBlock(binary.LittleEndian, 2)
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string // type, and the colours of pixels (0,0) and the last one
+	}{
+		{"grey png", grey(2, nil, nil, 0, 0x40), "*image.Gray {85} {0}"},
+		{"grey png with a clear colour", grey(2, []byte{0, 1}, nil, 0, 0x40), "pixel.Keyed {85 85 85 0} {0 0 0 255}"},
+		{"the same, mirrored", grey(2, []byte{0, 1}, mirrored, 0, 0x40), "pixel.Keyed {0 0 0 255} {85 85 85 0}"},
+		{"bilevel png", grey(1, nil, nil, 0, 0x80), "*image.Paletted {255 255 255 255} {0 0 0 255}"},
+		{"bilevel png with a clear colour", grey(1, []byte{0, 0}, nil, 0, 0x80), "*image.Paletted {255 255 255 255} {0 0 0 0}"},
+		{"grey gif", asGIF.Bytes(), "*image.Gray {0} {7}"},
+		{"grey bmp", asBMP.Bytes(), "*image.Gray {0} {7}"},
+		{"bilevel tiff", read(t, "fax.tif"), "*image.Paletted {255 255 255 255} {255 255 255 255}"},
+	} {
+		img, _, err := Bytes(test.data, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		last := img.Bounds().Max.Sub(image.Pt(1, 1))
+		if got := fmt.Sprintf("%T %v %v", img, img.At(0, 0), img.At(last.X, last.Y)); got != test.want {
+			t.Errorf("%s is %s, want %s", test.name, got, test.want)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@
 // Results are meant for package pixel, whose conversion to RGB matches Pillow's. Most JPEGs
 // decode to image.YCbCr, because package pixel interpolates chroma as libjpeg does. Lossy WebP,
 // whose YCbCr differs from JPEG's, decodes to pixel.RGB or image.NRGBA, converted as in
-// libwebp.
+// libwebp. Pictures of only black and white pixels have a palette, and pixel.Keyed marks those in
+// which one colour is transparent, because Pillow resizes both in ways of their own.
 //
 // The package reads the files that Pillow 12 reads, to the pixels that Pillow shows:
 //

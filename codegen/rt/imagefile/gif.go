@@ -149,7 +149,8 @@ func decodeGIF(data []byte) (image.Image, error) {
 	if f.width < 2 || f.width > 8 {
 		return nil, fmt.Errorf("its LZW code size is %d bits, want 2 to 8", f.width)
 	}
-	m := image.NewPaletted(image.Rectangle{Max: f.canvas}, f.colors())
+	colors, ramp := f.colors()
+	m := image.NewPaletted(image.Rectangle{Max: f.canvas}, colors)
 	if f.transparent >= 0 {
 		for i := range m.Pix {
 			m.Pix[i] = uint8(f.transparent)
@@ -164,7 +165,15 @@ func decodeGIF(data []byte) (image.Image, error) {
 			return nil, err
 		}
 	}
+	if ramp {
+		return grey(m), nil
+	}
 	return m, nil
+}
+
+// grey returns m, whose palette is the ramp 0, 1, 2, ..., as a picture without a palette: its colours can be interpolated.
+func grey(m *image.Paletted) *image.Gray {
+	return &image.Gray{Pix: m.Pix, Stride: m.Stride, Rect: m.Rect}
 }
 
 // rows yields the rows of the frame in file order.
@@ -183,11 +192,12 @@ func (f *gifFrame) rows(yield func(int) bool) {
 }
 
 // colors returns a palette of 256 colours. If the file has no palette, or a grey ramp, all 256
-// colours are a grey ramp; otherwise colours past the end of the file's palette are black.
-func (f *gifFrame) colors() color.Palette {
+// colours are a grey ramp; otherwise colours past the end of the file's palette are black. ramp is
+// true for a grey ramp without a transparent colour.
+func (f *gifFrame) colors() (p color.Palette, ramp bool) {
 	n := len(f.palette) / 3
-	ramp := true
-	p := make(color.Palette, 256)
+	ramp = true
+	p = make(color.Palette, 256)
 	for i := range n {
 		c := color.NRGBA{f.palette[3*i], f.palette[3*i+1], f.palette[3*i+2], 255}
 		ramp = ramp && c == color.NRGBA{uint8(i), uint8(i), uint8(i), 255}
@@ -204,8 +214,9 @@ func (f *gifFrame) colors() color.Palette {
 		c := p[f.transparent].(color.NRGBA)
 		c.A = 0
 		p[f.transparent] = c
+		ramp = false
 	}
-	return p
+	return p, ramp
 }
 
 // gifBlocks reads the concatenated contents of data sub-blocks.

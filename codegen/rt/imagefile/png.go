@@ -12,10 +12,13 @@ import (
 	"hash/adler32"
 	"hash/crc32"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 	"math"
 	"strings"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // Colour types of a PNG.
@@ -130,7 +133,46 @@ func decodePNG(data []byte) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return png.Decode(m)
+	img, err := png.Decode(m)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.kind == pngGray && m.depth == 1:
+		return bilevel(img), nil
+	case m.kind == pngGray || m.kind == pngRGB:
+		switch img.(type) {
+		case *image.NRGBA, *image.NRGBA64:
+			return pixel.Keyed{Image: img}, nil
+		}
+	}
+	return img, nil
+}
+
+// bilevel returns a picture of black and white pixels with a palette, because Pillow resizes it as it resizes palette pictures. One of
+// the two may be transparent. It reuses the pixels of img, an image.Gray or image.NRGBA.
+func bilevel(img image.Image) image.Image {
+	black, white := color.NRGBA{A: 255}, color.NRGBA{255, 255, 255, 255}
+	switch m := img.(type) {
+	case *image.Gray:
+		for i, v := range m.Pix {
+			m.Pix[i] = v >> 7
+		}
+		return &image.Paletted{Pix: m.Pix, Stride: m.Stride, Rect: m.Rect, Palette: color.Palette{black, white}}
+	case *image.NRGBA:
+		n := len(m.Pix) / 4
+		for i := range n {
+			v, a := m.Pix[4*i]>>7, m.Pix[4*i+3]
+			m.Pix[i] = v
+			if v == 0 {
+				black.A = a
+			} else {
+				white.A = a
+			}
+		}
+		return &image.Paletted{Pix: m.Pix[:n], Stride: m.Stride / 4, Rect: m.Rect, Palette: color.Palette{black, white}}
+	}
+	return img
 }
 
 // mender reads as a valid PNG with the pixels of a possibly damaged one, for the standard
@@ -143,6 +185,8 @@ func decodePNG(data []byte) (image.Image, error) {
 // The end of the file, checksums of chunks after the header's chunks, and surplus pixels do not
 // matter.
 type mender struct {
+	kind, depth byte // colour type and bits per sample
+
 	body  []byte // buffer for the next chunk's body, with room for pngBlock bytes of pixels
 	chunk []byte // the last chunk made
 	out   []byte // the part of it that is still to be read
@@ -198,6 +242,7 @@ func newMender(data []byte) (*mender, error) {
 	m.idat = &idat{bodies: bodies}
 	m.out = chunkPNG([]byte(pngSignature), "IHDR", header)
 	kind, depth := header[9], header[8]
+	m.kind, m.depth = kind, depth
 	if kind == pngPalette {
 		n := min(len(palette)/3, 1<<min(depth, 8))
 		m.out = chunkPNG(m.out, "PLTE", palette[:3*n])

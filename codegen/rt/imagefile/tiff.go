@@ -266,7 +266,11 @@ func (p *tiffPicture) picture(pix []uint8) (image.Image, error) {
 				pix[i] = ^v
 			}
 		}
-		return &image.Gray{Pix: pix, Stride: p.w, Rect: r}, nil
+		m := &image.Gray{Pix: pix, Stride: p.w, Rect: r}
+		if p.bits == 1 && p.samples == 1 {
+			return bilevel(m), nil
+		}
+		return m, nil
 	case p.kept == 2:
 		m := image.NewNRGBA(r)
 		for i := range p.w * p.h {

@@ -18,6 +18,9 @@ func oriented(img image.Image, orientation int) (image.Image, error) {
 	}
 	turn := func(dst, src []byte, stride, size int) { turned(dst, src, stride, size, w, h, orientation) }
 	switch m := img.(type) {
+	case pixel.Keyed:
+		dst, err := oriented(m.Image, orientation)
+		return pixel.Keyed{Image: dst}, err
 	case *image.Gray:
 		dst := image.NewGray(r)
 		turn(dst.Pix, m.Pix, m.Stride, 1)

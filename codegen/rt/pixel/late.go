@@ -4,12 +4,21 @@ import "image"
 
 // Under ConvertLast a picture is resized in the colour mode of its file, as in Pillow. A
 // palette picture takes the nearest pixel. Colours with transparency are premultiplied before
-// the resize and divided by the opacity after it. CMYK inks are resized as four channels. The
-// fourth channel (opacity or black ink) takes a resize pass of its own.
+// the resize and divided by the opacity after it; a picture that keeps its size keeps its colours.
+// CMYK inks are resized as four channels. The fourth channel (opacity or black ink) takes a resize
+// pass of its own.
+
+// Keyed is a picture in which one colour stands for transparency, as in a PNG without an alpha
+// channel. Under ConvertLast that colour is a colour like any other, since Pillow resizes such a
+// picture without alpha. Otherwise Keyed is the same as its Image.
+type Keyed struct{ image.Image }
 
 // late reports how ConvertLast resizes the open picture: by the nearest pixel, or as four
 // channels.
 func (s *source) late() (nearest, four bool) {
+	if s.keyed {
+		return false, false
+	}
 	switch m := s.img.(type) {
 	case *image.Paletted:
 		return true, false
@@ -113,7 +122,7 @@ func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f 
 	case nearest:
 		s.nearest(dst, w, h, window)
 		return
-	case !four:
+	case !four, w == s.src.w && h == s.src.h:
 		s.resample(dst, w, h, window, f)
 		return
 	}

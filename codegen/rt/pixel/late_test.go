@@ -69,6 +69,21 @@ func TestConvertLastTransparent(t *testing.T) {
 	}
 }
 
+// The colours of a picture count as they are stored if it keeps its size, or if one of them stands for transparency.
+func TestConvertLastStored(t *testing.T) {
+	m := transparent(rand.New(rand.NewPCG(7, 8)), 11, 11)
+	stored := &RGB{Pix: make([]uint8, 3*11*11), W: 11, H: 11}
+	for i := range 11 * 11 {
+		copy(stored.Pix[3*i:], m.Pix[4*i:][:3])
+	}
+	if diff := cmp.Diff(*stored, late(t, m, 11)); diff != "" {
+		t.Errorf("at its size (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(*naiveResize(stored, 5, 5), late(t, Keyed{m}, 5)); diff != "" {
+		t.Errorf("keyed (-want +got):\n%s", diff)
+	}
+}
+
 // An opaque picture is the same whenever it is converted, whatever its type.
 func TestConvertLastOpaque(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

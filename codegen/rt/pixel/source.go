@@ -12,6 +12,7 @@ type source struct {
 	img   image.Image
 	alpha Alpha
 	layer layer
+	keyed bool // img was the Image of a Keyed
 	w, h  int
 
 	palette [256][3]uint8 // of an image.Paletted, converted to RGB
@@ -22,6 +23,11 @@ type source struct {
 // open prepares to read img. It checks that the slices of img cover its rectangle, so that row
 // cannot index past their end.
 func (s *source) open(img image.Image, alpha Alpha) error {
+	k, keyed := img.(Keyed)
+	if keyed {
+		img = k.Image
+	}
+	s.keyed = keyed
 	if img == nil {
 		return errors.New("no picture was given (nil image)")
 	}
