@@ -553,7 +553,8 @@ func notBuilt(s shapes) error {
 			other = other || strings.Contains(name, a.lacks) || a.what == "pictures" && (strings.HasPrefix(name, "text") || strings.HasPrefix(name, "bert."))
 		}
 		if !other {
-			return fmt.Errorf("it has the tower of %s only, and no tensors of the other; give the file of the whole model, with towers for pictures and for texts", a.what)
+			entry := map[string]string{"pictures": "vision", "texts": "language"}[a.what]
+			return fmt.Errorf("it has the tower of %s only, and no tensors of the other; give the file of the whole model, of which `entries: [%s]` in the description compiles that tower alone", a.what, entry)
 		}
 	}
 	return nil
