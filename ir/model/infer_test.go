@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +68,61 @@ func tinyTensors(t *testing.T, family, more, tasks string) []Tensor {
 		t.Fatal(err)
 	}
 	return Tensors(d)
+}
+
+// The sizes and tasks of a small model of each family are found from its tensors in each layout.
+func TestInferLayouts(t *testing.T) {
+	for _, f := range families {
+		z := Sizes{Dim: 72, Heads: 3, FFN: 100, Layers: 4, Image: 28, Patch: 7, Channels: 2}
+		if !f.alone {
+			z.Vocab, z.Positions = 50, 20
+		}
+		if f.joint {
+			z.VLLayers = 1
+		}
+		if f.bias {
+			z.Reach, z.Types, z.Scale = 21, 4, true
+		}
+		if f.text != "" {
+			z.Embed, z.Text = 24, TowerSizes{Dim: 48, Heads: 4, FFN: 90, Layers: 3}
+		}
+		if f.direct {
+			z.Embed = z.Dim
+		}
+		for _, name := range f.layouts {
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				d := &Description{Family: f.name, Sizes: z}
+				d.Long.Keys.Layout = name
+				l := d.Long.Keys.layout()
+				var want []Task
+				for i := range tasks {
+					if h := l.task(tasks[i].name); h == &tasks[i] && h.tensors(l) != nil {
+						want = append(want, Task{Name: h.name})
+						if h.has("classes") {
+							want[len(want)-1].Classes = 5
+						}
+					}
+				}
+				if want == nil {
+					want = []Task{{Name: "retrieval"}}
+				}
+				d.Tasks = slices.Clone(want)
+				if err := d.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				g, err := Infer(Tensors(d), "", z.Heads, z.Text.Heads)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(told(z, g), g.Sizes); diff != "" || g.Family != f.name || g.Layout != name {
+					t.Errorf("%s in layout %s, sizes (-want +got):\n%s", g.Family, g.Layout, diff)
+				}
+				if diff := cmp.Diff(want, g.Tasks); diff != "" {
+					t.Errorf("tasks (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
 }
 
 func TestInferOthers(t *testing.T) {
