@@ -161,6 +161,9 @@ func (d *Description) completeSizes() *problem {
 		return wrong("sizes.vl_layers", " is %d, want at most sizes.layers, which is %d", s.VLLayers, s.Layers)
 	}
 	t := d.Structure()
+	if d.Interpolate && t.relative() {
+		return wrong("interpolate", " is true, but the checkpoint's relative position bias is for pictures of one size and is not resized; remove it, and the other size")
+	}
 	if m := t.Token(); m != nil && m.Positions <= m.Unused {
 		return wrong("sizes.positions", " is %d, want %d to %d", m.Positions, m.Unused+1, maxPositions)
 	}

@@ -101,6 +101,11 @@ func (s *Structure) towers() []Tower {
 	return []Tower{s.Tower}
 }
 
+// relative reports whether a tower has a relative position bias, which is for pictures of one size.
+func (s *Structure) relative() bool {
+	return slices.ContainsFunc(s.towers(), func(t Tower) bool { return t.Relative })
+}
+
 // has reports whether the tower has the modality.
 func (t *Tower) has(modality string) bool {
 	return t.Among == nil || slices.Contains(t.Among, modality)
@@ -301,7 +306,7 @@ func (d *Description) Small(side int) *Description {
 	larger := func(m *Modality) bool {
 		return m.Embedder == Patch && m.Height == m.Width && m.Height > side*m.Patch
 	}
-	if slices.ContainsFunc(s.towers(), func(t Tower) bool { return t.Relative }) || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
+	if s.relative() || !slices.ContainsFunc(s.Modalities, func(m Modality) bool { return larger(&m) }) {
 		return d
 	}
 	c := d.clone()
