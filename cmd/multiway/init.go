@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,11 +30,11 @@ are not used. Check them, then build:
 
 The argument may be a folder of a published model, or a model's folder in the cache of the
 Hugging Face Hub. For CLIP, SigLIP, Chinese-CLIP and BEiT init reads the configuration files
-beside the checkpoint: config.json, preprocessor_config.json and tokenizer_config.json of
-Hugging Face's transformers, or open_clip_config.json. They determine the activation, the
-heads, the epsilon, the picture size, the preprocessing and the names of classes, which
-tensors do not. Comments say what was taken from which file, and what is assumed. A file that
-contradicts the tensors is an error.
+beside the checkpoint: config.json, preprocessor_config.json or processor_config.json, and
+tokenizer_config.json of Hugging Face's transformers, or open_clip_config.json. They determine
+the activation, the heads, the epsilon, the picture size, the preprocessing and the names of
+classes, which tensors do not. Comments say what was taken from which file, and what is
+assumed. A file that contradicts the tensors is an error.
 
 Tensors do not determine the preprocessing of pictures: a comment says what is assumed, and
 "preprocess:" changes it (see "multiway docs description"). Nor do they determine the number
@@ -78,7 +79,11 @@ _orig_mod, model). The description mentions both.`,
 			case r.Guess.Sizes.Heads == 0 && r.Used != nil:
 				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads%s. A wrong number builds, but gives wrong results; `multiway build --expect` compares the package with outputs of your own PyTorch", file.Quote(args[0]), unwritten, also)
 			case r.Problem != nil:
-				return fmt.Errorf("%s: multiway cannot compile it, for what the end of its description above says%s", file.Quote(args[0]), unwritten)
+				reason, more, _ := strings.Cut(r.Problem.Error(), "\n")
+				if more != "" {
+					reason = strings.TrimSuffix(reason, ":") + ", and what else the end of its description above says"
+				}
+				return fmt.Errorf("%s: multiway cannot compile it%s: %s", file.Quote(args[0]), unwritten, reason)
 			case out == "-":
 				return nil
 			}

@@ -37,31 +37,16 @@ type Inited struct {
 // Init writes a description from a checkpoint's tensors, and from the configuration files beside it. path is the checkpoint, or a
 // folder with one as it is published. Init returns the text and writes no file.
 func Init(path string, o InitOptions) (*Inited, error) {
-	path, err := published(path)
+	paths, err := published(path)
 	if err != nil {
 		return nil, err
 	}
-	src, err := checkpoint.OpenSet(path, o.Key)
+	path, src, guess, err := recognised(paths, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	var tensors []model.Tensor
-	for _, t := range checkpoint.BareTensors(src) {
-		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
-	}
-	r := &Inited{}
-	if r.Guess, err = model.Infer(tensors, fileName(path), o.Heads, o.TextHeads); err != nil {
-		if why := checkpoint.Altered(src, nil); why != nil {
-			return nil, why // more helpful than an error about unknown names
-		}
-		if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
-			for i, k := range e.Keys {
-				e.Keys[i] = o.Key + "." + k
-			}
-		}
-		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
-	}
+	r := &Inited{Guess: guess}
 	folder := filepath.Dir(path)
 	configs, err := readConfigs(folder, r.Guess)
 	if err != nil {
@@ -124,6 +109,42 @@ func Init(path string, o InitOptions) (*Inited, error) {
 	}
 	r.YAML = r.Guess.YAML(s)
 	return r, nil
+}
+
+// recognised opens the first of the checkpoints that is of a known model. If none is, the error is about the first.
+func recognised(paths []string, o *InitOptions) (path string, src checkpoint.Source, g *model.Guess, err error) {
+	for _, p := range paths {
+		s, e := checkpoint.OpenSet(p, o.Key)
+		if e == nil {
+			if g, e = infer(s, p, o); e == nil {
+				return p, s, g, nil
+			}
+			s.Close()
+		}
+		err = cmp.Or(err, e)
+	}
+	return "", nil, nil, err
+}
+
+// infer finds the model of an open checkpoint.
+func infer(src checkpoint.Source, path string, o *InitOptions) (*model.Guess, error) {
+	var tensors []model.Tensor
+	for _, t := range checkpoint.BareTensors(src) {
+		tensors = append(tensors, model.Tensor{Name: t.Name, Shape: t.Shape})
+	}
+	g, err := model.Infer(tensors, fileName(path), o.Heads, o.TextHeads)
+	if err == nil {
+		return g, nil
+	}
+	if why := checkpoint.Altered(src, nil); why != nil {
+		return nil, why // more helpful than an error about unknown names
+	}
+	if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
+		for i, k := range e.Keys {
+			e.Keys[i] = o.Key + "." + k
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
 }
 
 // tryOut parses a description and binds its program to the checkpoint.

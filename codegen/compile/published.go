@@ -24,82 +24,127 @@ var weightFiles = []string{
 // shard is the name of one of several files of a checkpoint.
 var shard = regexp.MustCompile(`^(.*)-[0-9]{5}-of-([0-9]{5})\.(safetensors|bin)$`)
 
-// published returns the path of the checkpoint that path stands for. A file stands for itself. A folder stands for the first
-// of weightFiles in it, or else for its only file with the suffix of a checkpoint. The folder of a model in the cache of
-// Hugging Face's hub stands for the folder of its revision.
-func published(path string) (string, error) {
+// published returns the paths of the checkpoints that path may stand for. A file stands for itself. A folder stands for those of
+// weightFiles in it, or else for its only file with the suffix of a checkpoint. The folder of a model in the cache of Hugging
+// Face's hub stands for the folder of its revision.
+func published(path string) ([]string, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return "", missing(path, err)
+		return nil, missing(path, err)
 	}
 	if !st.IsDir() {
 		if m := shard.FindStringSubmatch(filepath.Base(path)); m != nil {
 			index := m[1] + "." + m[3] + ".index.json"
-			return "", fmt.Errorf("%s: is one of %s files of a checkpoint; give %s, which stands beside it and lists them", file.Quote(path), strings.TrimLeft(m[2], "0"), file.Quote(index))
+			return nil, fmt.Errorf("%s: is one of %s files of a checkpoint; give %s, which stands beside it and lists them", file.Quote(path), strings.TrimLeft(m[2], "0"), file.Quote(index))
 		}
-		return path, nil
+		return []string{path}, nil
 	}
 	dir, err := revision(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", file.PathError(dir, err)
+		return nil, file.PathError(dir, err)
 	}
-	has := func(name string) bool {
-		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
+	all := weightsIn(dir, entries)
+	if all == nil {
+		var others []string // a checkpoint of another name
+		for _, e := range entries {
+			if slices.Contains([]string{".safetensors", ".bin", ".pt", ".pth"}, filepath.Ext(e.Name())) && !strings.HasPrefix(e.Name(), "adapter_") && !shard.MatchString(e.Name()) {
+				others = append(others, e.Name())
+			}
+		}
+		if len(others) != 1 {
+			return nil, noWeights(dir, entries, others)
+		}
+		all = []string{filepath.Join(dir, others[0])}
 	}
+	for _, p := range all {
+		if _, err := os.Stat(p); err != nil {
+			return nil, missing(p, err)
+		}
+	}
+	return all, nil
+}
+
+// weightsIn lists the paths of those of weightFiles that a folder with these entries has.
+func weightsIn(dir string, entries []fs.DirEntry) (all []string) {
 	for _, name := range weightFiles {
-		if !has(name) {
-			continue
-		}
-		p := filepath.Join(dir, name)
-		if _, err := os.Stat(p); err != nil {
-			return "", missing(p, err)
-		}
-		return p, nil
-	}
-	var others []string // a checkpoint of another name
-	for _, e := range entries {
-		if slices.Contains([]string{".safetensors", ".bin", ".pt", ".pth"}, filepath.Ext(e.Name())) && !strings.HasPrefix(e.Name(), "adapter_") && !shard.MatchString(e.Name()) {
-			others = append(others, e.Name())
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+			all = append(all, filepath.Join(dir, name))
 		}
 	}
-	if len(others) == 1 {
-		p := filepath.Join(dir, others[0])
-		if _, err := os.Stat(p); err != nil {
-			return "", missing(p, err)
-		}
-		return p, nil
-	}
+	return all
+}
+
+// otherFormats are suffixes of files with weights in formats that are not read.
+var otherFormats = map[string]string{".onnx": "ONNX", ".h5": "TensorFlow", ".msgpack": "Flax", ".gguf": "GGUF", ".tflite": "TensorFlow Lite", ".mlpackage": "Core ML", ".ot": "rust-bert"}
+
+// noWeights returns the error about a folder without one certain checkpoint. others are files of it that may be checkpoints.
+func noWeights(dir string, entries []fs.DirEntry, others []string) error {
 	for _, e := range entries {
 		switch m := shard.FindStringSubmatch(e.Name()); {
 		case m != nil:
-			return "", fmt.Errorf("%s: has %s, one of several files of a checkpoint, but not the index of them, %s; download it too", file.Quote(dir), file.Quote(e.Name()), file.Quote(m[1]+"."+m[3]+".index.json"))
+			return fmt.Errorf("%s: has %s, one of several files of a checkpoint, but not the index of them, %s; download it too", file.Quote(dir), file.Quote(e.Name()), file.Quote(m[1]+"."+m[3]+".index.json"))
 		case e.Name() == "adapter_config.json":
-			return "", fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is not a model by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
+			return fmt.Errorf("%s: has an adapter (LoRA and its like), which changes another model and is not a model by itself: merge it and save the whole model, in Python with peft: model.merge_and_unload().save_pretrained(...)", file.Quote(dir))
 		}
 	}
 	if others != nil {
-		return "", fmt.Errorf("%s: has several checkpoints, %s; give one of them", file.Quote(dir), strings.Join(quoted(others[:min(len(others), 8)]), ", "))
+		return fmt.Errorf("%s: has several checkpoints, %s; give one of them", file.Quote(dir), strings.Join(quoted(others), ", "))
 	}
-	_, err = file.Open(dir) // which says that it is a folder
-	return "", fmt.Errorf("%w: the weights, or a folder that has them as %s", err, strings.Join(weightFiles, ", "))
+	var below []string // folders in it that have weights
+	format, example := "", ""
+	look := func(sub string, entries []fs.DirEntry) {
+		for _, e := range entries {
+			if f := otherFormats[filepath.Ext(e.Name())]; f != "" && format == "" {
+				format, example = f, filepath.Join(sub, e.Name())
+			}
+		}
+	}
+	look("", entries)
+	for _, e := range entries[:min(len(entries), maxFolders)] {
+		sub := filepath.Join(dir, e.Name())
+		in, err := os.ReadDir(sub)
+		if err != nil {
+			continue // a file
+		}
+		if look(e.Name(), in); weightsIn(sub, in) != nil {
+			below = append(below, e.Name())
+		}
+	}
+	_, err := file.Open(dir) // which says that it is a folder
+	switch {
+	case below != nil:
+		return fmt.Errorf("%w; its weights are in %s: give that folder", err, strings.Join(quoted(below), ", or in "))
+	case format != "":
+		return fmt.Errorf("%s: has its weights as %s only, in %s, which is not read; give the model that they were made from, as safetensors or of PyTorch", file.Quote(dir), format, file.Quote(example))
+	}
+	return fmt.Errorf("%w: the weights, or a folder that has them as %s", err, strings.Join(weightFiles, ", "))
 }
 
-// quoted quotes names of files.
+// maxFolders bounds the folders within a folder in which weights are looked for.
+const maxFolders = 256
+
+// quoted quotes names of files, at most eight.
 func quoted(names []string) (all []string) {
-	for _, n := range names {
+	for _, n := range names[:min(len(names), 8)] {
 		all = append(all, file.Quote(n))
 	}
 	return all
 }
 
+// hubName matches addresses, and names of models on Hugging Face's hub: OWNER/NAME.
+var hubName = regexp.MustCompile(`^https?://|^[A-Za-z0-9][\w.-]*/[\w.-]+$`)
+
 // missing is the error about a file that cannot be looked at. In the hub's cache files are links to where their content is.
 func missing(path string, err error) error {
 	if to, e := os.Readlink(path); e == nil && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: is a link to %s, which is not there; the download was not finished: run it again", file.Quote(path), file.Quote(to))
+	}
+	if hubName.MatchString(path) && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; init downloads nothing: a model on a hub has to be fetched before, and init takes its folder on this machine", file.PathError(path, err))
 	}
 	return file.PathError(path, err)
 }

@@ -306,6 +306,8 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "config.json", "text_config.hidden_size", 512, "config.json: text_config.hidden_size is 512, but the tensors have 36, the width of texts"},
 		{clip, "config.json", "text_config.hidden_size", "delete", "config.json: text_config.hidden_size is 512 (left out, and so the default of CLIPModel), but the tensors have 36"},
 		{clip, "config.json", "text_config.hidden_size", "36", `text_config.hidden_size: got "36", want a whole number`},
+		{clip, "config.json", "text_config.hidden_size", nil, `text_config.hidden_size: got null, want a whole number`},
+		{clip, "config.json", "vision_config.layer_norm_eps", 1e300, "vision_config.layer_norm_eps: got 1e+300, want a number between 0 and 1"},
 		{clip, "config.json", "text_config.hidden_size", 36.5, "text_config.hidden_size: got 36.5, want a whole number"},
 		{clip, "config.json", "vision_config.num_hidden_layers", 3, "vision_config.num_hidden_layers is 3, but the tensors have 2, the layers of pictures"},
 		{clip, "config.json", "vision_config.patch_size", 16, "vision_config.patch_size is 16, but the tensors have 8, the side of a patch"},
@@ -313,7 +315,7 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "config.json", "projection_dim", 512, "projection_dim is 512, but the tensors have 40, the width of embeddings"},
 		{clip, "config.json", "vision_config.num_attention_heads", 7, "vision_config.num_attention_heads gives 7 heads, which do not divide 48, the width of pictures that the tensors have; the nearest are 6 and 8"},
 		{clip, "config.json", "vision_config.image_size", 224, "vision_config.image_size is 224, which is 28 patches of 8 a side, but the tensors have positions of 4"},
-		{clip, "config.json", "vision_config.hidden_act", "relu", `vision_config.hidden_act: got "relu", which is not built; want gelu, gelu_new,`},
+		{clip, "config.json", "vision_config.hidden_act", "relu", `vision_config.hidden_act: got "relu", which is not built; want gelu, gelu_accurate,`},
 		{clip, "config.json", "text_config.layer_norm_eps", 1e-6, "text_config.layer_norm_eps is 1e-06, but the epsilon of pictures is 1e-05"},
 		{clip, "config.json", "text_config", []int{1}, "text_config: got a list of 1, want an object"},
 		{clip, "config.json", "model_type", "siglip", "model_type is of SiglipModel, a model of family siglip, but the tensors are from a model of family clip"},
@@ -326,11 +328,14 @@ func TestInitPublishedErrors(t *testing.T) {
 		{clip, "preprocessor_config.json", "resample", 1, "resample: got 1, want 2, bilinear, or 3, bicubic"},
 		{clip, "preprocessor_config.json", "size", 224, "size is 224: the model's picture is 32"},
 		{clip, "preprocessor_config.json", "image_mean", []float64{0.5, 0.5}, "image_mean is [0.5 0.5]: the tensors have 3 colours"},
+		{clip, "preprocessor_config.json", "image_std", []float64{0, 1, 1}, "image_std: got 0 in the list, want numbers from 1e-06 to 1000"},
+		{clip, "preprocessor_config.json", "size", object{"height": 32, "width": 64}, "size is 32 x 64: only square pictures are supported"},
 		{clip, "preprocessor_config.json", "rescale_factor", 1, "rescale_factor: got 1, want 1/255"},
 		{open, "open_clip_config.json", "model_cfg.vision_cfg.layers", []int{3, 4, 6, 3}, "a ResNet, a net of convolutions"},
 		{open, "open_clip_config.json", "model_cfg.embed_dim", 512, "model_cfg.embed_dim is 512, but the tensors have 28"},
 		{open, "open_clip_config.json", "model_cfg.quick_gelu", "yes", `model_cfg.quick_gelu: got "yes", want true or false`},
 		{open, "open_clip_config.json", "model_cfg.text_cfg.no_causal_mask", true, "model_cfg.text_cfg.no_causal_mask is true, but a model with these tensors is built with false only"},
+		{open, "open_clip_config.json", "model_cfg.text_cfg.pool_type", "first", "model_cfg.text_cfg.pool_type is first, but a model with these tensors is built with argmax or eos only"},
 		{open, "open_clip_config.json", "model_cfg.vision_cfg.head_width", 7, "model_cfg.vision_cfg.head_width is 7, which does not divide 60"},
 		{open, "open_clip_config.json", "preprocess_cfg.resize_mode", "longest", `preprocess_cfg.resize_mode: got "longest", which is not built; want shortest, squash`},
 		{open, "open_clip_config.json", "model_cfg", 1, "it has no model_cfg with vision_cfg and text_cfg"},
@@ -349,7 +354,9 @@ func TestInitPublishedErrors(t *testing.T) {
 	for name, c := range map[string]struct{ content, want string }{
 		"cut":   {`{"model_type": "clip", "text_config": {`, "config.json: the JSON ends before it is complete; the download was cut"},
 		"lfs":   {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "config.json: a git-lfs pointer, not the file"},
-		"page":  {"<html>", "config.json: no JSON object"},
+		"page":  {"<html>", "config.json: an HTML or XML page, not the file; download it again"},
+		"list":  {"[]", "config.json: got a list of 0, want a JSON object"},
+		"twice": {`{"model_type": "clip", "text_config": {"hidden_size": 1, "hidden_size": 2}}`, `config.json: "text_config.hidden_size" is there twice, as 1 and as 2`},
 		"deep":  {`{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}", "nested more than 32 deep"},
 		"large": {strings.Repeat(" ", model.MaxConfig+1), "config.json: "},
 	} {
@@ -380,14 +387,24 @@ func TestInitUnbuilt(t *testing.T) {
 	asmtest.Write(t, filepath.Join(dir, "cut.safetensors"), weights[:len(weights)-100])
 	asmtest.Write(t, filepath.Join(dir, "model-00001-of-00002.safetensors"), weights)
 	asmtest.Write(t, filepath.Join(dir, "pointer.safetensors"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-	for _, sub := range []string{"shards", "lora", "two"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o777); err != nil {
+	scaled := map[string][]int{"text_model.encoder.layers.1.ls_1.gamma": {36}}
+	src, err := checkpoint.Safetensors(bytes.NewReader(weights), int64(len(weights)), "weights")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range src.Tensors() {
+		scaled[x.Name] = x.Shape
+	}
+	for _, sub := range []string{"shards", "lora", "two", "below/0_CLIPModel", "exported/onnx"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
 	asmtest.Write(t, filepath.Join(dir, "shards", "model-00001-of-00002.safetensors"), weights)
 	asmtest.Write(t, filepath.Join(dir, "lora", "adapter_config.json"), "{}")
 	asmtest.Write(t, filepath.Join(dir, "lora", "adapter_model.safetensors"), weights)
+	asmtest.Write(t, filepath.Join(dir, "below", "0_CLIPModel", "model.safetensors"), weights)
+	asmtest.Write(t, filepath.Join(dir, "exported", "onnx", "model.onnx"), "")
 	asmtest.Write(t, filepath.Join(dir, "two", "a.pt"), "")
 	asmtest.Write(t, filepath.Join(dir, "two", "b.safetensors"), "")
 	asmtest.Write(t, filepath.Join(dir, "model.safetensors.index.json"), `{"weight_map": {"logit_scale": "model-00001-of-00002.safetensors", "x": "model-00002-of-00002.safetensors"}}`)
@@ -401,6 +418,15 @@ func TestInitUnbuilt(t *testing.T) {
 		{write("classifier.safetensors", map[string][]int{"vision_model.embeddings.patch_embedding.weight": {4, 3, 2, 2}, "classifier.weight": {2, 4}}), "it classifies by the tower of pictures of a CLIP or SigLIP"},
 		{write("dit.safetensors", map[string][]int{"beit.encoder.layer.0.lambda_1": {4}, "beit.embeddings.position_embeddings": {1, 5, 4}}), "it is a BEiT or DiT with position embeddings, which is not built"},
 		{write("lora.safetensors", map[string][]int{"base_model.model.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight": {4, 4}}), "has adapters (LoRA and its like)"},
+		{write("scaled.safetensors", scaled), `a layer has the tensor "text_model.encoder.layers.1.ls_1.gamma", and layers of family clip have no such part`},
+		{write("timm.safetensors", map[string][]int{"visual.trunk.stages.0.conv.weight": {4, 3, 3, 3}, "text.token_embedding.weight": {9, 4}}), "its pictures go through a tower of timm that is not built"},
+		{write("rope.safetensors", map[string][]int{"visual.trunk.cls_token": {1, 1, 4}, "visual.trunk.attn_pool.latent": {1, 1, 4}, "text.token_embedding.weight": {9, 4}}), "its pictures go through a tower of timm that is not built"},
+		{write("t5.safetensors", map[string][]int{"visual.conv1.weight": {4, 3, 2, 2}, "text.transformer.block.0.layer.0.SelfAttention.q.weight": {4, 4}}), "its texts go through a tower of transformers that is not built"},
+		{write("inside.safetensors", map[string][]int{"net.clip.vision_model.embeddings.class_embedding": {4}}), "look like those of family clip with a prefix: open them with --key net.clip"},
+		{write("named.safetensors", map[string][]int{"a\nb": {4}}), `its 1 tensors ("a\nb", ...)`},
+		{"openai/clip-vit-base-patch32", "no such file or directory; init downloads nothing"},
+		{filepath.Join(dir, "below"), "its weights are in 0_CLIPModel: give that folder"},
+		{filepath.Join(dir, "exported"), "has its weights as ONNX only, in " + filepath.Join("onnx", "model.onnx") + ", which is not read"},
 		{filepath.Join(dir, "cut.safetensors"), "cut.safetensors: "},
 		{filepath.Join(dir, "pointer.safetensors"), "is a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
 		{filepath.Join(dir, "model-00001-of-00002.safetensors"), "is one of 2 files of a checkpoint; give model.safetensors.index.json, which stands beside it and lists them"},
@@ -477,7 +503,7 @@ func TestInitBEiT(t *testing.T) {
 	}{
 		{"hidden_size", 16, "config.json: hidden_size is 16, but the tensors have 8, the width of pictures"},
 		{"num_attention_heads", 4, "config.json: num_attention_heads is 4, but the tensors have 2, the attention heads"},
-		{"num_hidden_layers", nil, "config.json: num_hidden_layers is 12 (left out, and so the default of BeitModel), but the tensors have 1"},
+		{"num_hidden_layers", nil, "config.json: num_hidden_layers: got null, want a whole number"},
 		{"image_size", 16, "image_size is 16, which is 4 patches of 4 a side, but the tensors have positions of 3"},
 		{"hidden_act", "gelu_new", "hidden_act is gelu_tanh, but a model with these tensors is built with gelu only"},
 		{"use_mean_pooling", false, "use_mean_pooling is false, want true"},
@@ -600,6 +626,62 @@ func TestInitNamedTowers(t *testing.T) {
 		if !strings.Contains(string(r.YAML), c.heads) || !strings.Contains(string(r.YAML), c.want) {
 			t.Errorf("%s of %d: want %q and %q in\n%s", c.name, c.dim, c.heads, c.want, r.YAML)
 		}
+	}
+}
+
+// Of the checkpoints in a folder the first of a known model is taken: repositories of timm have the vision tower alone beside
+// open_clip's file of the whole model.
+func TestInitBesideTimm(t *testing.T) {
+	dir := t.TempDir()
+	p := publishedCases[1]
+	p.put(t, dir, p.file, p.configs())
+	trunk, err := zeros(map[string][]int{"blocks.0.attn.qkv.weight": {12, 4}, "patch_embed.proj.weight": {4, 3, 2, 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asmtest.Write(t, filepath.Join(dir, "model.safetensors"), trunk)
+	asmtest.Write(t, filepath.Join(dir, "config.json"), `{"architecture": "vit_base_patch32_clip_224", "num_classes": 512}`)
+	o := compile.InitOptions{Out: filepath.Join(dir, "model.yaml")}
+	r, err := compile.Init(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := opened(t, o.Out, r); d.Checkpoint != p.file || d.Sizes.Heads != p.Vision.Heads {
+		t.Errorf("%d heads, checkpoint %s", d.Sizes.Heads, d.Checkpoint)
+	}
+	_, err = compile.Init(filepath.Join(dir, "model.safetensors"), compile.InitOptions{})
+	asmtest.ErrorSays(t, err, "it is not a model of a known family")
+}
+
+// transformers 5 has the image processor in processor_config.json, and counts it before that of preprocessor_config.json.
+func TestInitProcessor(t *testing.T) {
+	dir := t.TempDir()
+	p := publishedCases[0]
+	configs := p.configs()
+	p.put(t, dir, p.file, configs)
+	for _, c := range []struct{ file, want string }{
+		{`{"processor_class": "CLIPProcessor"}`, "# From preprocessor_config.json: resample bicubic"},
+		{`{"image_processor": {"size": {"shortest_edge": 32}, "crop_size": 32, "resample": 2, "image_processor_type": "CLIPImageProcessorPil"}, "processor_class": "CLIPProcessor"}`, "# From processor_config.json: image_processor.resample bilinear"},
+	} {
+		asmtest.Write(t, filepath.Join(dir, "processor_config.json"), c.file)
+		o := compile.InitOptions{Out: filepath.Join(dir, "model.yaml")}
+		r, err := compile.Init(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened(t, o.Out, r)
+		if !strings.Contains(string(r.YAML), c.want) {
+			t.Errorf("want %q in\n%s", c.want, r.YAML)
+		}
+	}
+	for file, want := range map[string]string{
+		`{"image_processor": []}`:                   "processor_config.json: image_processor: got a list of 0, want an object",
+		`{"image_processor": {"resample": 0}}`:      "processor_config.json: image_processor.resample: got 0, want 2",
+		`{"image_processor": {"do_resize": false}}`: "processor_config.json: image_processor.do_resize is false, want true",
+	} {
+		asmtest.Write(t, filepath.Join(dir, "processor_config.json"), file)
+		_, err := compile.Init(dir, compile.InitOptions{})
+		asmtest.ErrorSays(t, err, want)
 	}
 }
 

@@ -112,7 +112,7 @@ const (
 var wrongFormats = []struct{ start, what string }{
 	{"\x80", "a bare Python pickle; save the weights with torch.save"},
 	{"version https://git-lfs", "a git-lfs pointer, not the checkpoint; fetch the file with git lfs pull"},
-	{"<", "an HTML or XML page, not a checkpoint; the download went wrong"},
+	{"<", "an HTML or XML page, not a checkpoint; the download went wrong: fetch it again"},
 	{"\x1f\x8b", "compressed with gzip; unpack it first"},
 	{"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
 	{"\xfd7zXZ", "compressed with xz; unpack it first"},
@@ -147,6 +147,14 @@ func sniff(head []byte) (fileKind, error) {
 	}
 	if len(head) >= 262 && string(head[257:262]) == "ustar" {
 		return 0, errors.New("it is a tar archive; unpack it first")
+	}
+	// Formats without a signature: ONNX is a protocol buffer that starts with its version and then has its producer or graph;
+	// Flax's file is a MessagePack map whose first key is a text.
+	if len(head) > 2 && head[0] == 0x08 && head[1] < 0x20 && (head[2] == 0x12 || head[2] == 0x3a) {
+		return 0, errors.New("it is an ONNX file; use the checkpoint it was made from")
+	}
+	if len(head) > 1 && head[0] > 0x80 && head[0] < 0x90 && (head[1]&0xe0 == 0xa0 || head[1] == 0xd9) {
+		return 0, errors.New("it is a MessagePack file, as Flax writes; use the safetensors or .bin of the same model")
 	}
 	return 0, fmt.Errorf("not a checkpoint: it starts with %q, want safetensors or a zip archive of torch.save", head[:min(len(head), 16)])
 }

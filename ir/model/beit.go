@@ -53,7 +53,7 @@ var beitLayouts = []layout{
 
 var beitHeads = map[string][]row{"classification": {linear("classifier", "classes dim", "classification.head")}}
 
-var beitTraits = map[string]any{"vision.act": "gelu"}
+var beitTraits = map[string][]any{"vision.act": {"gelu"}}
 
 var beitFace = faceClass{types: "beit data2vec-vision", configClass: configClass{name: "BeitModel", under: "vision_config.", usual: map[string]any{
 	"vision.dim": 768, "vision.heads": 12, "vision.ffn": 3072, "vision.layers": 12, "channels": 3, "image": 224, "patch": 16, "vision.act": "gelu", "vision.eps": 1e-12,

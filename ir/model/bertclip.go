@@ -71,7 +71,7 @@ var cnclipFace = faceClass{types: "chinese_clip", configClass: configClass{name:
 	"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "vocab": 30522, "positions": 512, "text.act": "gelu", "text.eps": 1e-12,
 })}}
 
-var xlmrTraits = map[string]any{"vision.no_ln_pre": false, "vision.pool": "tok", "text.proj": "mlp", "text.pooler": "mean_pooler"}
+var xlmrTraits = map[string][]any{"vision.no_ln_pre": {false}, "vision.pool": {"tok"}, "text.proj": {"mlp"}, "text.pooler": {"mean_pooler"}}
 
 var bertLayouts = []layout{
 	{name: "cnclip_hf", code: Contrast, key: "text_model.encoder.layer.0.attention.self.query.weight",

@@ -118,9 +118,10 @@ var faceProjections = []row{
 	each("token", matrix("text_projection", "embed dim", "retrieval.{m}")),
 }
 
-var clipTraits = map[string]any{"vision.no_ln_pre": false, "vision.pool": "tok", "text.seen": false, "text.pool": "argmax"}
+// CLIP's texts end with the end token, which has the largest id or, in MetaCLIP 2, an id of its own.
+var clipTraits = map[string][]any{"vision.no_ln_pre": {false}, "vision.pool": {"tok"}, "text.seen": {false}, "text.pool": {"argmax", "eos"}}
 
-var clipaTraits = map[string]any{"vision.no_ln_pre": true, "vision.pool": "avg", "vision.norm_after": true, "text.seen": true, "text.pool": "last"}
+var clipaTraits = map[string][]any{"vision.no_ln_pre": {true}, "vision.pool": {"avg"}, "vision.norm_after": {true}, "text.seen": {true}, "text.pool": {"last"}}
 
 var clipFace = faceClass{types: "clip metaclip_2", configClass: configClass{name: "CLIPModel", usual: clipUsual}}
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,8 @@ const maxConfigDepth = 32
 // configFormat is a kind of configuration file.
 type configFormat struct {
 	file string
+	in   string // key of the object with the values, "" = the whole file
+	none bool   // null stands for a value that is left out, as Python's None does; else it is an error
 	rows []configRow
 	// class finds the code that reads the file with the content root.
 	class func(root map[string]any) (*configClass, error)
@@ -59,12 +62,15 @@ type configRow struct {
 	why  string
 	// words maps the supported texts to values of the fact; nil: the fact has the text as it is.
 	words map[string]string
+	// lo is the least number in a list of numbers; the largest is maxFed.
+	lo float64
 }
 
 type configKind uint8
 
 const (
 	wholeConfig    configKind = iota // whole number from 1 to maxVocab
+	epsConfig                        // number above 0 and below 1
 	numberConfig                     // number above 0
 	textConfig                       // text
 	flagConfig                       // true or false
@@ -88,7 +94,7 @@ func (s sides) String() string {
 	return fmt.Sprintf("%d x %d", s.height, s.width)
 }
 
-var configFormats = []configFormat{faceFormat, openFormat, processorFormat, tokenizerFormat}
+var configFormats = []configFormat{faceFormat, openFormat, processorsFormat, processorFormat, tokenizerFormat}
 
 // ConfigFiles lists the names of the configuration files that ReadConfig reads.
 func ConfigFiles() (names []string) {
@@ -99,7 +105,7 @@ func ConfigFiles() (names []string) {
 }
 
 // ReadConfig reads data, the content of the configuration file called name. The name must be one of ConfigFiles, since it
-// determines the format. Errors start with the name.
+// determines the format. A file that says nothing about the model gives no facts. Errors start with the name.
 func ReadConfig(name string, data []byte) (*Config, error) {
 	i := slices.IndexFunc(configFormats, func(f configFormat) bool { return f.file == name })
 	if i < 0 {
@@ -118,6 +124,17 @@ func (f *configFormat) read(data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{File: f.file, Facts: map[string]Fact{}}
+	prefix := ""
+	if f.in != "" {
+		in, ok := root[f.in].(map[string]any)
+		if root[f.in] == nil {
+			return c, nil
+		}
+		if !ok {
+			return nil, fmt.Errorf("%s: got %s, want an object", f.in, shown(root[f.in]))
+		}
+		root, prefix = in, f.in+"."
+	}
 	class, err := f.class(root)
 	if err != nil {
 		return nil, err
@@ -132,26 +149,26 @@ func (f *configFormat) read(data []byte) (*Config, error) {
 			paths[i] = strings.TrimPrefix(p, class.under)
 		}
 		if u, ok := c.Facts[r.fact]; ok && u.From == "" {
-			u.From = paths[len(paths)-1]
+			u.From = prefix + paths[len(paths)-1]
 			c.Facts[r.fact] = u
 		}
 		for _, path := range paths {
-			raw, err := lookUp(root, path)
+			raw, there, err := lookUp(root, path)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s%w", prefix, err)
 			}
-			if raw == nil {
+			if !there || raw == nil && f.none {
 				continue
 			}
 			v, err := r.value(raw)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+				return nil, fmt.Errorf("%s%s: %w", prefix, path, err)
 			}
 			if r.want != nil && v != r.want {
-				return nil, fmt.Errorf("%s is %v, want %v: %s", path, v, r.want, r.why)
+				return nil, fmt.Errorf("%s%s is %v, want %v: %s", prefix, path, v, r.want, r.why)
 			}
 			if r.fact != "" {
-				c.Facts[r.fact] = Fact{Value: v, From: path}
+				c.Facts[r.fact] = Fact{Value: v, From: prefix + path}
 			}
 			break
 		}
@@ -161,39 +178,29 @@ func (f *configFormat) read(data []byte) (*Config, error) {
 
 // parseConfig reads a JSON object.
 func parseConfig(data []byte) (map[string]any, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the mark of UTF-8, which some editors write
 	switch {
 	case len(data) > MaxConfig:
 		return nil, fmt.Errorf("%d bytes, want at most %d", len(data), MaxConfig)
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		return nil, errors.New("a git-lfs pointer, not the file; fetch it with git lfs pull")
-	}
-	depth, text := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			if depth++; depth > maxConfigDepth {
-				return nil, fmt.Errorf("lists and objects are nested more than %d deep", maxConfigDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
+	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
+		return nil, errors.New("an HTML or XML page, not the file; download it again")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	var root map[string]any
-	err := d.Decode(&root)
+	v, err := parseValue(d, "", 0)
+	root, ok := v.(map[string]any)
+	syntax := (*json.SyntaxError)(nil)
 	switch {
 	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errors.New("the JSON ends before it is complete; the download was cut: fetch the file again")
-	case err != nil:
+	case errors.As(err, &syntax):
 		return nil, errors.New(file.Brief("no JSON object: " + err.Error()))
-	case root == nil:
-		return nil, errors.New("null, want a JSON object")
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, fmt.Errorf("got %s, want a JSON object", shown(v))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("more text follows the JSON object")
@@ -201,27 +208,74 @@ func parseConfig(data []byte) (map[string]any, error) {
 	return root, nil
 }
 
-// lookUp returns the value at a path, which is keys with dots between them. It is nil if a key is left out or the value is
-// null, which is how Python's None is written.
-func lookUp(root map[string]any, path string) (any, error) {
+// parseValue reads the next JSON value. An object may have a key twice only if the values are the same. path is the value's.
+func parseValue(d *json.Decoder, path string, depth int) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth++; depth > maxConfigDepth {
+		return nil, fmt.Errorf("lists and objects are nested more than %d deep", maxConfigDepth)
+	}
+	switch t {
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			v, err := parseValue(d, path, depth)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err = d.Token()
+		return list, err
+	case json.Delim('{'):
+		object := map[string]any{}
+		for d.More() {
+			t, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			key := t.(string) // of an object, or Token would fail
+			v, err := parseValue(d, path+key+".", depth)
+			if err != nil {
+				return nil, err
+			}
+			if old, ok := object[key]; ok && !reflect.DeepEqual(old, v) {
+				return nil, fmt.Errorf("%s is there twice, as %s and as %s", quote(path+key), shown(old), shown(v))
+			}
+			object[key] = v
+		}
+		_, err = d.Token()
+		return object, err
+	}
+	return t, nil
+}
+
+// lookUp returns the value at a path, which is keys with dots between them. there is false if a key is left out. An object on
+// the way may be null, which is how Python's None is written, for one that is left out.
+func lookUp(root map[string]any, path string) (v any, there bool, err error) {
 	keys := strings.Split(path, ".")
 	for i, k := range keys[:len(keys)-1] {
 		v := root[k]
 		if v == nil {
-			return nil, nil
+			return nil, false, nil
 		}
 		in, ok := v.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: got %s, want an object", strings.Join(keys[:i+1], "."), shown(v))
+			return nil, false, fmt.Errorf("%s: got %s, want an object", strings.Join(keys[:i+1], "."), shown(v))
 		}
 		root = in
 	}
-	return root[keys[len(keys)-1]], nil
+	v, there = root[keys[len(keys)-1]]
+	return v, there, nil
 }
 
 // shown describes a JSON value in an error, in a few words.
 func shown(v any) string {
 	switch v := v.(type) {
+	case nil:
+		return "null"
 	case string:
 		return file.Literal(v)
 	case bool, json.Number:
@@ -240,6 +294,11 @@ func (r *configRow) value(raw any) (any, error) {
 			return n, nil
 		}
 		return nil, fmt.Errorf("got %s, want a whole number from 1 to %d", shown(raw), maxVocab)
+	case epsConfig:
+		if x, ok := asNumber(raw); ok && x > 0 && x < 1 {
+			return x, nil
+		}
+		return nil, fmt.Errorf("got %s, want a number between 0 and 1", shown(raw))
 	case numberConfig:
 		if x, ok := asNumber(raw); ok && x > 0 {
 			return x, nil
@@ -277,8 +336,8 @@ func (r *configRow) value(raw any) (any, error) {
 		var all []float64
 		for _, x := range list {
 			v, ok := asNumber(x)
-			if !ok {
-				return nil, fmt.Errorf("got %s in the list, want numbers", shown(x))
+			if !ok || v < r.lo || v > maxFed {
+				return nil, fmt.Errorf("got %s in the list, want numbers from %v to %v", shown(x), r.lo, maxFed)
 			}
 			all = append(all, v)
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // openFormat is the open_clip_config.json of a model of open_clip.
-var openFormat = configFormat{file: "open_clip_config.json", class: openClass, rows: []configRow{
+var openFormat = configFormat{file: "open_clip_config.json", none: true, class: openClass, rows: []configRow{
 	{path: "model_cfg.embed_dim", fact: "embed"},
 	{path: "model_cfg.quick_gelu", fact: "quick_gelu", kind: flagConfig},
 	{path: "model_cfg.text_cfg.width", fact: "text.dim"},
@@ -21,7 +21,7 @@ var openFormat = configFormat{file: "open_clip_config.json", class: openClass, r
 	{path: "model_cfg.text_cfg.no_causal_mask", fact: "text.seen", kind: flagConfig},
 	{path: "model_cfg.text_cfg.pool_type", fact: "text.pool", kind: textConfig},
 	{path: "model_cfg.text_cfg.act_kwargs.approximate", fact: "text.approximate", kind: textConfig},
-	{path: "model_cfg.text_cfg.norm_kwargs.eps", fact: "text.eps", kind: numberConfig},
+	{path: "model_cfg.text_cfg.norm_kwargs.eps", fact: "text.eps", kind: epsConfig},
 	{path: "model_cfg.text_cfg.embed_cls", kind: flagConfig, want: false, why: "a class row of texts, as CoCa has, is not built"},
 	{path: "model_cfg.vision_cfg.image_size", fact: "image.sides", kind: sidesConfig},
 	{path: "model_cfg.vision_cfg.patch_size", fact: "patch"},
@@ -35,10 +35,10 @@ var openFormat = configFormat{file: "open_clip_config.json", class: openClass, r
 	{path: "model_cfg.vision_cfg.pool_type", fact: "vision.pool", kind: textConfig},
 	{path: "model_cfg.vision_cfg.final_ln_after_pool", fact: "vision.norm_after", kind: flagConfig},
 	{path: "model_cfg.vision_cfg.attentional_pool", kind: flagConfig, want: false, why: "the pooling of CoCa is not built"},
-	{path: "model_cfg.vision_cfg.norm_kwargs.eps", fact: "vision.eps", kind: numberConfig},
+	{path: "model_cfg.vision_cfg.norm_kwargs.eps", fact: "vision.eps", kind: epsConfig},
 	{path: "preprocess_cfg.size", fact: "preprocess.size", kind: sidesConfig},
-	{path: "preprocess_cfg.mean", fact: "preprocess.mean", kind: numbersConfig},
-	{path: "preprocess_cfg.std", fact: "preprocess.std", kind: numbersConfig},
+	{path: "preprocess_cfg.mean", fact: "preprocess.mean", kind: numbersConfig, lo: minMean},
+	{path: "preprocess_cfg.std", fact: "preprocess.std", kind: numbersConfig, lo: minStd},
 	{path: "preprocess_cfg.interpolation", fact: "preprocess.filter", kind: textConfig, words: map[string]string{"bicubic": "bicubic", "bilinear": "bilinear"}},
 	{path: "preprocess_cfg.resize_mode", fact: "preprocess.resize", kind: textConfig, words: map[string]string{"shortest": "crop", "squash": "stretch"}},
 }}

@@ -8,7 +8,13 @@ import (
 )
 
 // processorFormat is the preprocessor_config.json of a model of Hugging Face's transformers.
-var processorFormat = configFormat{file: "preprocessor_config.json", class: processorOf, rows: []configRow{
+var processorFormat = configFormat{file: "preprocessor_config.json", none: true, class: processorOf, rows: processorRows}
+
+// processorsFormat is the processor_config.json of a model of transformers 5, which has the image processor beside others. In
+// transformers the image processor of this file counts before that of preprocessor_config.json.
+var processorsFormat = configFormat{file: "processor_config.json", in: "image_processor", none: true, class: processorOf, rows: processorRows}
+
+var processorRows = []configRow{
 	{path: "do_resize", kind: flagConfig, want: true, why: "pictures are always resized"},
 	{path: "size", fact: "processor.size", kind: sidesConfig},
 	{path: "do_center_crop", fact: "processor.crop", kind: flagConfig},
@@ -17,12 +23,12 @@ var processorFormat = configFormat{file: "preprocessor_config.json", class: proc
 	{path: "do_rescale", kind: flagConfig, want: true, why: "pixels are always divided by 255"},
 	{path: "rescale_factor", kind: rescaleConfig},
 	{path: "do_normalize", fact: "processor.normalise", kind: flagConfig},
-	{path: "image_mean", fact: "preprocess.mean", kind: numbersConfig},
-	{path: "image_std", fact: "preprocess.std", kind: numbersConfig},
-}}
+	{path: "image_mean", fact: "preprocess.mean", kind: numbersConfig, lo: minMean},
+	{path: "image_std", fact: "preprocess.std", kind: numbersConfig, lo: minStd},
+}
 
 // processors are the image processors of transformers. A name with FeatureExtractor, of older versions, or with the suffix Fast
-// stands for the same processor. With processor.square a size that is one number is the height and the width, not the shortest
+// or Pil, stands for the same processor. With processor.square a size that is one number is the height and the width, not the shortest
 // side.
 var processors = []configClass{
 	{name: "CLIPImageProcessor", usual: over(processorUsual, map[string]any{"processor.size": sides{shortest: 224}, "processor.crop": true, "processor.crop_size": sides{height: 224, width: 224}})},
@@ -44,7 +50,7 @@ func processorOf(root map[string]any) (*configClass, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: got %s, want a text", key, shown(root[key]))
 		}
-		name = strings.TrimSuffix(strings.Replace(s, "FeatureExtractor", "ImageProcessor", 1), "Fast")
+		name = strings.TrimSuffix(strings.TrimSuffix(strings.Replace(s, "FeatureExtractor", "ImageProcessor", 1), "Fast"), "Pil")
 	}
 	var known []string
 	for i, p := range processors {

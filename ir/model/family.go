@@ -43,8 +43,8 @@ type family struct {
 	heads string
 	// face is the class of the family's models in Hugging Face's transformers; nil: there is none.
 	face *faceClass
-	// traits are the facts in configurations about the structure that have one supported value, and that value.
-	traits map[string]any
+	// traits are the facts in configurations about the structure of which only some values are supported, and these values.
+	traits map[string][]any
 }
 
 // families lists the families.

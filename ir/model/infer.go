@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,16 @@ func (s shapes) has(keys ...string) bool {
 	return true
 }
 
+// some reports whether a tensor's name starts with prefix.
+func (s shapes) some(prefix string) bool {
+	for name := range s {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // Infer finds the model of a checkpoint's tensors. file, the checkpoint's name or "",
 // chooses between presets that fit equally. heads, if not 0, is the number of attention
 // heads, and text the number of heads of a text tower; by default they are taken from a
@@ -64,8 +75,12 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 	for i := range layouts {
 		if l := &layouts[i]; s.has(l.key) {
 			g := &Guess{}
-			if err := g.check(l.key, g.infer(l, s)); err != nil {
+			v := g.infer(l, s)
+			if err := g.check(l.key, v); err != nil {
 				return nil, err
+			}
+			if name := v.strange(); name != "" {
+				return nil, fmt.Errorf("a layer has the tensor %s, and layers of family %s have no such part; a model with it is not built", quote(name), g.Family)
 			}
 			g.presets(file)
 			g.Archive = g.twoTowers() && s.has("input_resolution")
@@ -129,8 +144,11 @@ func notKnown(tensors []Tensor) error {
 			}
 		}
 	}
+	if len(tensors) == 0 {
+		return errors.New("it is not a model of a known family: it has no tensors")
+	}
 	for _, t := range tensors[:min(3, len(tensors))] {
-		have = append(have, clip(t.Name))
+		have = append(have, file.Quote(t.Name))
 	}
 	return fmt.Errorf("it is not a model of a known family: its %d tensors (%s, ...) include none of %s", len(tensors), strings.Join(have, ", "), strings.Join(want, ", "))
 }

@@ -28,6 +28,12 @@ var (
 	clipStd  = []float64{0.26862954, 0.26130258, 0.27577711}
 )
 
+// Bounds of the means and standard deviations of colours.
+const (
+	minMean, minStd = -1e3, 1e-6
+	maxFed          = 1e3
+)
+
 func (d *Description) completePreprocess() *problem {
 	p, def := &d.Preprocess, half
 	t := d.Structure()
@@ -57,7 +63,7 @@ func (d *Description) completePreprocess() *problem {
 		v    *[]float64
 		def  []float64
 		lo   float64
-	}{{"preprocess.mean", &p.Mean, def.Mean, -1e3}, {"preprocess.std", &p.Std, def.Std, 1e-6}} {
+	}{{"preprocess.mean", &p.Mean, def.Mean, minMean}, {"preprocess.std", &p.Std, def.Std, minStd}} {
 		if *v.v == nil {
 			*v.v = slices.Clone(v.def)
 		}
@@ -68,8 +74,8 @@ func (d *Description) completePreprocess() *problem {
 			return wrong(v.path, " has %d numbers, want 1 or %d, one a channel", len(*v.v), m.Channels)
 		}
 		for _, x := range *v.v {
-			if math.IsNaN(x) || x < v.lo || x > 1e3 {
-				return wrong(v.path, " holds %v, want %v to 1000", x, v.lo)
+			if math.IsNaN(x) || x < v.lo || x > maxFed {
+				return wrong(v.path, " holds %v, want %v to %v", x, v.lo, maxFed)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func siglip(s *Sizes) Structure {
 	return t
 }
 
-var siglipTraits = map[string]any{"vision.timm_pool": "map", "text.seen": true, "text.pool": "last"}
+var siglipTraits = map[string][]any{"vision.timm_pool": {"map"}, "text.seen": {true}, "text.pool": {"last"}}
 
 var siglipFace = faceClass{types: "siglip", configClass: configClass{name: "SiglipModel", usual: map[string]any{
 	"text.dim": 768, "text.heads": 12, "text.ffn": 3072, "text.layers": 12, "vocab": 32000, "positions": 64, "text.act": "gelu_tanh", "text.eps": 1e-6,

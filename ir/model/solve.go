@@ -22,6 +22,7 @@ type solver struct {
 	has   map[string]bool // whether there is a tensor of rows with a condition, or of a half with a sharing, as in "shared attn"
 	joint map[string]bool // layers with experts for sequences of several modalities
 	first map[string]bool // first words of the names of the layout's tensors
+	parts map[string]bool // names of the layout's tensors in layers, with {i} in place of the number
 }
 
 // axis is a size or an expression in the shapes of a layout. scope is as in solver.
@@ -35,7 +36,7 @@ type wanted struct{ key, shape string }
 func (l *layout) solve(t Structure, s shapes) *solver {
 	v := &solver{
 		s: s, t: t, words: map[string]string{"p": t.Keys.Prefix},
-		sizes: map[axis]int{}, from: map[axis]wanted{}, has: map[string]bool{}, joint: map[string]bool{}, first: map[string]bool{},
+		sizes: map[axis]int{}, from: map[axis]wanted{}, has: map[string]bool{}, joint: map[string]bool{}, first: map[string]bool{}, parts: map[string]bool{},
 	}
 	v.rows(l.rows)
 	return v
@@ -83,6 +84,33 @@ func (v *solver) layers(rows []row) {
 			v.from[of] = wanted{v.key(x), x.shape}
 		}
 	})
+	v.words["i"] = "{i}"
+	v.every(rows, func(x row) { v.parts[v.key(x)] = true })
+}
+
+// inert are the ends of names of tensors in layers that change nothing: constants, and counters of a profiler.
+var inert = []string{"relative_position_index", "position_ids", "total_ops", "total_params"}
+
+// strange returns the name of a tensor of a layer that the layout does not have, the first in order; "" if there is none.
+func (v *solver) strange() (found string) {
+	before := map[string]bool{} // beginnings of names of tensors in layers, up to the number
+	for part := range v.parts {
+		prefix, _, _ := strings.Cut(part, "{i}")
+		before[prefix] = true
+	}
+	for name := range v.s {
+		for prefix := range before {
+			rest, ok := strings.CutPrefix(name, prefix)
+			number, part, _ := strings.Cut(rest, ".")
+			if _, err := strconv.Atoi(number); !ok || err != nil || v.parts[prefix+"{i}."+part] {
+				continue
+			}
+			if !slices.Contains(inert, part[strings.LastIndex(part, ".")+1:]) && (found == "" || name < found) {
+				found = name
+			}
+		}
+	}
+	return found
 }
 
 // repeat calls f once for each modality, or for each expert that may be there, and after them for no expert, which is shared weights.

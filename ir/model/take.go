@@ -32,12 +32,12 @@ func (g *Guess) Take(configs []*Config, path string, heads, text int) error {
 	}
 	t := &taking{g: g, said: map[*Config][]string{}, usual: map[*Config][]string{}}
 	named := func(f *configFormat) *Config {
-		if i := slices.IndexFunc(configs, func(c *Config) bool { return c.File == f.file }); i >= 0 {
+		if i := slices.IndexFunc(configs, func(c *Config) bool { return c.File == f.file && len(c.Facts) > 0 }); i >= 0 {
 			return configs[i]
 		}
 		return nil
 	}
-	face, open, processor := named(&faceFormat), named(&openFormat), named(&processorFormat)
+	face, open, processor := named(&faceFormat), named(&openFormat), cmp.Or(named(&processorsFormat), named(&processorFormat))
 	t.main, t.fed, t.words = open, open, named(&tokenizerFormat)
 	if g.Face() {
 		t.main, t.fed = face, processor
@@ -131,8 +131,8 @@ func (t *taking) family() error {
 		return fmt.Errorf("%s: model_type is of %s, a model of family %s, but the tensors are from a model of family %s; give the file that came with the checkpoint", t.main.File, t.main.Class, f.Value, t.g.Family)
 	}
 	for name, want := range familyNamed(t.g.Family).traits {
-		if v, f, ok := fact[any](t.main, name); ok && v != want {
-			return fmt.Errorf("%s, but a model with these tensors is built with %v only", t.says(t.main, f), want)
+		if v, f, ok := fact[any](t.main, name); ok && !slices.Contains(want, v) {
+			return fmt.Errorf("%s, but a model with these tensors is built with %s only", t.says(t.main, f), strings.Trim(strings.ReplaceAll(fmt.Sprint(want), " ", " or "), "[]"))
 		}
 	}
 	return nil
@@ -512,17 +512,26 @@ func (t *taking) preprocess() error {
 // gemmaPieces is the size of the vocabulary of Gemma, which SigLIP 2 has.
 const gemmaPieces = 256000
 
-// unbuilt are models that are not built, by tensors that they have, with spaces between them.
-var unbuilt = []struct{ keys, what string }{
-	{"visual.layer1.0.conv1.weight", "it is " + resNet},
-	{"visual.trunk.stem.conv1.weight", "its pictures go through a net of convolutions, which is not built; give a CLIP with a ViT"},
-	{"vision_model.embeddings.patch_embedding.weight", ""}, // NaFlex, whose patches are rows
-	{"text_decoder.token_embedding.weight", "it is a CoCa, whose decoder is not built; give a CLIP or SigLIP"},
-	{"beit.embeddings.position_embeddings", "it is a BEiT or DiT with position embeddings, which is not built; give a BEiT with a relative position bias"},
-	{"decode_head.classifier.weight beit.encoder.layer.0.lambda_1", "it is a BEiT that segments pictures, which is not built; give one that classifies, such as beit-base-patch16-224"},
-	{"vision_model.embeddings.patch_embedding.weight classifier.weight", "it classifies by the tower of pictures of a CLIP or SigLIP, which is not built; give the whole CLIP or SigLIP, which classifies by the names of classes"},
-	{"beit.encoder.relative_position_bias.relative_position_bias_table", "it is a BEiT as pretraining leaves it, whose layers share a relative position bias, and it is not built; give one that classifies, such as beit-base-patch16-224"},
+// unbuilt are models that are not built. A checkpoint of one has, for each word of has, a tensor whose name starts with it, and
+// lacks the tensor lacks, unless that is "".
+var unbuilt = []struct{ has, lacks, what string }{
+	{"visual.layer1.0.conv1.weight", "", "it is " + resNet},
+	{"text_decoder.", "", "it is a CoCa, whose decoder is not built; give a CLIP or SigLIP"},
+	{"visual.trunk.", "visual.trunk.attn_pool.latent", otherVision},
+	{"visual.trunk.cls_token", "", otherVision},
+	{"text.transformer.encoder.", "text.transformer.encoder.layer.0.attention.self.query.weight", otherText},
+	{"text.transformer.block.", "", otherText},  // T5
+	{"text.transformer.layers.", "", otherText}, // NLLB
+	{"beit.embeddings.position_embeddings", "", "it is a BEiT or DiT with position embeddings, which is not built; give a BEiT with a relative position bias"},
+	{"decode_head.classifier.weight beit.encoder.layer.0.lambda_1", "", "it is a BEiT that segments pictures, which is not built; give one that classifies, such as beit-base-patch16-224"},
+	{"vision_model.embeddings.patch_embedding.weight classifier.weight", "", "it classifies by the tower of pictures of a CLIP or SigLIP, which is not built; give the whole CLIP or SigLIP, which classifies by the names of classes"},
+	{"beit.encoder.relative_position_bias.relative_position_bias_table", "", "it is a BEiT as pretraining leaves it, whose layers share a relative position bias, and it is not built; give one that classifies, such as beit-base-patch16-224"},
 }
+
+const (
+	otherVision = "its pictures go through a tower of timm that is not built: one of convolutions, or a ViT with other positions, norms or pooling than SigLIP's; give a CLIP with open_clip's own ViT, or a SigLIP"
+	otherText   = "its texts go through a tower of transformers that is not built; give a model whose tower is CLIP's, SigLIP's, BERT or XLM-RoBERTa"
+)
 
 // towersAlone are tensors of models of one tower.
 var towersAlone = []struct{ has, lacks, what string }{
@@ -536,13 +545,13 @@ var towersAlone = []struct{ has, lacks, what string }{
 // notBuilt is an error for tensors of a model that is known and not built.
 func notBuilt(s shapes) error {
 	for _, u := range unbuilt {
-		keys := strings.Fields(u.keys)
-		switch has := s.has(keys...); {
-		case has && u.what != "":
+		missing := slices.ContainsFunc(strings.Fields(u.has), func(prefix string) bool { return !s.some(prefix) })
+		if !missing && (u.lacks == "" || !s.has(u.lacks)) {
 			return errors.New(u.what)
-		case has && len(s[keys[0]]) == 2:
-			return errors.New("it is a NaFlex model of SigLIP 2, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures")
 		}
+	}
+	if len(s["vision_model.embeddings.patch_embedding.weight"]) == 2 {
+		return errors.New("it is a NaFlex model of SigLIP 2, which takes pictures of any shape and is not built; give a SigLIP 2 for one size of pictures")
 	}
 	for _, a := range towersAlone {
 		if !s.has(a.has) {

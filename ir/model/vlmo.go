@@ -43,7 +43,7 @@ func vlmo(s *Sizes) Structure {
 // vlmoLayouts has the layout of VLMo's checkpoints: q, k and v are one matrix, k has no bias, and one table has the position
 // biases of all layers and heads. Only the text positions that the longest text needs are used. The checkpoint has a table of
 // text positions even if the model does not use it.
-var vlmoLayouts = []layout{{name: "vlmo", code: VLMo, key: "transformer.blocks.0.attn.qkv.weight", rows: []row{
+var vlmoLayouts = []layout{{name: "vlmo", code: VLMo, key: "transformer.blocks.0.mlp_imag.fc1.weight", rows: []row{
 	when("bias", tensor("relative_position_bias_table", "image_bias+2+2*reach depth*heads"), each("layer",
 		part(target{weight: "{l}.relbias.image", rows: "image_bias", col: "i*heads", cols: "heads"}),
 		part(target{weight: "{l}.relbias.cross", row: "image_bias", rows: "2", col: "i*heads", cols: "heads"}),
