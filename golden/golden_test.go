@@ -239,6 +239,34 @@ func TestCasesByCosine(t *testing.T) {
 	}
 }
 
+// At a coarse precision scores of pictures and texts are not held to the cosine of their rows, which may be close to zero and have
+// few elements, but to the change that two vectors of the precision's cosine can make.
+func TestScoresByCosine(t *testing.T) {
+	asmtest.Slow(t)
+	word, _ := precision.Named(precision.Int8)
+	angle := math.Acos(word.Cosine)
+	sum, lines := runCheck(t, golden.Options{Precision: word.Name, Level: "generic"}, filepath.Join("testdata", "clip_hf"))
+	if sum.Failed > 0 {
+		t.Errorf("%v", sum)
+	}
+	scores := 0
+	for _, l := range lines {
+		if !strings.HasPrefix(l.Output, "logits_per_") {
+			continue
+		}
+		scores++
+		// Each of the two vectors turns by the angle; the cosine between them changes most where they are at right angles. The scale of the
+		// case is the exponential of 2.25 to 2.75.
+		least, most := math.Exp(2.25)*math.Sin(2*angle), 1.01*math.Exp(2.75)*math.Sin(2*angle)
+		if l.Bound < least || l.Bound > most {
+			t.Errorf("%v\nis held to %g, want %g to %g", l, l.Bound, least, most)
+		}
+	}
+	if scores == 0 {
+		t.Error("no scores were checked")
+	}
+}
+
 // builtLevels lists the levels of this CPU with kernels, except levels whose kernels are for only one
 // precision.
 func builtLevels() []string {

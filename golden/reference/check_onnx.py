@@ -154,8 +154,9 @@ def check(case_dir, multiway, tmp):
     if "config" not in case:
         left_out(name, "it was recorded of another description, which is not in it")
         return 0, 0
-    # Where neither the order of rows nor a mask hides padding, it is read like any id.
-    padded = case["config"].get("language", {}).get("mask_padding") is False and not case["config"]["language"]["causal"]
+    # Where the last row is pooled and no mask hides padding, it is read like any id.
+    language = case["config"].get("language", {})
+    padded = language.get("mask_padding") is False and language["pool"] == "last"
     by_weights = {}
     for run in case["runs"]:
         where = f"{name} {run['name']}"
