@@ -131,17 +131,6 @@ func LayoutOf(names []string) (string, error) {
 	return "", fmt.Errorf("no known layout of checkpoints has these tensors: none of %s is among the %d", strings.Join(want, ", "), len(names))
 }
 
-// family returns the last family whose checkpoints have the layout; families before it lack some of its tensors.
-func (l *layout) family() *family {
-	var f *family
-	for i := range families {
-		if slices.Contains(families[i].layouts, l.name) {
-			f = &families[i]
-		}
-	}
-	return f
-}
-
 // layout returns the layout of the structure's checkpoint: the one it names, or its code's first.
 func (k *Keys) layout() *layout {
 	i := slices.IndexFunc(layouts, func(l layout) bool { return l.name == k.Layout || k.Layout == "" && l.code == k.Code })
