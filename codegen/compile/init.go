@@ -60,7 +60,9 @@ func Init(path string, o InitOptions) (*Inited, error) {
 		o.Labels, s.List = filepath.Join(folder, r.Guess.Labels), model.LabelsKey
 	}
 	if o.Tokenizer == "" {
-		o.Tokenizer = tokenizerBeside(folder, r.Guess)
+		var why []string
+		o.Tokenizer, why = tokenizerBeside(folder, r.Guess)
+		r.Guess.Said = append(r.Guess.Said, why...)
 	}
 	if o.Tokenizer != "" {
 		form, err := formOf(o.Tokenizer, r.Guess)

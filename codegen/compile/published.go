@@ -251,8 +251,8 @@ func readConfigs(folder string, g *model.Guess) ([]*model.Config, error) {
 var tokenizerNames = []string{"bpe_simple_vocab_16e6.txt.gz", "vocab.json", "tokenizer.json", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt"}
 
 // tokenizerBeside returns the first published tokenizer in a folder that fits the model, or else the only SentencePiece model there
-// if it does; "" if none does.
-func tokenizerBeside(folder string, g *model.Guess) string {
+// if it does. If none does, path is "" and why says of each tokenizer in the folder why not.
+func tokenizerBeside(folder string, g *model.Guess) (path string, why []string) {
 	names := tokenizerNames
 	if g.Sizes.Text == (model.TowerSizes{}) {
 		names = nil
@@ -262,11 +262,16 @@ func tokenizerBeside(folder string, g *model.Guess) string {
 	}
 	for _, name := range names {
 		path := filepath.Join(folder, name)
-		if _, err := formOf(path, g); err == nil {
-			return path
+		_, err := formOf(path, g)
+		if err == nil {
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			reason := strings.TrimPrefix(err.Error(), file.Quote(path)+": ")
+			why = append(why, file.Brief(fmt.Sprintf("Not taken as the tokenizer: %s: %s.", file.Quote(name), reason)))
 		}
 	}
-	return ""
+	return "", why
 }
 
 // kindOf is the word for a tokenizer's kind that the table of families has.

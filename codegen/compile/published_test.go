@@ -547,7 +547,8 @@ func TestInitTokenizer(t *testing.T) {
 		{"clip_hf", map[string]string{"bpe_simple_vocab_16e6.txt.gz": string(asmtest.Read(t, tokens+"tokenizer_clip_tiny/bpe.txt.gz"))}, "tokenizer: {file: bpe_simple_vocab_16e6.txt.gz, form: hf}\n"},
 		{"clip_open_clip", map[string]string{"vocab.json": vocab, "merges.txt": merges}, "tokenizer: {file: vocab.json, form: open_clip}\n"},
 		{"clip_open_clip", map[string]string{"spiece.model": string(asmtest.Read(t, tokens+"tokenizer_siglip/spiece.model"))}, "#tokenizer: FILE\n"},
-		{"clip_hf", map[string]string{"vocab.json": vocab}, "#tokenizer: FILE\n"},
+		{"clip_open_clip", map[string]string{"spiece.model": string(asmtest.Read(t, tokens+"tokenizer_siglip/spiece.model"))}, "# Not taken as the tokenizer: spiece.model: the tokenizer has token ids up to 175, but the model's token table has 764 rows"},
+		{"clip_hf", map[string]string{"vocab.json": vocab}, "# Not taken as the tokenizer: vocab.json: vocab.json alone does not say how its pieces are made"},
 	} {
 		dir := t.TempDir()
 		out := filepath.Join(dir, "model.yaml")

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/compile"
 	"github.com/multiway-go/multiway/ir/checkpoint/torchsave"
@@ -96,6 +98,73 @@ func TestOpenVocabulary(t *testing.T) {
 	}
 	if _, err := compile.Open(path); err == nil || !strings.Contains(err.Error(), "tokenizer.file is missing; want {file: FILE, form: FORM}, or just the file") {
 		t.Errorf("without a file: %v", err)
+	}
+}
+
+// A tokenizer.json of kind WordPiece stands for its vocabulary; one of another kind says which file to give.
+func TestOpenTokenizerJSON(t *testing.T) {
+	dir := t.TempDir()
+	pieces := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "##s", "猫", "a", "é"}
+	whole := func() object {
+		ids := object{}
+		for i, p := range pieces {
+			ids[p] = i
+		}
+		return object{"version": "1.0", "normalizer": object{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": nil, "lowercase": true},
+			"model": object{"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": ids}}
+	}
+	path := filepath.Join(dir, "model.yaml")
+	ids := func(tokenizer string) ([]int32, error) {
+		t.Helper()
+		asmtest.Write(t, path, "model: 1\nfamily: vlmo\nsizes: {dim: 64, heads: 4, ffn: 96, layers: 2, image: 16, patch: 8, vocab: 9}\nseed: 1\ntokenizer: "+tokenizer+"\n")
+		m, err := compile.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		r, err := m.Reader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Read(nil, []string{"A Cats 猫 dog"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Texts[0].IDs, nil
+	}
+	asmtest.Write(t, filepath.Join(dir, "vocab.txt"), strings.Join(pieces, "\n"))
+	asmtest.Write(t, filepath.Join(dir, "tokenizer.json"), asJSON(t, whole()))
+	want, err := ids("vocab.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ids("tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 7 {
+		t.Errorf("ids (-vocab.txt +tokenizer.json):\n%s", diff)
+	}
+	for _, c := range []struct {
+		in, key string
+		value   any
+		want    string
+	}{
+		{"normalizer", "lowercase", false, "normalizer.lowercase is false: WordPiece is built in lower case only"},
+		{"normalizer", "type", "NFC", `normalizer.type is "NFC", want BertNormalizer`},
+		{"normalizer", "strip_accents", false, "with handle_chinese_chars and strip_accents only"},
+		{"model", "continuing_subword_prefix", "", `model: continuing_subword_prefix is "" and max_input_chars_per_word 100, want ## and 100`},
+		{"model", "vocab", object{"a": 1}, `model.vocab: "a" has id 1, want ids from 0 to 0`},
+		{"model", "vocab", object{"a": 0, "b": 0}, "has id 0, want ids from 0 to 1, each once"},
+		{"model", "vocab", []int{1}, "model.vocab: "},
+		{"model", "type", "Unigram", "tokenizer.json: a tokenizer.json of kind Unigram is not read; give the SentencePiece model"},
+		{"model", "type", "BPE", "model.end_of_word_suffix"},
+	} {
+		x := whole()
+		x[c.in].(object)[c.key] = c.value
+		asmtest.Write(t, filepath.Join(dir, "tokenizer.json"), asJSON(t, x))
+		_, err := ids("tokenizer.json")
+		asmtest.ErrorSays(t, err, c.want)
 	}
 }
 
