@@ -95,7 +95,7 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 			return nil, err
 		}
 		for _, text := range texts {
-			ids, err := token.Fill(tok, tok.Encode(text, r.Limit), r.IDs)
+			ids, err := token.Fit(tok, tok.Encode(text, r.Limit), r.IDs)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file.Brief(file.Quote(text)), err)
 			}

@@ -218,7 +218,7 @@ func (s *Session) prepare(ctx context.Context, f *exec.Func, what takes, from, t
 		if what.text != "" {
 			n := len(s.ids)
 			s.ids = s.m.tokens.AppendEncode(s.ids, s.pairs[i].Text, s.m.in.MaxText)
-			ids, err := token.Fill(s.m.tokens, s.ids[n:], f.IDs)
+			ids, err := token.Fit(s.m.tokens, s.ids[n:], f.IDs)
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}

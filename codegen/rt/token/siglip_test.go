@@ -66,11 +66,21 @@ func TestSigLIPAfterSpecial(t *testing.T) {
 }
 
 // Texts of a constant length are filled by the tokenizer's own id. Without such an id all of them have to be given.
-func TestFill(t *testing.T) {
+// CLIP's text ends at its first end id, unless the length is constant.
+func TestFit(t *testing.T) {
 	_, data := readCase(t, "tokenizer_siglip")
 	s, err := LoadSigLIP(data)
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, data = readCase(t, "tokenizer_clip_tiny")
+	clip, err := LoadCLIP(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, end := clip.start, clip.end
+	if got := clip.Encode("<end_of_text> a", 0); !slices.Equal(got[:2], []int32{start, end}) || len(got) < 4 {
+		t.Fatalf("ids of a text with an end token: %v", got)
 	}
 	for _, c := range []struct {
 		tok  Tokenizer
@@ -78,14 +88,17 @@ func TestFill(t *testing.T) {
 		n    int
 		want []int32 // nil: an error
 	}{
+		{clip, []int32{start, 7, end, 8, end}, 0, []int32{start, 7, end}},
+		{clip, []int32{start, 7, end, 8, end}, 6, []int32{start, 7, end, 8, end, 0}},
+		{clip, []int32{start, 7}, 0, []int32{start, 7}},
 		{s, []int32{7, 1}, 4, []int32{7, 1, 1, 1}},
 		{s, []int32{7, 1}, 0, []int32{7, 1}},
 		{IDs{}, []int32{7, 1}, 2, []int32{7, 1}},
 		{IDs{}, []int32{7, 1}, 3, nil},
 	} {
-		got, err := Fill(c.tok, c.ids, c.n)
+		got, err := Fit(c.tok, c.ids, c.n)
 		if (err != nil) != (c.want == nil) || c.want != nil && !slices.Equal(got, c.want) {
-			t.Errorf("Fill(%T, %v, %d) is %v, %v, want %v", c.tok, c.ids, c.n, got, err, c.want)
+			t.Errorf("Fit(%T, %v, %d) is %v, %v, want %v", c.tok, c.ids, c.n, got, err, c.want)
 		}
 	}
 }

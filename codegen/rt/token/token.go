@@ -1,6 +1,9 @@
 package token
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Ids with a fixed meaning, the same in every vocabulary of the XLM-RoBERTa
 // numbering. The id of <mask> depends on the vocabulary: see [Unigram.Mask].
@@ -31,8 +34,16 @@ type Padder interface {
 	Pad() int32
 }
 
-// Fill appends the id of padding to ids until there are n. The tokenizer has to be a [Padder] if there are fewer.
-func Fill(t Tokenizer, ids []int32, n int) ([]int32, error) {
+// Fit makes what a model takes of the ids that t returned for a text. With n > 0 it appends the id
+// of padding until there are n ids; t has to be a [Padder] if there are fewer. With n = 0, which
+// stands for any length, ids of a [CLIP] end at the first end id: a text that spells this token
+// has several, and CLIP reads the embedding at the first.
+func Fit(t Tokenizer, ids []int32, n int) ([]int32, error) {
+	if c, ok := t.(*CLIP); ok && n == 0 {
+		if i := slices.Index(ids, c.end); i >= 0 {
+			ids = ids[:i+1]
+		}
+	}
 	if len(ids) >= n {
 		return ids, nil
 	}
