@@ -37,7 +37,7 @@ const maxThreads = 1024
 func WithThreads(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > maxThreads {
-			return fmt.Errorf("WithThreads(%d): want 1 to %d", n, maxThreads)
+			return fmt.Errorf("%d threads, want 1 to %d", n, maxThreads)
 		}
 		c.threads = n
 		return nil

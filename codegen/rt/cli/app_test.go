@@ -270,7 +270,7 @@ func TestLeftOutIsCounted(t *testing.T) {
 	r := run(b, "", "classify", dir)
 	for _, want := range []string{
 		"2 of 5 could not be read, left out: 1 .jpg, 1 .png\n",
-		"7 files of kinds that are not read were left out: 4 .heic, 1 .cr2, 1 .dng, 1 .mov\n",
+		"7 files of kinds that are not read were left out: 4 .heic, 1 .cr2, 1 .dng, 1 .mov; a program that is built with `decoders: [heic]` reads HEIC\n",
 		"of 1 picture that is there as .dng and as .png, the .png was read\n",
 		"of 1 picture that is there as .heic and as .png, the .png was read\n",
 	} {
@@ -379,7 +379,7 @@ func TestCommandLine(t *testing.T) {
 		{"bad time", all, "", []string{"bench", "--time", "5"}, 2, nil, []string{`invalid argument "5" for "--time" flag: want a time with its unit, such as 500ms or 2s` + "\n"}},
 		{"bad switch", all, "", []string{"bench", "--cold=maybe"}, 2, nil, []string{`"--cold" flag: want true or false` + "\n"}},
 		{"bad level", all, "", []string{"info", "--level", "sse9"}, 1, nil, []string{`unknown level "sse9"`, "generic"}},
-		{"bad threads", all, "", []string{"info", "--threads", "-3"}, 1, nil, []string{"want 1 to"}},
+		{"bad threads", all, "", []string{"info", "--threads", "-3"}, 1, nil, []string{"-3 threads, want 1 to 1024"}},
 		{"missing weights", all, "", []string{"info", "--weights", filepath.Join(dir, "none")}, 1, nil, []string{"none"}},
 		{"wrong weights", all, "", []string{"info", "--weights", apple}, 1, nil, []string{"apple.png"}},
 		{"bad pixels", all, "", []string{"classify", apple, "--max-pixels", "-1"}, 2, nil, []string{"--max-pixels is -1"}},
@@ -397,7 +397,7 @@ func TestCommandLine(t *testing.T) {
 
 		{"match", all, "", []string{"match", apple, "green", "red"}, 0, []string{"0.9975  red", "0.0499  green"}, nil},
 		{"match as JSON", all, "", []string{"match", "--json", leaf, "green"}, 0, []string{`"text":"green"`, `"score":0.99`, `"kind":"cosine"`}, nil},
-		{"match without a text", all, "", []string{"match", apple}, 2, nil, []string{"at least 2 arg"}},
+		{"match without a text", all, "", []string{"match", apple}, 2, nil, []string{"1 argument, want PICTURE TEXT..."}},
 		{"match a broken picture", all, "", []string{"match", broken, "red"}, 1, nil, []string{"broken.png"}},
 
 		{"classify", all, "", []string{"classify", "--top", "1", apple, leaf}, 0, []string{apple, "%  red", leaf, "%  green"}, nil},
@@ -407,9 +407,11 @@ func TestCommandLine(t *testing.T) {
 		{"classify by texts, each for itself", each, "", []string{"classify", "--labels", colourNames, apple}, 0, []string{"73.1 %  red\n", "51", " %  green\n", "51", " %  blue\n"}, nil},
 		{"classify by templates", prompts, "", []string{"classify", "--json", "-k", "1", "--labels", colourNames, "--template", templates, "--template", "{} or red", apple}, 0, []string{`"classes":[{"index":0,"label":"red","prob":0.`}, nil},
 		{"classify by one text for all", prompts, "", []string{"classify", "--labels", colourNames, "--template", "red, not a {}thing", "--template", "red, long long long long long long {}", apple}, 0, nil, []string{"3 of 6 texts are longer"}},
-		{"classify by texts that are cut", prompts, "", []string{"classify", "--strict", "--labels", colourNames, "--template", "long long long long long long long {}", apple}, 1, nil, []string{"0 of 3 texts about classes"}},
+		{"classify by texts that are cut", prompts, "", []string{"classify", "--strict", "--labels", colourNames, "--template", "long long long long long long long {}", apple}, 1, nil, []string{"longer than the 8 tokens", " classify: 3 of 3 prompts have no embedding"}},
 		{"classify by no texts", prompts, "", []string{"classify", apple}, 2, nil, []string{"--labels is missing, want a file"}},
-		{"classify by a missing template", prompts, "", []string{"classify", "--labels", colourNames, "--template", "a photo", apple}, 1, nil, []string{"template a photo: no such file", "want a text with {}"}},
+		{"classify by a missing template", prompts, "", []string{"classify", "--labels", colourNames, "--template", "a photo", apple}, 1, nil, []string{`template "a photo" is no file and has no {}; want a text with {}`}},
+		{"classify by an empty template", prompts, "", []string{"classify", "--labels", colourNames, "--template", "", apple}, 1, nil, []string{`template "" is no file and has no {}; want a text with {}`}},
+		{"classify nothing", prompts, "", []string{"classify", "--labels", colourNames}, 2, nil, []string{"no arguments, want --labels FILE PICTURE..."}},
 		{"classify by wrong templates", prompts, "", []string{"classify", "--labels", colourNames, "--template", colourNames, apple}, 1, nil, []string{"colours.txt: line 1 is red, want a text with {}"}},
 		{"classify by texts of an older package", colourBinary(t, colourFuncs[:2]...), "", []string{"classify", "--labels", colourNames, apple}, 1, nil, []string{"does not say how the model scores texts"}},
 		{"classify by texts without a tokenizer", mute, "", []string{"classify", "--labels", colourNames, apple}, 1, nil, []string{"colours was built without a tokenizer"}},
@@ -419,7 +421,7 @@ func TestCommandLine(t *testing.T) {
 		{"search with probabilities", prompts, "", []string{"search", "--image", apple, "red", "green", "-k", "1"}, 0, []string{"72.", " %  red\n"}, nil},
 		{"search pictures without", prompts, "", []string{"search", "red", "--json", "-k", "1", "--folder", dir}, 0, []string{`"score":0.99`, "}]}"}, nil},
 		{"search pictures with each", each, "", []string{"search", "red", "--json", "-k", "1", "--folder", dir}, 0, []string{`"prob":0.73`}, nil},
-		{"classify nothing", all, "", []string{"classify"}, 2, nil, []string{"at least 1 arg"}},
+		{"classify nothing", all, "", []string{"classify"}, 2, nil, []string{"no arguments, want PICTURE..."}},
 		{"classify a folder", all, "", []string{"classify", "--top", "1", dir}, 0, []string{"apple.png", "red", "leaf.png", "green", "sea.PNG", "blue"}, []string{"broken.png", "1 of 4 could not be read"}},
 		{"classify strictly", all, "", []string{"classify", "--strict", dir}, 1, []string{"apple.png"}, []string{"1 of 4 could not be read"}},
 		{"classify a named broken one", all, "", []string{"classify", apple, broken}, 1, []string{"red"}, []string{"broken.png", "1 of 2"}},
@@ -452,7 +454,7 @@ func TestCommandLine(t *testing.T) {
 		{"bench no folder", all, "", []string{"bench", "--folder", filepath.Join(dir, "no")}, 1, nil, []string{"none of 1 pictures"}},
 		{"bench a folder without pictures' functions", pairs, "", []string{"bench", "--folder", dir}, 2, nil, []string{"unknown flag"}},
 		{"answer a question of ids", pairs, "", []string{"answer", apple, "--ids", "0,4,2"}, 0, []string{"0,4,2\n"}, nil},
-		{"answer nothing, of ids", pairs, "", []string{"answer", "--ids", "0,4,2"}, 2, nil, []string{"at least 1 arg"}},
+		{"answer nothing, of ids", pairs, "", []string{"answer", "--ids", "0,4,2"}, 2, nil, []string{"no arguments, want PICTURE QUESTION..."}},
 		{"reason of ids", pairs, "", []string{"reason", apple, apple, "--ids", "0,4,2"}, 0, []string{"0,4,2\n  true, 9"}, nil},
 		{"match ids", all, "", []string{"match", apple, "--ids", "0,4,2", "--ids", "0,5,2"}, 0, []string{"  0,4,2\n", "  0,5,2\n"}, nil},
 		{"embed ids", all, "", []string{"embed", apple, "--ids", "0,4,2"}, 0, []string{`"kind":"image"`, `"input":"0,4,2","kind":"text","embedding":[1,0,0]`}, nil},
@@ -466,7 +468,7 @@ func TestCommandLine(t *testing.T) {
 		{"answer an id of another model", pairs, "", []string{"answer", apple, "--ids", "0,2147483647,2"}, 1, nil, []string{"the id 2147483647 is outside the vocabulary"}},
 		{"embed too many ids", all, "", []string{"embed", "--strict", "--ids", "1,2,3,4,5,6,1,2,3"}, 1, nil, []string{"longer than the 8 tokens"}},
 		{"search ids", all, "", []string{"search", "--ids", "0,4,2", "--folder", dir, "-k", "1"}, 0, []string{"0,4,2\n", "apple.png"}, nil},
-		{"answer nothing", pairs, "", []string{"answer", apple}, 2, nil, []string{"at least 2 arg"}},
+		{"answer nothing", pairs, "", []string{"answer", apple}, 2, nil, []string{"1 argument, want PICTURE QUESTION..."}},
 		{"answer of a broken picture", pairs, "", []string{"answer", broken, "red?"}, 1, nil, []string{"broken.png"}},
 		{"answer of a missing picture", pairs, "", []string{"answer", filepath.Join(dir, "no.png"), "red?"}, 1, nil, []string{"no.png"}},
 		{"answer too long a question", pairs, "", []string{"answer", apple, "red?", strings.Repeat("long ", 9)}, 0, []string{"red?\n", "long long"}, []string{"1 of 2 texts are longer than the 8 tokens that this model takes, and were truncated"}},
@@ -475,7 +477,7 @@ func TestCommandLine(t *testing.T) {
 		{"no function to answer", only, "", []string{"answer", apple, "red?"}, 2, nil, []string{`unknown command "answer"`}},
 		{"reason", pairs, "", []string{"reason", apple, apple, "both are red", "both are green"}, 0, []string{"both are red\n  true, 9", "both are green\n  false, "}, nil},
 		{"reason for machines", pairs, "", []string{"reason", "--json", apple, leaf, "both are red"}, 0, []string{`"statement":"both are red","true":false,"prob":0.0`}, nil},
-		{"reason of one picture", pairs, "", []string{"reason", apple, "it is red"}, 2, nil, []string{"at least 3 arg"}},
+		{"reason of one picture", pairs, "", []string{"reason", apple, "it is red"}, 2, nil, []string{"2 arguments, want PICTURE_A PICTURE_B STATEMENT..."}},
 		{"reason of a broken picture", pairs, "", []string{"reason", apple, broken, "both are red"}, 1, nil, []string{"broken.png"}},
 		{"reason of too much", pairs, "", []string{"reason", apple, leaf, strings.Repeat("long ", 9)}, 0, []string{"long long"}, []string{"1 of 1 texts are longer than the 8 tokens that this model takes, and were truncated"}},
 		{"refuse to reason of too much", pairs, "", []string{"reason", "--strict", apple, leaf, strings.Repeat("long ", 9)}, 1, nil, []string{"1 of 1 texts are longer than the 8 tokens"}},
@@ -581,6 +583,24 @@ func TestHelpFits(t *testing.T) {
 				t.Errorf("%s --help has a line of %d columns, want 100 at most: %s", c.CommandPath(), n, line)
 			}
 		}
+	}
+}
+
+// Numbers of a column end in the same place, whatever their signs and lengths.
+func TestResultsAreAligned(t *testing.T) {
+	var out bytes.Buffer
+	prob := func(p float32) *float32 { return &p }
+	a := &App{Out: NewOutput(&out)}
+	hits := []Hit{{Picture: Picture{Name: "a cat"}, Score: 0.141, Prob: prob(0.905)}, {Picture: Picture{Name: "a dog"}, Score: -0.017, Prob: prob(0.095)}}
+	for range 8 {
+		hits = append(hits, Hit{Picture: Picture{Name: "x"}, Score: -0.5})
+	}
+	if err := a.PrintResults([]Result{{Query: Hit{Picture: Picture{Name: "p.png"}}, Hits: hits[:2]}, {Query: Hit{Picture: Picture{Name: "q"}}, Hits: hits[2:]}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "p.png\n  1   0.141  90.5 %  a cat\n  2  -0.017   9.5 %  a dog\nq\n  1  -0.500  x\n"
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
 

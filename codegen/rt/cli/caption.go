@@ -33,7 +33,7 @@ A folder stands for the pictures in it and its subfolders; "-" reads a list of p
 folders from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME caption cat.png
   NAME caption --beams 3 --json pictures/`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(1),
+		Args: minimum(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f := c.Flags()
 			if f.Changed("beams") && (o.Beams < 1 || o.Beams > caption.MaxBeams) {

@@ -30,7 +30,7 @@ A folder stands for the pictures in it and its subfolders; "-" reads a list of p
 folders from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME classify cat.png
   NAME classify --top 1 --json pictures/`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(1),
+		Args: minimum(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if top < 0 {
 				return Usagef("--top is %d, want a number of classes, 0 for all", top)

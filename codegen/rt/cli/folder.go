@@ -107,14 +107,22 @@ func (l *leftOut) twin(path string, readable map[string]string) bool {
 func (l *leftOut) lines() (lines []string) {
 	if len(l.kinds) > 0 {
 		n := 0
-		for _, count := range l.kinds {
+		var decoders []string
+		for kind, count := range l.kinds {
 			n += count
+			if d := imagefile.WantedDecoder(kind); d != "" && !slices.Contains(decoders, d) {
+				decoders = append(decoders, d)
+			}
 		}
 		files := "files of kinds that are not read were"
 		if n == 1 {
 			files = "file of a kind that is not read was"
 		}
-		lines = append(lines, fmt.Sprintf("%d %s left out: %s", n, files, counted(l.kinds)))
+		line := fmt.Sprintf("%d %s left out: %s", n, files, counted(l.kinds))
+		if slices.Sort(decoders); decoders != nil {
+			line += fmt.Sprintf("; a program that is built with `decoders: [%s]` reads %s", strings.Join(decoders, ", "), strings.ToUpper(strings.Join(decoders, " and ")))
+		}
+		lines = append(lines, line)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(l.twins), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		pictures := "pictures that are"

@@ -221,9 +221,26 @@ func (a *App) idsFlag(c *cobra.Command) {
 func (a *App) needs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(a.ids) > 0 {
-			n--
+			return minimum(n-1)(c, args)
 		}
-		return cobra.MinimumNArgs(n)(c, args)
+		return minimum(n)(c, args)
+	}
+}
+
+// minimum checks for at least n arguments.
+func minimum(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) >= n {
+			return nil
+		}
+		_, want, _ := strings.Cut(c.Use, " [flags] ")
+		switch len(args) {
+		case 0:
+			return Usagef("no arguments, want %s", want)
+		case 1:
+			return Usagef("1 argument, want %s", want)
+		}
+		return Usagef("%d arguments, want %s", len(args), want)
 	}
 }
 

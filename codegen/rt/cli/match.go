@@ -20,7 +20,7 @@ func (a *App) matchCommand() *cobra.Command {
 	if a.function(matching, "pair") == nil {
 		return nil
 	}
-	return a.fitCommand("how probable the model holds it that the text describes the picture, from 0 to 1")
+	return a.fitCommand("how probable the model holds it that\nthe text describes the picture, from 0 to 1")
 }
 
 // cosineCommand is the match command of a model without an itm head: it compares embeddings.
@@ -28,9 +28,10 @@ func (a *App) cosineCommand() *cobra.Command {
 	if a.function(matching, "pair") != nil || a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
 		return nil
 	}
-	return a.fitCommand(`the cosine of the picture's embedding and the text's, from -1 to 1, and the probability that
-the text describes the picture: among the given texts if there are several (softmax), or,
-for models trained with a sigmoid loss such as SigLIP, of each text on its own`)
+	return a.fitCommand(`the cosine of the picture's embedding and
+the text's, from -1 to 1, and the probability that the text describes the picture: among the
+given texts if there are several (softmax), or, for models trained with a sigmoid loss such as
+SigLIP, of each text on its own`)
 }
 
 func (a *App) fitCommand(what string) *cobra.Command {
@@ -38,7 +39,7 @@ func (a *App) fitCommand(what string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "match [flags] PICTURE TEXT...",
 		Short: "Say how well texts fit a picture",
-		Long:  "match prints for each text, best first,\n" + what + ".\nThe text \"-\" reads a list of texts from standard input, one per line.",
+		Long:  "match prints for each text, best first, " + what + ".\nThe text \"-\" reads a list of texts from standard input, one per line.",
 		Example: strings.ReplaceAll(`  NAME match dog.jpg "two dogs in the snow"
   NAME match --json dog.jpg "a dog" "a cat"`, "NAME", a.Name),
 		Args: a.needs(2),

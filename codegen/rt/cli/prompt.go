@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"strings"
 
@@ -27,19 +29,19 @@ func (a *App) promptCommand() *cobra.Command {
 		Short: "Say which of your classes a picture is of",
 		Long: `classify prints the most probable classes of each picture, best first, of those that the
 file of --labels names: one per line, or a JSON list. No training is needed: a class is the
-embedding of a prompt, "` + task.Template + `" with its name in place of {}.
+embedding of a prompt, "` + task.Template + `" with its name in place of each {}.
 
 --template gives another prompt, or a file with one per line. With several, a class is the
 mean of their embeddings, which is often more accurate. Prompts are embedded once, before
 the first picture.
 
-Probabilities are of each class among all of the file (softmax), or, for models trained with
-a sigmoid loss such as SigLIP, of each class on its own: these do not sum to 100 %.
+Probabilities are of each class among all lines of the file (softmax), or, for models trained
+with a sigmoid loss such as SigLIP, of each class on its own: these do not sum to 100 %.
 "-" reads a list of pictures and folders from standard input, one per line.`,
 		Example: strings.ReplaceAll(`  NAME classify --labels animals.txt cat.png
   NAME classify --labels animals.txt --template "a drawing of a {}" --template "a {}" pictures/
   NAME classify --labels animals.txt --template templates.txt --top 1 --json pictures/`, "NAME", a.Name),
-		Args: cobra.MinimumNArgs(1),
+		Args: minimum(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case o.top < 0:
@@ -84,13 +86,16 @@ func (a *App) classifyAs(ctx context.Context, args []string, o *promptOptions) e
 	}
 	classes, err := m.ClassesBy(names, templates, func(prompts iter.Seq[string], row func([]float32) error) error {
 		s := &stream{App: a, m: m, strict: o.strict, texts: m.Package().Find(retrieval, "text"), what: "embedding classes", total: len(names) * max(1, len(templates))}
-		_, err := s.run(ctx, func(yield func(item) bool) {
+		t, err := s.run(ctx, func(yield func(item) bool) {
 			for text := range prompts {
 				if !yield(textItem(text)) {
 					return
 				}
 			}
 		}, func(_ *item, vector []float32) error { return row(vector) })
+		if err == nil && t.failed > 0 {
+			err = fmt.Errorf("%d of %d prompts have no embedding, and every class needs its own", t.failed, t.done+t.failed)
+		}
 		return err
 	})
 	if err != nil {
@@ -108,8 +113,11 @@ func readTemplates(list []string) ([]string, error) {
 			continue
 		}
 		text, err := file.ReadText(t, maxTemplates)
-		if err != nil {
-			return nil, fmt.Errorf("template %w; want a text with {} in place of the name, or a file of such lines", err)
+		switch {
+		case t == "", errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("template %q is no file and has no {}; want a text with {} in place of the name, or a file of such lines", file.Brief(t))
+		case err != nil:
+			return nil, fmt.Errorf("template %w", err)
 		}
 		some, n := false, 0
 		for line := range strings.Lines(string(text)) {

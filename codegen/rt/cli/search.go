@@ -433,7 +433,7 @@ func (a *App) PrintResults(results []Result) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for i := range results {
 		fmt.Fprintf(w, "%s\n", file.Quote(results[i].Query.Name))
 		for j, h := range results[i].Hits {
@@ -441,10 +441,11 @@ func (a *App) PrintResults(results []Result) error {
 			if h.Sign != "" {
 				name = h.Sign + " " + name
 			}
+			name = "  " + name // the margin of the tabwriter is on the other side
 			if h.Prob != nil {
 				name = h.Percent() + "\t" + name
 			}
-			fmt.Fprintf(w, "  %d\t%.3f\t%s\n", j+1, h.Score, name)
+			fmt.Fprintf(w, "%d\t%.3f\t%s\n", j+1, h.Score, name)
 		}
 	}
 	return w.Flush()

@@ -201,6 +201,18 @@ func (f *format) missing() error {
 // path is the import path of this package, below which the decoders of optional formats are.
 const path = "github.com/multiway-go/multiway/codegen/rt/imagefile"
 
+// WantedDecoder returns the name of the optional format that files with the extension of name are
+// of, if its decoder is not linked, and otherwise "".
+func WantedDecoder(name string) string {
+	e := strings.ToLower(filepath.Ext(name))
+	for _, f := range optional {
+		if slices.Contains(f.extensions, e) {
+			return f.name
+		}
+	}
+	return ""
+}
+
 // unread maps extensions of files found among pictures to the kinds that are not read.
 var unread = map[string]Unread{}
 
