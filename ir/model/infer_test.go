@@ -357,3 +357,16 @@ func FuzzInfer(f *testing.F) {
 		}
 	})
 }
+
+// Sentences of a description are wrapped between words; a word that is longer than a line has a line of its own.
+func TestSentencesAreWrapped(t *testing.T) {
+	long := strings.Repeat("x", 120)
+	g := &Guess{Family: "clip", Said: []string{strings.Repeat("word ", 30) + long + " end."}, Sizes: Sizes{Text: TowerSizes{Dim: 8}}}
+	want := "\n# " + strings.TrimSpace(strings.Repeat("word ", 19)) + "\n#   " + strings.TrimSpace(strings.Repeat("word ", 11)) + "\n#   " + long + "\n#   end.\n"
+	if got := string(g.YAML(Sketch{})); !strings.Contains(got, want) || strings.Contains(got, "heads: 0") {
+		t.Errorf("got\n%s, want in it%s", got, want)
+	}
+	if diff := cmp.Diff([]string{"a b", long}, wrap("a b "+long, 5)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -33,14 +33,15 @@ func (g *Guess) YAML(s Sketch) []byte {
 			line("# %s", file.Escape(strings.TrimRight(l, " \n")))
 		}
 	}
+	prose := func(text string) { comment(strings.Join(wrap(text, 98), "\n  ")) }
 	z := g.Sizes
 	image := z.Image
 	if s.Image != 0 {
 		image = s.Image
 	}
-	comment("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ": " + g.Looks())
+	prose("Written by `multiway init` from " + file.Quote(filepath.Base(s.Checkpoint)) + ": " + g.Looks())
 	for _, n := range g.Said {
-		comment(n)
+		prose(n)
 	}
 	line("model: %d", Schema)
 	line("name: %s", s.Name)
@@ -52,7 +53,7 @@ func (g *Guess) YAML(s Sketch) []byte {
 		}
 	default:
 		line("family: %s", g.Family)
-		comment("heads: " + g.Heads + ".")
+		prose("heads: " + g.Heads + ".")
 		z.Image = image
 		var sizes []string
 		for _, r := range sizeTable {
@@ -66,7 +67,11 @@ func (g *Guess) YAML(s Sketch) []byte {
 		}
 		if z.Text != (TowerSizes{}) {
 			t := &z.Text
-			sizes = append(sizes, "act: "+z.Act, fmt.Sprintf("text: {dim: %d, heads: %d, ffn: %d, layers: %d, act: %s}", t.Dim, t.Heads, t.FFN, t.Layers, t.Act))
+			heads := ""
+			if t.Heads > 0 {
+				heads = fmt.Sprintf(" heads: %d,", t.Heads)
+			}
+			sizes = append(sizes, "act: "+z.Act, fmt.Sprintf("text: {dim: %d,%s ffn: %d, layers: %d, act: %s}", t.Dim, heads, t.FFN, t.Layers, t.Act))
 		}
 		if z.Absolute {
 			sizes = append(sizes, "absolute: true")
@@ -96,7 +101,9 @@ func (g *Guess) YAML(s Sketch) []byte {
 	case s.Tokenizer != "":
 		line("tokenizer: %s", scalar(s.Tokenizer))
 	case !familyNamed(g.Family).alone:
-		comment(g.tokenizer())
+		for l := range strings.Lines(g.tokenizer()) {
+			prose(l)
+		}
 		line("#tokenizer: FILE")
 	}
 	var tasks []string
@@ -122,6 +129,21 @@ func (g *Guess) YAML(s Sketch) []byte {
 		comment(n)
 	}
 	return []byte(b.String())
+}
+
+// wrap breaks text at blanks into lines of at most width bytes, as far as its words allow.
+func wrap(text string, width int) (lines []string) {
+	for len(text) > width {
+		i := strings.LastIndexByte(text[:width+1], ' ')
+		if i < 0 {
+			i = strings.IndexByte(text, ' ')
+		}
+		if i < 0 {
+			break
+		}
+		lines, text = append(lines, text[:i]), text[i+1:]
+	}
+	return append(lines, text)
 }
 
 // Looks returns a sentence about the released model that the checkpoint may be, to follow the checkpoint's name and a colon.

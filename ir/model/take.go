@@ -102,7 +102,11 @@ func fact[T any](c *Config, name string) (v T, f Fact, ok bool) {
 // use notes that the description has a fact of c, for the sentence about c. A fact that is under no key of the file is not
 // noted.
 func (t *taking) use(c *Config, f Fact) {
-	line := file.Brief(fmt.Sprintf("%s %v", f.From, f.Value))
+	value := fmt.Sprint(f.Value)
+	if _, ok := f.Value.([]float64); ok {
+		value = strings.ReplaceAll(value, " ", ", ")
+	}
+	line := file.Brief(f.From + " " + value)
 	if f.From == "" {
 		return
 	}
