@@ -206,7 +206,7 @@ func (m *Model) nearer(x *Expected, images [][]float32, log func(format string, 
 	if err != nil || !m.quick(x.work(p, w.fn.Name)) {
 		return err
 	}
-	log("trying other values of the norms' epsilon")
+	log("checking that no other epsilon of the norms fits better")
 	here, err := distance(func(*model.Description) {})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"math"
@@ -83,6 +84,7 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 			return nil, err
 		}
 	}
+	slices.SortStableFunc(x.want, func(a, b expected) int { return compareNames(a.name, b.name) })
 	if x.given == nil && x.picture == nil && x.ids == nil {
 		return nil, fmt.Errorf("%s: no input; want image (f32, after preprocessing), picture (u8, height x width x 3, before it) or ids", file.Quote(path))
 	}
@@ -93,6 +95,18 @@ func (m *Model) ReadExpected(path string, share float64) (*Expected, error) {
 		return nil, fmt.Errorf("%s: only inputs; want outputs of your model too, such as vision_cls or layers.0", file.Quote(path))
 	}
 	return x, nil
+}
+
+// compareNames orders names part by part, numbers by their value: layers.2 is before layers.10.
+func compareNames(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(a, b string) int {
+		m, err := strconv.Atoi(a)
+		n, err2 := strconv.Atoi(b)
+		if err == nil && err2 == nil {
+			return cmp.Compare(m, n)
+		}
+		return cmp.Compare(a, b)
+	})
 }
 
 // rows splits a shape into the number of rows and the shape of a row: rank axes, with or without one more before them.
@@ -329,11 +343,14 @@ func (x *Expected) resolve(p *ir.Program) error {
 				continue
 			}
 			v := f.Results[at]
+			n, batch, _ := x.takes(f)
 			if !x.fits(w, f, v) {
-				shape = fmt.Sprintf("%s, whose shape is %v", f.Name, v.Type)
+				shape = fmt.Sprintf("%v, as in function %s", v.Type, f.Name)
+				if batch > 1 {
+					shape = fmt.Sprintf("%d times %s", batch, shape)
+				}
 				continue
 			}
-			n, _, _ := x.takes(f)
 			whole := strings.HasPrefix(w.name, f.Name+".")
 			switch {
 			case whole:
@@ -357,7 +374,7 @@ func (x *Expected) resolve(p *ir.Program) error {
 			}
 			return fmt.Errorf("%s: several functions have an output %s; name the tensor %s", file.Quote(x.path), file.Quote(w.name), strings.Join(names, " or "))
 		case shape != "":
-			return fmt.Errorf("%s: %s is %v, want the shape of the function %s (with N before it for a batch of N; axes of size 1 do not matter)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
+			return fmt.Errorf("%s: %s is %v, want %s (with N before it for a batch of N; axes of size 1 do not matter)%s", file.Quote(x.path), file.Quote(w.name), w.shape, shape, x.lacks(p))
 		default:
 			var names []string
 			for _, f := range able {

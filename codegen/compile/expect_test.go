@@ -269,7 +269,7 @@ func TestReadExpectedErrors(t *testing.T) {
 		{"another task", both, func(x tensors) {}, ""},
 		{"no inputs", "", func(x tensors) { delete(x, "image"); delete(x, "ids") }, "no input; want image (f32, after preprocessing), picture"},
 		{"no outputs", "", func(x tensors) { clear2(x, "image", "ids") }, "only inputs; want outputs"},
-		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want the shape of the function language_retrieval, whose shape is f32[T,16] (with N before it for a batch of N; axes of size 1 do not matter); the file has no image or picture"},
+		{"input that is missing", "", func(x tensors) { delete(x, "image") }, "layers.0 is [1 5 16], want f32[T,16], as in function language_retrieval (with N before it for a batch of N; axes of size 1 do not matter); the file has no image or picture"},
 		{"ids that are missing", "", func(x tensors) { delete(x, "ids") }, "another task of the description has other outputs; the file has no ids"},
 		{"unknown output", "", func(x tensors) { x["logits"] = x["vision_cls"] }, "got tensor logits, want an output for these inputs (vision_retrieval.vision_cls, language_retrieval.language_cls), embed, or layers.0 to layers.1"},
 		{"layer that is not there", "", func(x tensors) { x["layers.2"] = x["layers.1"] }, "got tensor layers.2, want an output"},
@@ -277,7 +277,7 @@ func TestReadExpectedErrors(t *testing.T) {
 			y := x["vision_cls"]
 			y.Shape = []int{4, 4}
 			x["vision_cls"] = y
-		}, "vision_cls is [4 4], want the shape of the function vision_retrieval, whose shape is f32[1,16]"},
+		}, "vision_cls is [4 4], want f32[1,16], as in function vision_retrieval"},
 		{"image", "", func(x tensors) {
 			y := x["image"]
 			y.Shape = []int{1, 16, 16, 3}
@@ -304,7 +304,7 @@ func TestReadExpectedErrors(t *testing.T) {
 			y := x["ids"]
 			y.Shape, y.Ints = []int{3, 1}, []int64{1, 2, 3}
 			x["ids"], x["pair.encoder_out"] = y, x["vision_cls"]
-		}, "language_cls is [1 16], want the shape of the function language_retrieval"},
+		}, "language_cls is [1 16], want 3 times f32[1,16], as in function language_retrieval"},
 		{"not a number", "", func(x tensors) { x["vision_cls"].Floats[3] = float32(math.NaN()) }, "want finite numbers"},
 		{"of several functions", both, func(x tensors) {
 			x["encoder_out"] = checkpoint.Tensor{DType: checkpoint.F32, Shape: []int{1, 15, 16}, Floats: make([]float32, 240)}
