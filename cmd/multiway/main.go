@@ -73,8 +73,8 @@ func root(stdout io.Writer) *cobra.Command {
 		Short: "Compile Multiway Transformers to Go packages and binaries",
 		Long: `multiway compiles a Multiway Transformer to a Go package, or to a static binary, that
 computes in assembly, without cgo or Python and without anything else to install. It supports
-the families beit3 (BEiT-3), mwt (the model of the paper) and vlmo (VLMo), and CLIP's kind:
-clip, clipa, siglip, cnclip and xlmrclip.
+the families beit3 (BEiT-3), mwt (the model of the paper), vlmo (VLMo) and beit (BEiT), and
+CLIP's kind: clip, clipa, siglip, cnclip and xlmrclip.
 
 To start with a checkpoint: init writes a description of it, and build compiles the
 description. The binary embeds, searches, classifies, answers or captions, depending on its
