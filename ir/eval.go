@@ -15,17 +15,11 @@ import (
 // after their last use. Results may share memory with each other and the inputs.
 // A function with a value of more than 2^28 elements is refused.
 func (p *Program) Run(fn string, t int, in map[string]*Tensor) (map[string]*Tensor, error) {
-	return p.Watch(fn, t, in, nil)
-}
-
-// Watch is Run with a callback: see is called with every value once it is computed, in
-// order. It may not change the tensor, and it may be nil.
-func (p *Program) Watch(fn string, t int, in map[string]*Tensor, see func(*Value, *Tensor)) (map[string]*Tensor, error) {
 	q, f, args, err := p.ready(fn, t, in)
 	if err != nil {
 		return nil, err
 	}
-	results, err := q.run(f, t, args, see)
+	results, err := q.run(f, t, args)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", fn, err)
 	}
@@ -43,8 +37,10 @@ type Input struct {
 }
 
 // RunAll is [Program.Run] on several inputs, with the results of each. Every weight is loaded
-// once for all inputs, while the value before its own is computed.
-func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error) {
+// once for all inputs, while the values before its own are computed. see, which may be nil, is
+// called with every value that a result needs, in order, and its tensor for each input. It may
+// not change the tensors.
+func (p *Program) RunAll(fn string, inputs []Input, see func(*Value, []*Tensor)) ([]map[string]*Tensor, error) {
 	var f *Func
 	vals := make([]map[*Value]*Tensor, len(inputs))
 	q := p
@@ -73,20 +69,10 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 	for i, x := range inputs {
 		lengths[i] = x.T
 	}
-	ahead := make(chan *Program, 1)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for _, v := range values {
-			select {
-			case ahead <- q.loading(f, v):
-			case <-stop:
-				return
-			}
-		}
-	}()
+	next, stop := ahead(values, func(v *Value) *Program { return q.loading(f, v) })
+	defer stop()
 	for _, v := range values {
-		at := <-ahead
+		at := next()
 		args := make([][]*Tensor, len(inputs))
 		for i := range args {
 			for _, a := range v.Args {
@@ -96,6 +82,9 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 		got, err := at.evalAll(f, v, lengths, args)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", fn, head(v), err)
+		}
+		if see != nil {
+			see(v, got)
 		}
 		for i, x := range got {
 			vals[i][v] = x
@@ -114,6 +103,22 @@ func (p *Program) RunAll(fn string, inputs []Input) ([]map[string]*Tensor, error
 		}
 	}
 	return out, nil
+}
+
+// ahead calls load with each element of a list, in order, in a goroutine that is at most two elements ahead of the caller's.
+// next returns the results one by one. The caller calls stop when it needs no more of them.
+func ahead[E, T any](list []E, load func(E) T) (next func() T, stop func()) {
+	loaded, stopped := make(chan T, 1), make(chan struct{})
+	go func() {
+		for _, x := range list {
+			select {
+			case loaded <- load(x):
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return func() T { return <-loaded }, func() { close(stopped) }
 }
 
 // evalAll evaluates one value for several inputs, each a text length and arguments. A linear
@@ -225,8 +230,8 @@ func (f *Func) UsesT() bool {
 	return false
 }
 
-// run evaluates a verified function, and calls see, if it is not nil, with every value.
-func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor)) ([]*Tensor, error) {
+// run evaluates a verified function.
+func (p *Program) run(f *Func, t int, args []*Tensor) ([]*Tensor, error) {
 	last := f.last()
 	vals := map[*Value]*Tensor{}
 	for i, v := range f.Params {
@@ -245,9 +250,6 @@ func (p *Program) run(f *Func, t int, args []*Tensor, see func(*Value, *Tensor))
 			return nil, fmt.Errorf("%s: %w", head(v), err)
 		}
 		vals[v] = x
-		if see != nil {
-			see(v, x)
-		}
 		for _, a := range v.Args {
 			if last[a] == v {
 				delete(vals, a)
@@ -319,7 +321,7 @@ func (p *Program) evalOne(v *Value, t int, in []*Tensor) (*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := p.run(f, t, in, nil)
+	out, err := p.run(f, t, in)
 	if err != nil {
 		return nil, err
 	}

@@ -94,9 +94,12 @@ func matmul(y, x *Tensor, w, b []float32) {
 	const strip = 32
 	Parallel((n+strip-1)/strip, func(s int) {
 		from, to := s*strip, min(n, (s+1)*strip)
-		ws := make([]float64, (to-from)*k)
-		for i := range ws {
-			ws[i] = float64(w[from*k+i])
+		buf := strips.Get().(*[]float64)
+		defer strips.Put(buf)
+		*buf = slices.Grow((*buf)[:0], (to-from)*k)
+		ws := (*buf)[:(to-from)*k]
+		for i, x := range w[from*k : to*k] {
+			ws[i] = float64(x)
 		}
 		for r := 0; r < rows; r += 3 {
 			// Rows past the end repeat the last row: it is computed again and
@@ -121,6 +124,9 @@ func matmul(y, x *Tensor, w, b []float32) {
 		}
 	})
 }
+
+// strips keeps the buffers of matmul, which converts every matrix of a run.
+var strips = sync.Pool{New: func() any { return new([]float64) }}
 
 // dot3x2 returns the dot products of three rows with two rows: few enough for all sums and
 // factors to stay in registers. The result is the same on every CPU.

@@ -25,8 +25,7 @@ func (p *Program) Trace(fn string, t int, in map[string]*Tensor) (*Trace, error)
 		tr.vals[v] = args[i]
 	}
 	for _, v := range f.Values {
-		in, _ := tr.args(v, nil)
-		if tr.vals[v], err = q.eval(f, v, t, in); err != nil {
+		if tr.vals[v], err = q.eval(f, v, t, tr.args(v, nil)); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", fn, head(v), err)
 		}
 	}
@@ -61,31 +60,37 @@ func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	for i, weights := range sets {
 		programs[i], other[i] = tr.p.With(weights), map[*Value]*Tensor{}
 	}
-	last := tr.f.last()
-	for _, v := range tr.f.Values {
-		used := tr.p.Used(tr.f, v)
-		var alike []int // sets in which v has other arguments, but the same weights
-		var args [][]*Tensor
-		for i, weights := range sets {
-			in, changed := tr.args(v, other[i])
-			if !slices.ContainsFunc(used, func(w *Weight) bool { return weights[w.Name] != nil }) {
-				if changed {
-					alike, args = append(alike, i), append(args, in)
-				}
-				continue
-			}
+	last, again := tr.f.last(), tr.again(sets)
+	next, stop := ahead(again, func(r repeat) []*Program {
+		var loaded []*Program
+		for _, i := range r.own {
+			loaded = append(loaded, programs[i].loading(tr.f, r.v))
+		}
+		if len(r.alike) > 0 {
+			loaded = append(loaded, tr.p.loading(tr.f, r.v))
+		}
+		return loaded
+	})
+	defer stop()
+	for _, r := range again {
+		v, loaded := r.v, next()
+		for k, i := range r.own {
 			var err error
-			if other[i][v], err = programs[i].eval(tr.f, v, tr.t, in); err != nil {
+			if other[i][v], err = loaded[k].eval(tr.f, v, tr.t, tr.args(v, other[i])); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", tr.f.Name, head(v), err)
 			}
 		}
-		if len(alike) > 0 {
-			got, err := tr.p.loading(tr.f, v).evalAll(tr.f, v, slices.Repeat([]int{tr.t}, len(alike)), args)
+		if len(r.alike) > 0 {
+			args := make([][]*Tensor, len(r.alike))
+			for k, i := range r.alike {
+				args[k] = tr.args(v, other[i])
+			}
+			got, err := loaded[len(r.own)].evalAll(tr.f, v, slices.Repeat([]int{tr.t}, len(args)), args)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", tr.f.Name, head(v), err)
 			}
-			for j, i := range alike {
-				other[i][v] = got[j]
+			for k, i := range r.alike {
+				other[i][v] = got[k]
 			}
 		}
 		for _, a := range v.Args {
@@ -103,17 +108,49 @@ func (tr *Trace) With(sets []map[string]*Weight) ([]map[string]*Tensor, error) {
 	return out, nil
 }
 
-// args returns the arguments of v, each from other if it is there, and whether any was.
-func (tr *Trace) args(v *Value, other map[*Value]*Tensor) (in []*Tensor, changed bool) {
-	in = make([]*Tensor, len(v.Args))
+// repeat is a value that has to be computed again for some sets of weights, given by their indices.
+type repeat struct {
+	v     *Value
+	own   []int // sets that have other weights of v
+	alike []int // sets in which v has the same weights, but other arguments
+}
+
+// again lists the values that have to be computed again for the sets, in order.
+func (tr *Trace) again(sets []map[string]*Weight) []repeat {
+	var all []repeat
+	changed := make([]map[*Value]bool, len(sets))
+	for i := range changed {
+		changed[i] = map[*Value]bool{}
+	}
+	for _, v := range tr.f.Values {
+		r, used := repeat{v: v}, tr.p.Used(tr.f, v)
+		for i, weights := range sets {
+			switch {
+			case slices.ContainsFunc(used, func(w *Weight) bool { return weights[w.Name] != nil }):
+				r.own = append(r.own, i)
+			case slices.ContainsFunc(v.Args, func(a *Value) bool { return changed[i][a] }):
+				r.alike = append(r.alike, i)
+			default:
+				continue
+			}
+			changed[i][v] = true
+		}
+		if r.own != nil || r.alike != nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// args returns the arguments of v, each from other if it is there.
+func (tr *Trace) args(v *Value, other map[*Value]*Tensor) []*Tensor {
+	in := make([]*Tensor, len(v.Args))
 	for i, a := range v.Args {
 		if in[i] = other[a]; in[i] == nil {
 			in[i] = tr.vals[a]
-		} else {
-			changed = true
 		}
 	}
-	return in, changed
+	return in
 }
 
 func (tr *Trace) results(other map[*Value]*Tensor) map[string]*Tensor {

@@ -68,34 +68,8 @@ func TestTraceWith(t *testing.T) {
 	}
 }
 
-// A run that is watched shows every value once, in order, and gives what a run gives.
-func TestRunWatched(t *testing.T) {
-	p := program(t, traced, map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}})
-	in := map[string]*ir.Tensor{"x": matrix(2, 1, 2, 3, 4)}
-	tr, err := p.Trace("f", 2, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names, seen := []string{}, map[string]*ir.Tensor{}
-	got, err := p.Watch("f", 2, in, func(v *ir.Value, x *ir.Tensor) {
-		names, seen[v.Name] = append(names, v.Name), x
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"a", "b", "c", "y"}, names); d != "" {
-		t.Errorf("values (-want +got)\n%s", d)
-	}
-	want := tr.Results()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("results (-want +got)\n%s", d)
-	}
-	if !cmp.Equal(seen["a"], want["a"]) || !cmp.Equal(seen["y"], want["y"]) {
-		t.Errorf("saw %v", seen)
-	}
-}
-
-// A run on several inputs gives what runs on each of them give, and loads each weight once.
+// A run on several inputs gives what runs on each of them give, loads each weight once, and shows every value once, in
+// order.
 func TestRunAll(t *testing.T) {
 	weights := map[string][]float32{"a.w": {1, 2, 3, 4, 5, 6}, "b.w": {1, -1, 2, 0.5, 3, -2}, "c.w": {1, 0, 2, 1}}
 	p := program(t, traced, weights)
@@ -109,9 +83,16 @@ func TestRunAll(t *testing.T) {
 		{T: 1, In: map[string]*ir.Tensor{"x": matrix(1, 7, -2)}},
 		{T: 4, In: map[string]*ir.Tensor{"x": matrix(4, 1, 0, 0, 1, 2, 2, 5, 3)}},
 	}
-	got, err := p.RunAll("f", inputs)
+	var names []string
+	seen := map[string][]*ir.Tensor{}
+	got, err := p.RunAll("f", inputs, func(v *ir.Value, x []*ir.Tensor) {
+		names, seen[v.Name] = append(names, v.Name), x
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"a", "b", "c", "y"}, names); d != "" {
+		t.Errorf("values (-want +got)\n%s", d)
 	}
 	if loads != len(p.Weights) {
 		t.Errorf("%d weights are loaded %d times", len(p.Weights), loads)
@@ -124,12 +105,15 @@ func TestRunAll(t *testing.T) {
 		if d := cmp.Diff(want, got[i]); d != "" {
 			t.Errorf("input %d (-want +got)\n%s", i, d)
 		}
+		if !cmp.Equal(seen["a"][i], want["a"]) || !cmp.Equal(seen["y"][i], want["y"]) {
+			t.Errorf("input %d: saw %v", i, seen)
+		}
 	}
 	p.Weights[1].Load = func() ([]float32, error) { return nil, errors.New("gone") }
-	if _, err := p.RunAll("f", inputs); err == nil || !strings.Contains(err.Error(), "@b.w: gone") {
+	if _, err := p.RunAll("f", inputs, nil); err == nil || !strings.Contains(err.Error(), "@b.w: gone") {
 		t.Errorf("got %v", err)
 	}
-	if got, err := p.RunAll("f", nil); err != nil || len(got) != 0 {
+	if got, err := p.RunAll("f", nil, nil); err != nil || len(got) != 0 {
 		t.Errorf("no inputs give %v, %v", got, err)
 	}
 }

@@ -402,12 +402,14 @@ func foldedTable(w *ir.Weight, scale float64, a addend) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, x := range ws {
-		y := scale * float64(x)
-		if row != nil {
-			y = float64(y) + float64(row[i%len(row)]) // the conversion keeps the compiler from fusing multiply and add on some CPUs
+	for to := range slices.Chunk(ws, w.Type.Cols()) {
+		for j, x := range to {
+			y := scale * float64(x)
+			if row != nil {
+				y = float64(y) + float64(row[j]) // the conversion keeps the compiler from fusing multiply and add on some CPUs
+			}
+			to[j] = float32(y)
 		}
-		ws[i] = float32(y)
 	}
 	return ws, nil
 }
@@ -427,15 +429,17 @@ func foldedWeight(w, g, gamma *ir.Weight, scale float64) ([]float32, error) {
 		return nil, err
 	}
 	k := w.Type.Cols()
-	for i, x := range ws {
-		y := scale * float64(x)
-		if gs != nil {
-			y *= float64(gs[i%k])
+	for i := range w.Type.Rows().C {
+		for j, x := range ws[i*k:][:k] {
+			y := scale * float64(x)
+			if gs != nil {
+				y *= float64(gs[j])
+			}
+			if gammas != nil {
+				y *= float64(gammas[i])
+			}
+			ws[i*k+j] = float32(y)
 		}
-		if gammas != nil {
-			y *= float64(gammas[i/k])
-		}
-		ws[i] = float32(y)
 	}
 	return ws, nil
 }

@@ -120,12 +120,6 @@ func narrow(w *ir.Weight, to ir.DType) {
 // itself is not changed.
 func Narrowed(w *ir.Weight, to ir.DType) *ir.Weight {
 	r := *w
-	if from := w.Load; from != nil {
-		r.Load = func() ([]float32, error) {
-			f, err := from()
-			return slices.Clone(f), err
-		}
-	}
 	narrow(&r, to)
 	return &r
 }

@@ -23,8 +23,8 @@ const (
 	// minorShare bounds the layers whose modules are not judged one by one: such a layer causes at
 	// most this share of the error of all layers.
 	minorShare = 0.05
-	// cached bounds the bytes of weights that are held in memory while modules are judged.
-	cached = 3 << 29
+	// held bounds the bytes of weights that are held in memory between runs, besides vectors.
+	held = 32 << 20
 	// localRows is the number of input rows on which the error of a module's product is measured for each format.
 	localRows = 64
 	// bytesWeight is the cost of a share of the model's bytes over the cost of the same share of

@@ -3,6 +3,7 @@ package tune
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/inputs"
@@ -50,8 +51,8 @@ func (j *joined) segments() []segment {
 	return all
 }
 
-// programs makes the program in which modules are judged and the one in which choices are measured. They share
-// weights, which are loaded once.
+// programs makes the program in which modules are judged and the one in which choices are measured. They share the weights
+// that they hold.
 func (t *tuner) programs() (err error) {
 	if t.whole, err = t.joined(t.Desc); err != nil {
 		return err
@@ -113,19 +114,21 @@ func (t *tuner) rounded(weights map[string]*ir.Weight, m *module, format precisi
 	}
 }
 
-// hold makes the weights of p load only once, if all fit the bound cached. Callers may then not
-// change a loaded slice.
+// hold keeps weights of p in memory once they are loaded: all if they have at most held bytes, otherwise only the vectors, many
+// of which passes compute from whole matrices. The matrices of a large model are loaded for every run.
 func hold(p *ir.Program) {
 	total := int64(0)
 	for _, w := range p.Weights {
 		total += 4 * w.Type.Elements(0)
 	}
-	if total > cached {
-		return
-	}
 	for _, w := range p.Weights {
-		if w.Load != nil {
-			w.Load = sync.OnceValues(w.Load)
+		if w.Load == nil || len(w.Type.Shape) > 1 && total > held {
+			continue
+		}
+		load := sync.OnceValues(w.Load)
+		w.Load = func() ([]float32, error) {
+			x, err := load()
+			return slices.Clone(x), err
 		}
 	}
 }
@@ -216,7 +219,7 @@ func runAll(p *ir.Program, runs []*sampleRun) ([]map[string]*ir.Tensor, error) {
 	for i, x := range runs {
 		inputs[i] = x.Input
 	}
-	return p.RunAll(runs[0].f.Name, inputs)
+	return p.RunAll(runs[0].f.Name, inputs, nil)
 }
 
 // results runs a function of the whole program with all modules rounded, the overrides to their

@@ -34,7 +34,7 @@ func TestJoin(t *testing.T) {
 	for _, f := range j.Funcs {
 		values += len(f.Values)
 		in, n := inputs.Tensors(f, inputs.Seeded(f, "", 4, 50))
-		got, err := j.RunAll(f.Name, []ir.Input{{T: n, In: in}})
+		got, err := j.RunAll(f.Name, []ir.Input{{T: n, In: in}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -288,7 +288,7 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 		peak := max(slices.Max(x), -slices.Min(x))
 		cols := w.Type.Cols()
 		rows := min(localRows, w.Type.Rows().C)
-		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return x[:rows*cols], nil }}
+		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return slices.Clone(x[:rows*cols]), nil }}
 		for i, r := range runs {
 			for _, v := range r.f.Values {
 				if v.Op != ir.OpLinear || v.Bundle+".w" != name {

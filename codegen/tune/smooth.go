@@ -159,30 +159,35 @@ func (t *tuner) look(p *ir.Program) ([]*columns, error) {
 			samples /= 2
 		}
 		norms, unseen := map[*ir.Value]*columns{}, false
+		last := map[*columns]*ir.Value{} // the last value that computes a norm
 		for _, v := range f.Values {
 			if i := slices.IndexFunc(all, func(c *columns) bool { return c.norm.Has(v) }); i >= 0 {
-				norms[v] = all[i]
+				norms[v], last[all[i]] = all[i], v
 				unseen = unseen || all[i].seen == 0
 			}
 		}
 		if len(norms) == 0 || !unseen && samples < smoothSamples {
 			continue
 		}
-		for i, x := range t.inputs(p, f, samples) {
+		var ins []ir.Input
+		for _, x := range t.inputs(p, f, samples) {
 			in, text := inputs.Tensors(f, x)
-			if _, err := p.Watch(f.Name, text, in, func(v *ir.Value, x *ir.Tensor) {
-				switch c := norms[v]; {
-				case c == nil:
-				case i%2 == 0:
-					c.see(x.F)
-				default:
-					c.take(x.F)
-				}
-			}); err != nil {
-				return nil, err
-			}
-			t.meter.did(float64(work))
+			ins = append(ins, ir.Input{T: text, In: in})
 		}
+		values := map[*columns][][]*ir.Tensor{} // of each norm, until the last is there
+		if _, err := p.RunAll(f.Name, ins, func(v *ir.Value, x []*ir.Tensor) {
+			c := norms[v]
+			if c == nil {
+				return
+			}
+			if values[c] = append(values[c], x); last[c] == v {
+				c.observe(values[c])
+				delete(values, c)
+			}
+		}); err != nil {
+			return nil, err
+		}
+		t.meter.did(float64(work) * float64(samples))
 	}
 	return slices.DeleteFunc(all, func(c *columns) bool { return c.seen == 0 }), nil
 }
@@ -218,6 +223,20 @@ func newColumns(n *passes.Norm, to ir.DType) *columns {
 		c.sum, c.low, c.high = append(c.sum, 0), append(c.low, math.Inf(1)), append(c.high, math.Inf(-1))
 	}
 	return c
+}
+
+// observe takes the values of the norm in a function, each a tensor for each input: inputs 0, 2, ... for the statistics, the
+// others to try smoothings on.
+func (c *columns) observe(values [][]*ir.Tensor) {
+	for i := range values[0] {
+		for _, x := range values {
+			if i%2 == 0 {
+				c.see(x[i].F)
+			} else {
+				c.take(x[i].F)
+			}
+		}
+	}
 }
 
 // see adds rows to the statistics.
