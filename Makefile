@@ -67,7 +67,7 @@ fuzz: ## fuzz every reader of outside bytes, fuzztime=60s each
 	  done; \
 	done
 
-presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit3-base-patch16-480-coco-captioning,beit3-large-patch16-384-coco-retrieval
+presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit3-base-patch16-480-coco-captioning,beit3-large-patch16-384-coco-retrieval,clip-vit-base-patch32,clip-vit-base-patch32:int8,clip-vit-base-patch16,siglip-base-patch16-224
 builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
 

@@ -15,6 +15,9 @@ import (
 	"github.com/multiway-go/multiway/ir/model"
 )
 
+// safetensors is the style of checkpointCommand that is not one of package torchsave.
+const safetensors = "safetensors"
+
 // checkpointCommand returns the command that writes a checkpoint of random numbers, with the
 // tensors and sizes of a released one.
 func checkpointCommand(stdout io.Writer) *cobra.Command {
@@ -25,21 +28,24 @@ func checkpointCommand(stdout io.Writer) *cobra.Command {
 	for _, s := range torchsave.Styles {
 		styles = append(styles, string(s))
 	}
+	styles = append(styles, safetensors)
 	c := &cobra.Command{
 		Use:   "checkpoint --preset NAME -o FILE",
 		Short: "Write a checkpoint of random numbers in the form and size of a released one",
 		Long: `checkpoint writes a .pth file with the tensors of a released model, in their real sizes
 and with random numbers, for measurements and tests without the released file. Styles:
 
-  model       {"model": weights}, as released
-  finetune    model, and the optimizer (two moments per weight: three times the size),
-              epoch, gradient scaler and argparse.Namespace
-  deepspeed   {"module": weights in half precision, ...}
-  state_dict  {"state_dict": weights, ...}
-  bare        the weights
-  views       like finetune without moments; tensors share storages or are column-major`,
+  model        {"model": weights}, as released
+  finetune     model, and the optimizer (two moments per weight: three times the size),
+               epoch, gradient scaler and argparse.Namespace
+  deepspeed    {"module": weights in half precision, ...}
+  state_dict   {"state_dict": weights, ...}
+  bare         the weights
+  views        like finetune without moments; tensors share storages or are column-major
+  safetensors  the weights, not as .pth but as transformers writes model.safetensors`,
 		Example: `  multiway golden checkpoint --preset beit3-base-patch16-224 --style finetune -o base.pth
-  multiway golden checkpoint --preset beit3-large-patch16-224 --style deepspeed -o large.pth`,
+  multiway golden checkpoint --preset beit3-large-patch16-224 --style deepspeed -o large.pth
+  multiway golden checkpoint --preset clip-vit-base-patch32 --style safetensors -o model.safetensors`,
 		Args: arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			if preset == "" || out == "" {
@@ -47,6 +53,9 @@ and with random numbers, for measurements and tests without the released file. S
 			}
 			if !slices.Contains(styles, style) {
 				return cli.Usagef("--style is %q, want %v", style, styles)
+			}
+			if legacy && style == safetensors {
+				return cli.Usagef("--legacy is for files of PyTorch, not for --style %s", safetensors)
 			}
 			d, err := model.Preset(preset)
 			if err != nil {
@@ -60,7 +69,14 @@ and with random numbers, for measurements and tests without the released file. S
 			if err != nil {
 				return err
 			}
-			if err := torchsave.WriteFile(out, src, torchsave.Options{Style: torchsave.Style(style), Legacy: legacy}); err != nil {
+			if style == safetensors {
+				err = file.Write(out, 0o666, func(w io.Writer) error {
+					return checkpoint.CopySafetensors(w, src, map[string]string{"format": "pt"})
+				})
+			} else {
+				err = torchsave.WriteFile(out, src, torchsave.Options{Style: torchsave.Style(style), Legacy: legacy})
+			}
+			if err != nil {
 				return err
 			}
 			st, err := os.Stat(out)

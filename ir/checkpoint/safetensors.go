@@ -375,6 +375,29 @@ func sizes(d *json.Decoder, limit int) ([]int64, error) {
 func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	list := append([]Tensor(nil), tensors...)
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	infos := make([]Info, len(list))
+	for i, t := range list {
+		if err := t.check(); err != nil {
+			return err
+		}
+		infos[i] = Info{Name: t.Name, DType: t.DType, Shape: t.Shape}
+	}
+	return writeSafetensors(w, infos, metadata, func(i, at int, dst []byte) error { return list[i].put(dst, at) })
+}
+
+// CopySafetensors writes the tensors of a source, and metadata, which may be nil. It needs little memory.
+func CopySafetensors(w io.Writer, src Source, metadata map[string]string) error {
+	infos := src.Tensors()
+	for _, t := range infos {
+		if _, err := readable(src, t.Name); err != nil {
+			return err
+		}
+	}
+	return writeSafetensors(w, infos, metadata, func(i, at int, dst []byte) error { return src.Read(infos[i].Name, at, dst) })
+}
+
+// writeSafetensors writes tensors, which are sorted by name. read fills dst with elements of tensor i from element at on.
+func writeSafetensors(w io.Writer, tensors []Info, metadata map[string]string, read func(i, at int, dst []byte) error) error {
 	var head bytes.Buffer
 	sep := "{"
 	if len(metadata) > 0 {
@@ -390,21 +413,17 @@ func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string)
 		names[d] = name
 	}
 	at := int64(0)
-	for i, t := range list {
-		if err := t.check(); err != nil {
-			return err
-		}
-		if i > 0 && list[i-1].Name == t.Name || t.Name == "__metadata__" {
+	for i, t := range tensors {
+		if i > 0 && tensors[i-1].Name == t.Name || t.Name == "__metadata__" {
 			return fmt.Errorf("tensor %s: the name is taken", quote(t.Name))
 		}
 		name, err := json.Marshal(t.Name)
 		if err != nil {
 			return err
 		}
-		size := int64(Info{DType: t.DType, Shape: t.Shape}.Bytes())
-		fmt.Fprintf(&head, `%s%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, sep, name, names[t.DType], shapeString(t.Shape), at, at+size)
+		fmt.Fprintf(&head, `%s%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, sep, name, names[t.DType], shapeString(t.Shape), at, at+t.Bytes())
 		sep = ","
-		at += size
+		at += t.Bytes()
 	}
 	if sep == "{" {
 		head.WriteByte('{')
@@ -424,11 +443,11 @@ func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string)
 	}
 	const block = 1 << 15 // elements
 	buf := make([]byte, 8*block)
-	for _, t := range list {
-		n, size := Info{Shape: t.Shape}.Len(), t.DType.Size()
-		for i := 0; i < n; i += block {
-			b := buf[:size*min(block, n-i)]
-			if err := t.put(b, i); err != nil {
+	for i, t := range tensors {
+		n, size := t.Len(), t.DType.Size()
+		for at := 0; at < n; at += block {
+			b := buf[:size*min(block, n-at)]
+			if err := read(i, at, b); err != nil {
 				return err
 			}
 			if _, err := w.Write(b); err != nil {

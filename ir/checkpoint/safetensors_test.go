@@ -154,6 +154,28 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	asmtest.ErrorSays(t, src.Read("f", 5, make([]byte, 8)), "no 8 bytes from element 5")
 }
 
+// A copy of a source has the bytes that its tensors give.
+func TestCopySafetensors(t *testing.T) {
+	metadata := map[string]string{"format": "pt"}
+	var want, got bytes.Buffer
+	if err := WriteSafetensors(&want, sampleTensors(), metadata); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Memory("memory", sampleTensors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CopySafetensors(&got, src, metadata); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%v: the copy has %d bytes, want %d", err, got.Len(), want.Len())
+	}
+	unread := &safetensors{}
+	unread.name = "unread"
+	if err := unread.add(Info{Name: "x", DType: "i8", Problem: "its type I8 is not supported"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	asmtest.ErrorSays(t, CopySafetensors(&got, unread, nil), "unread", `"x" cannot be read: its type I8 is not supported`)
+}
+
 func TestWriteErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
