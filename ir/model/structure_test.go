@@ -426,9 +426,9 @@ func TestStemIsConvolutions(t *testing.T) {
 		image.F[i] = rng.NormFloat64()
 	}
 	var got []float64
-	if _, err := p.Watch("vision", 1, map[string]*ir.Tensor{"image": image}, func(v *ir.Value, x *ir.Tensor) {
+	if _, err := p.RunAll("vision", []ir.Input{{T: 1, In: map[string]*ir.Tensor{"image": image}}}, func(v *ir.Value, x []*ir.Tensor) {
 		if v.Name == "vision.proj" {
-			got = x.F
+			got = x[0].F
 		}
 	}); err != nil {
 		t.Fatal(err)
