@@ -79,9 +79,13 @@ _orig_mod, model). The description mentions both.`,
 			case r.Guess.Sizes.Heads == 0 && r.Used != nil:
 				return fmt.Errorf("%s: the number of attention heads is missing%s: give it with --heads%s. A wrong number builds, but gives wrong results; `multiway build --expect` compares the package with outputs of your own PyTorch", file.Quote(args[0]), unwritten, also)
 			case r.Problem != nil:
-				reason, more, _ := strings.Cut(r.Problem.Error(), "\n")
-				if more != "" {
-					reason = strings.TrimSuffix(reason, ":") + ", and what else the end of its description above says"
+				lines := strings.SplitN(r.Problem.Error(), "\n", 3)
+				reason := lines[0]
+				if len(lines) > 1 {
+					reason += "; " + strings.TrimSpace(lines[1])
+				}
+				if len(lines) > 2 {
+					reason += "; and more at the end of the description above"
 				}
 				return fmt.Errorf("%s: multiway cannot compile it%s: %s", file.Quote(args[0]), unwritten, reason)
 			case out == "-":

@@ -141,12 +141,24 @@ func infer(src checkpoint.Source, path string, o *InitOptions) (*model.Guess, er
 	if why := checkpoint.Altered(src, nil); why != nil {
 		return nil, why // more helpful than an error about unknown names
 	}
-	if e := (*model.KeyError)(nil); errors.As(err, &e) && o.Key != "" {
+	if e := (*model.KeyError)(nil); errors.As(err, &e) {
 		for i, k := range e.Keys {
-			e.Keys[i] = o.Key + "." + k
+			e.Keys[i] = strings.TrimPrefix(o.Key+"."+wholeKey(src, k), ".")
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+}
+
+// wholeKey returns the prefix of names of tensors that bare, a prefix of bare names, comes from.
+func wholeKey(src checkpoint.Source, bare string) string {
+	for _, t := range src.Tensors() {
+		for i, c := range t.Name {
+			if c == '.' && checkpoint.Bare(t.Name[:i]+".x") == bare+".x" {
+				return t.Name[:i]
+			}
+		}
+	}
+	return bare
 }
 
 // tryOut parses a description and binds its program to the checkpoint.

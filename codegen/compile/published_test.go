@@ -423,6 +423,7 @@ func TestInitUnbuilt(t *testing.T) {
 		{write("rope.safetensors", map[string][]int{"visual.trunk.cls_token": {1, 1, 4}, "visual.trunk.attn_pool.latent": {1, 1, 4}, "text.token_embedding.weight": {9, 4}}), "its pictures go through a tower of timm that is not built"},
 		{write("t5.safetensors", map[string][]int{"visual.conv1.weight": {4, 3, 2, 2}, "text.transformer.block.0.layer.0.SelfAttention.q.weight": {4, 4}}), "its texts go through a tower of transformers that is not built"},
 		{write("inside.safetensors", map[string][]int{"net.clip.vision_model.embeddings.class_embedding": {4}}), "look like those of family clip with a prefix: open them with --key net.clip"},
+		{write("wrapped.safetensors", map[string][]int{"module.net._orig_mod.clip.vision_model.embeddings.class_embedding": {4}}), "with a prefix: open them with --key module.net._orig_mod.clip"},
 		{write("named.safetensors", map[string][]int{"a\nb": {4}}), `its 1 tensors ("a\nb", ...)`},
 		{"openai/clip-vit-base-patch32", "no such file or directory; init downloads nothing"},
 		{filepath.Join(dir, "below"), "its weights are in 0_CLIPModel: give that folder"},

@@ -528,7 +528,7 @@ var unbuilt = []struct{ has, lacks, what string }{
 	{"text.transformer.layers.", "", otherText}, // NLLB
 	{"beit.embeddings.position_embeddings", "", "it is a BEiT or DiT with position embeddings, which is not built; give a BEiT with a relative position bias"},
 	{"decode_head.classifier.weight beit.encoder.layer.0.lambda_1", "", "it is a BEiT that segments pictures, which is not built; give one that classifies, such as beit-base-patch16-224"},
-	{"vision_model.embeddings.patch_embedding.weight classifier.weight", "", "it classifies by the tower of pictures of a CLIP or SigLIP, which is not built; give the whole CLIP or SigLIP, which classifies by the names of classes"},
+	{"vision_model.embeddings.patch_embedding.weight classifier.weight", "text_model.embeddings.token_embedding.weight", "it classifies by the tower of pictures of a CLIP or SigLIP, which is not built; give the whole CLIP or SigLIP, which classifies by the names of classes"},
 	{"beit.encoder.relative_position_bias.relative_position_bias_table", "", "it is a BEiT as pretraining leaves it, whose layers share a relative position bias, and it is not built; give one that classifies, such as beit-base-patch16-224"},
 }
 
