@@ -16,7 +16,7 @@ var openFormat = configFormat{file: "open_clip_config.json", none: true, class: 
 	{path: "model_cfg.text_cfg.context_length", fact: "context"},
 	{path: "model_cfg.text_cfg.vocab_size", fact: "vocab"},
 	{path: "model_cfg.text_cfg.hf_model_name", fact: "text.hf", kind: textConfig},
-	{path: "model_cfg.text_cfg.hf_proj_type|model_cfg.text_cfg.proj_type", fact: "text.proj", kind: textConfig},
+	{path: "model_cfg.text_cfg.hf_proj_type|model_cfg.text_cfg.proj|model_cfg.text_cfg.proj_type", fact: "text.proj", kind: textConfig},
 	{path: "model_cfg.text_cfg.hf_pooler_type|model_cfg.text_cfg.pooler_type", fact: "text.pooler", kind: textConfig},
 	{path: "model_cfg.text_cfg.no_causal_mask", fact: "text.seen", kind: flagConfig},
 	{path: "model_cfg.text_cfg.pool_type", fact: "text.pool", kind: textConfig},
