@@ -97,7 +97,11 @@ func Open(path string) (*Model, error) {
 			return nil, fmt.Errorf("%s: tokenizer: %s: %w", file.Quote(path), file.Quote(d.Path(d.Tokenizer)), err)
 		}
 		s := d.Structure()
-		if err := fits(tok, s.Vocab(), d.Checkpoint != ""); err != nil {
+		unreached := model.Unreached(d.Family)
+		if d.Checkpoint == "" { // an untrained model takes any tokenizer whose token ids are within the table
+			unreached = s.Vocab()
+		}
+		if err := fits(tok, s.Vocab(), unreached); err != nil {
 			return nil, fmt.Errorf("%s: %w", file.Quote(d.Path(d.Tokenizer)), err)
 		}
 	}

@@ -295,7 +295,7 @@ func formOf(path string, g *model.Guess) (token.Form, error) {
 	}
 	tok, err := token.Open(data, "")
 	if err == nil {
-		err = fits(tok, g.Sizes.Vocab, true)
+		err = fits(tok, g.Sizes.Vocab, model.Unreached(g.Family))
 	}
 	if kinds := g.Tokenizers(); err == nil && !slices.Contains(kinds, kindOf(tok)) {
 		err = fmt.Errorf("it is a tokenizer of kind %s, and models of family %s have %s", kindOf(tok), g.Family, strings.Join(kinds, " or "))
@@ -303,9 +303,9 @@ func formOf(path string, g *model.Guess) (token.Form, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
-	form := token.OpenCLIP
-	if g.Face() {
-		form = token.HF
+	form := token.HF
+	if g.OpenCLIP() {
+		form = token.OpenCLIP
 	}
 	usual, other := token.Loader(data, ""), token.Loader(data, form)
 	if usual == other {

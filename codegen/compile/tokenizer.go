@@ -101,17 +101,13 @@ func unwrapped(data []byte) ([]byte, error) {
 	return []byte(strings.Join(pieces, "\n")), nil
 }
 
-// maxUnreached bounds the rows of a token table that no token of the tokenizer uses, since tables are often a little longer than
-// vocabularies.
-const maxUnreached = 64
-
-// fits returns an error if a tokenizer cannot belong to a model whose token table has the given number of rows. An untrained
-// model accepts any tokenizer whose token ids are within the table.
-func fits(tok token.Tokenizer, rows int, trained bool) error {
+// fits returns an error if a tokenizer cannot belong to a model whose token table has the given number of rows, of which the tokenizer
+// may leave the last ones unreached.
+func fits(tok token.Tokenizer, rows, unreached int) error {
 	switch n := tok.Vocab(); {
 	case n > rows:
 		return fmt.Errorf("the tokenizer has token ids up to %d, but the model's token table has %d rows; it belongs to another model", n-1, rows)
-	case trained && rows-n > maxUnreached:
+	case rows-n > unreached:
 		return fmt.Errorf("the tokenizer has token ids up to %d, but the model's token table has %d rows, of which the tokenizer never uses the last %d; it belongs to another model", n-1, rows, rows-n)
 	}
 	return nil

@@ -6,7 +6,8 @@ var clipFamilies = []family{
 		positions: 32, eps: 1e-5, heads: faceHeads,
 		act: "gelu", text: "gelu", fed: squashImageNet,
 		tokenizers: "WordPiece", vocabulary: "the WordPiece vocabulary it was trained with, vocab.txt",
-		traits: clipaTraits,
+		unreached: 32000 - 30522, // the vocabulary of bert-base-uncased in a table of 32000 rows
+		traits:    clipaTraits,
 	},
 	{
 		name: "clip", structure: clipStructure, layouts: []string{"clip_hf", "clip_open_clip", "clip_open_clip_text"},

@@ -410,3 +410,12 @@ func TestInterpolate(t *testing.T) {
 		t.Errorf("origin (-want +got):\n%s", diff)
 	}
 }
+
+// The released models of CLIPA have a token table that is longer than BERT's vocabulary.
+func TestUnreached(t *testing.T) {
+	for name, want := range map[string]int{"clipa": 32000 - 30522, "clip": 64, "": 64} {
+		if got := Unreached(name); got != want {
+			t.Errorf("family %q: %d, want %d", name, got, want)
+		}
+	}
+}

@@ -39,6 +39,8 @@ type family struct {
 	// tokenizers are the kinds of its models' tokenizers, with a space between them: CLIP, SigLIP, Unigram, WordPiece.
 	tokenizers string
 	vocabulary string // the tokenizer's file in words, after "a tokenizer: "
+	// unreached is the largest number of rows of a token table that no token of the tokenizer uses; 0 = maxUnreached.
+	unreached int
 	// heads is the name of Sizes.Heads in the family's code and configurations.
 	heads string
 	// face is the class of the family's models in Hugging Face's transformers; nil: there is none.
@@ -60,6 +62,18 @@ func familyNamed(name string) *family {
 		}
 	}
 	return nil
+}
+
+// maxUnreached is family.unreached of most families, since token tables are often a little longer than vocabularies.
+const maxUnreached = 64
+
+// Unreached returns the largest number of rows of a token table that no token of the tokenizer uses, in models of the named family;
+// "" is a model in the long form.
+func Unreached(name string) int {
+	if f := familyNamed(name); f != nil {
+		return cmp.Or(f.unreached, maxUnreached)
+	}
+	return maxUnreached
 }
 
 func familyNames() []string {

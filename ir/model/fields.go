@@ -341,7 +341,7 @@ func (c *decoder) tokenizer(d *Description) value {
 	return c.fileOr(&d.Tokenizer, []field{
 		{name: "file", value: c.path(&d.Tokenizer), doc: "the file of the tokenizer", without: "must be given", example: example},
 		{name: "form", value: word(c, "form of a tokenizer", &d.Form, "open_clip", "hf"),
-			doc:     "of CLIP's and SigLIP's tokenizers: how texts are cleaned before they are split, as OpenAI, big_vision and open_clip do it, or as Hugging Face's transformers",
+			doc:     "how texts are cleaned before they are split: as OpenAI, big_vision and open_clip do it, or as Hugging Face's transformers; for WordPiece, open_clip is CLIPA's form, in which padding stands for [SEP]",
 			without: "open_clip of bpe_simple_vocab_16e6.txt.gz, hf of the other files", example: example},
 	})
 }

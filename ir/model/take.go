@@ -84,6 +84,9 @@ func (g *Guess) Configured() bool { return familyNamed(g.Family).fed.Mean != nil
 // Face reports whether the checkpoint is one of Hugging Face's transformers.
 func (g *Guess) Face() bool { return strings.HasSuffix(g.Layout, "_hf") }
 
+// OpenCLIP reports whether the checkpoint has the layout of open_clip, which OpenAI's is too.
+func (g *Guess) OpenCLIP() bool { return strings.Contains(g.Layout, "open_clip") }
+
 // Tokenizers lists the kinds of tokenizers that models of the family have: CLIP, SigLIP, Unigram, WordPiece.
 func (g *Guess) Tokenizers() []string { return strings.Fields(familyNamed(g.Family).tokenizers) }
 

@@ -34,6 +34,13 @@ func (c *cleaner) basic(text string) {
 	}
 }
 
+// cleaned returns text as open_clip cleans it for a tokenizer of transformers: basic, and one space for each white space within.
+func cleaned(text string) string {
+	var c cleaner
+	c.basic(text)
+	return string(appendSquashed(nil, c.a, pythonSpace, true))
+}
+
 // ligatures maps characters that stand for several letters to these letters, as ftfy replaces them.
 var ligatures = map[rune]string{
 	'ĳ': "ij", 'Ĳ': "IJ", 'ŉ': "'n", 'Ǳ': "DZ", 'ǲ': "Dz", 'ǳ': "dz", 'Ǆ': "DŽ", 'ǅ': "Dž", 'ǆ': "dž", 'Ǉ': "LJ", 'ǈ': "Lj", 'ǉ': "lj", 'Ǌ': "NJ", 'ǋ': "Nj", 'ǌ': "nj",

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Form says whose way a tokenizer cleans texts in, where a file does not tell: that of CLIP's and SigLIP's files.
+// Form says whose way a tokenizer cleans texts in, where a file does not tell.
 type Form string
 
 const (
@@ -13,14 +13,9 @@ const (
 	HF       Form = "hf"        // that of Hugging Face's transformers
 )
 
-// Open reads a tokenizer file of any kind, which it tells by the content: see [Loader]. It is an error if a form is given for a
-// tokenizer that has only one.
+// Open reads a tokenizer file of any kind, which it tells by the content: see [Loader].
 func Open(data []byte, form Form) (Tokenizer, error) {
-	loader := Loader(data, form)
-	if form != "" && (loader == "LoadWordPiece" || loader == "Load") {
-		return nil, fmt.Errorf("the form is %s, but the file is no tokenizer of CLIP or SigLIP, which have forms", form)
-	}
-	switch loader {
+	switch Loader(data, form) {
 	case "LoadCLIP":
 		return keep(LoadCLIP(data))
 	case "LoadCLIPHF":
@@ -30,13 +25,21 @@ func Open(data []byte, form Form) (Tokenizer, error) {
 	case "LoadSigLIPHF":
 		return keep(LoadSigLIPHF(data))
 	case "LoadWordPiece":
-		w, err := LoadWordPiece(data)
-		if err != nil {
-			return nil, fmt.Errorf("not a SentencePiece model, so a vocabulary of pieces: %w", err)
-		}
-		return w, nil
+		return keepPieces(LoadWordPiece(data))
+	case "LoadCLIPA":
+		return keepPieces(LoadCLIPA(data))
+	case "LoadOpenCLIP":
+		return keep(LoadOpenCLIP(data))
 	}
 	return keep(Load(data))
+}
+
+// keepPieces is keep for a file that is taken for a vocabulary because it is no other kind of tokenizer.
+func keepPieces(w *WordPiece, err error) (Tokenizer, error) {
+	if err != nil {
+		err = fmt.Errorf("not a SentencePiece model, so a vocabulary of pieces: %w", err)
+	}
+	return keep(w, err)
 }
 
 // keep makes a Tokenizer of t, nil with an error.
@@ -55,7 +58,8 @@ func keep[T Tokenizer](t T, err error) (Tokenizer, error) {
 //   - LoadWordPiece for other text;
 //   - Load for all else.
 //
-// A form, if it is not "", decides between LoadCLIP and LoadCLIPHF, and between LoadSigLIP and LoadSigLIPHF.
+// A form, if it is not "", decides between LoadCLIP and LoadCLIPHF, and between LoadSigLIP and LoadSigLIPHF. With the form OpenCLIP the
+// last two are LoadCLIPA and LoadOpenCLIP.
 func Loader(data []byte, form Form) string {
 	name, usual := "Load", Form("")
 	switch {
@@ -64,9 +68,14 @@ func Loader(data []byte, form Form) string {
 	case isMerges(data), isJSON(data):
 		name, usual = "LoadCLIP", HF
 	case isWordPiece(data):
+		if form == OpenCLIP {
+			return "LoadCLIPA"
+		}
 		return "LoadWordPiece"
 	case ofSigLIP(data):
 		name, usual = "LoadSigLIP", HF
+	case form == OpenCLIP:
+		name = "LoadOpenCLIP"
 	}
 	if usual != "" && cmp.Or(form, usual) == HF {
 		name += "HF"

@@ -28,6 +28,7 @@ type Unigram struct {
 	ends       []uint32 // piece i is text[ends[i-1]:ends[i]]
 	kinds      []uint8
 	unkSurface string
+	clean      bool // texts are cleaned as open_clip does it
 
 	pool sync.Pool // of *splitter
 }
@@ -45,6 +46,17 @@ func Load(data []byte) (*Unigram, error) {
 		return nil, err
 	}
 	return newUnigram(m)
+}
+
+// LoadOpenCLIP reads a model as Load does, for texts that open_clip cleans first: by ftfy's repairs, except the repair of text that was
+// decoded by the wrong encoding, and by replacing HTML entities.
+func LoadOpenCLIP(data []byte) (*Unigram, error) {
+	u, err := Load(data)
+	if err != nil {
+		return nil, err
+	}
+	u.clean = true
+	return u, nil
 }
 
 // newUnigram makes a Unigram with XLM-RoBERTa's numbering.
@@ -166,12 +178,15 @@ func (u *Unigram) Encode(text string, maxLen int) []int32 {
 	return u.AppendEncode(nil, text, maxLen)
 }
 
-// AppendEncode appends the result of Encode to dst and returns it. It does not allocate if dst
+// AppendEncode appends the result of Encode to dst and returns it. Except to clean texts, it does not allocate if dst
 // has room.
 func (u *Unigram) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	room := math.MaxInt
 	if maxLen > 0 {
 		room = max(maxLen, 2) - 2
+	}
+	if u.clean {
+		text = cleaned(text)
 	}
 	return u.appendEncode(dst, text, room, true)
 }

@@ -24,6 +24,7 @@ type WordPiece struct {
 	pieces       []string         // by id
 	longest      int              // longest piece, in bytes
 	specials     [numSpecials]int32
+	clean        bool // texts are cleaned as open_clip does it
 
 	pool sync.Pool // of *words
 }
@@ -97,6 +98,18 @@ func LoadWordPiece(data []byte) (*WordPiece, error) {
 	return w, nil
 }
 
+// LoadCLIPA reads a vocabulary as LoadWordPiece does, for the texts of CLIPA. As in open_clip they are first cleaned by ftfy's
+// repairs, except the repair of text that was decoded by the wrong encoding, and HTML entities are replaced. The id 0, the padding, stands for
+// [SEP].
+func LoadCLIPA(data []byte) (*WordPiece, error) {
+	w, err := LoadWordPiece(data)
+	if err != nil {
+		return nil, err
+	}
+	w.clean, w.specials[sep] = true, 0
+	return w, nil
+}
+
 // Vocab returns the number of ids.
 func (w *WordPiece) Vocab() int { return len(w.pieces) }
 
@@ -115,7 +128,7 @@ func (w *WordPiece) Piece(id int32) (string, bool) {
 	return w.pieces[id], true
 }
 
-// Encode returns the ids of text, between [CLS] and [SEP]. The text may be any bytes; invalid
+// Encode returns the ids of text, between [CLS] and [SEP], for CLIPA between [CLS] and 0. The text may be any bytes; invalid
 // UTF-8 is removed.
 //
 // If maxLen > 0, at most max(maxLen, 2) ids are returned: the first maxLen-2 ids of the text
@@ -125,11 +138,14 @@ func (w *WordPiece) Encode(text string, maxLen int) []int32 {
 }
 
 // AppendEncode appends the result of Encode to dst and returns it. It does not allocate if dst
-// has room.
+// has room, except to clean texts of CLIPA.
 func (w *WordPiece) AppendEncode(dst []int32, text string, maxLen int) []int32 {
 	room := math.MaxInt
 	if maxLen > 0 {
 		room = max(maxLen, 2) - 2
+	}
+	if w.clean {
+		text = cleaned(text)
 	}
 	s := w.pool.Get().(*words)
 	s.w, s.ids, s.room = w, append(dst, w.specials[cls]), room

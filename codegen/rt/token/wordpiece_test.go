@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,7 +112,7 @@ func TestLoadWordPieceErrors(t *testing.T) {
 	}
 }
 
-// A form decides where a file does not, and is refused where there is only one.
+// A form decides where a file does not.
 func TestForm(t *testing.T) {
 	for _, c := range []struct {
 		data []byte
@@ -127,13 +128,53 @@ func TestForm(t *testing.T) {
 		{asmtest.Read(t, "testdata/tokenizer_siglip/spiece.model"), "", "LoadSigLIPHF"},
 		{asmtest.Read(t, "testdata/tokenizer_gemma/tokenizer.model"), OpenCLIP, "LoadSigLIP"},
 		{asmtest.Read(t, "testdata/wordpiece.txt"), HF, "LoadWordPiece"},
+		{asmtest.Read(t, "testdata/wordpiece.txt"), OpenCLIP, "LoadCLIPA"},
+		{read(t, "tokenizer-data/own-small.model"), HF, "Load"},
+		{read(t, "tokenizer-data/own-small.model"), OpenCLIP, "LoadOpenCLIP"},
 	} {
 		if got := Loader(c.data, c.form); got != c.want {
 			t.Errorf("%.20q in form %q: %s, want %s", c.data, c.form, got, c.want)
 		}
 	}
-	_, err := Open(asmtest.Read(t, "testdata/wordpiece.txt"), HF)
-	asmtest.ErrorSays(t, err, "the form is hf, but the file is no tokenizer of CLIP or SigLIP")
+}
+
+// open_clip cleans texts before tokenizers of other libraries split them. CLIPA's have 0 where BERT's have [SEP].
+func TestOpenCLIPForms(t *testing.T) {
+	const text, clean, long = "  “A&amp;lt;B”&nbsp;\tﬁ\x1b[0m ", `"A<B" fi`, "a b c d e f g"
+	pieces := asmtest.Read(t, "testdata/wordpiece.txt")
+	sentence := read(t, "tokenizer-data/own-small.model")
+	for _, c := range []struct {
+		data []byte
+		end  int32 // the id in place of the last one; -1: the last one
+	}{{pieces, 0}, {sentence, -1}} {
+		own, err := Open(c.data, OpenCLIP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := Open(c.data, HF)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []struct {
+			text, clean string
+			most        int
+		}{{text, clean, 0}, {long, long, 4}, {"", "", 0}} {
+			want := plain.Encode(x.clean, x.most)
+			if c.end >= 0 {
+				want[len(want)-1] = c.end
+			}
+			if got := own.Encode(x.text, x.most); !slices.Equal(got, want) {
+				t.Errorf("%T: %q is %v, want %v", own, x.text, got, want)
+			}
+		}
+	}
+	clipa, err := LoadCLIPA(pieces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := clipa.Encode("[SEP]", 0); got[1] != 0 {
+		t.Errorf("[SEP] in a text is %v, want 0 for it", got)
+	}
 }
 
 // TestOpen tells the two kinds of files apart.
