@@ -79,8 +79,8 @@ func Infer(tensors []Tensor, file string, heads, text int) (*Guess, error) {
 			if err := g.check(l.key, v); err != nil {
 				return nil, err
 			}
-			if name := v.strange(); name != "" {
-				return nil, fmt.Errorf("a layer has the tensor %s, and layers of family %s have no such part; a model with it is not built", quote(name), g.Family)
+			if err := v.strange(g.Family); err != nil {
+				return nil, err
 			}
 			g.presets(file)
 			g.Archive = g.twoTowers() && s.has("input_resolution")

@@ -22,7 +22,7 @@ type solver struct {
 	has   map[string]bool // whether there is a tensor of rows with a condition, or of a half with a sharing, as in "shared attn"
 	joint map[string]bool // layers with experts for sequences of several modalities
 	first map[string]bool // first words of the names of the layout's tensors
-	parts map[string]bool // names of the layout's tensors in layers, with {i} in place of the number
+	parts map[string]int  // names of the layout's tensors in layers, with {i} in place of the number, and how many layers there are
 }
 
 // axis is a size or an expression in the shapes of a layout. scope is as in solver.
@@ -36,7 +36,7 @@ type wanted struct{ key, shape string }
 func (l *layout) solve(t Structure, s shapes) *solver {
 	v := &solver{
 		s: s, t: t, words: map[string]string{"p": t.Keys.Prefix},
-		sizes: map[axis]int{}, from: map[axis]wanted{}, has: map[string]bool{}, joint: map[string]bool{}, first: map[string]bool{}, parts: map[string]bool{},
+		sizes: map[axis]int{}, from: map[axis]wanted{}, has: map[string]bool{}, joint: map[string]bool{}, first: map[string]bool{}, parts: map[string]int{},
 	}
 	v.rows(l.rows)
 	return v
@@ -85,32 +85,45 @@ func (v *solver) layers(rows []row) {
 		}
 	})
 	v.words["i"] = "{i}"
-	v.every(rows, func(x row) { v.parts[v.key(x)] = true })
+	v.every(rows, func(x row) { v.parts[v.key(x)] = n })
 }
 
 // inert are the ends of names of tensors in layers that change nothing: constants, and counters of a profiler.
 var inert = []string{"relative_position_index", "position_ids", "total_ops", "total_params"}
 
-// strange returns the name of a tensor of a layer that the layout does not have, the first in order; "" if there is none.
-func (v *solver) strange() (found string) {
+// strange returns an error about a tensor of a layer that the layout does not have, or of a layer after a gap; nil if there is none.
+func (v *solver) strange(family string) error {
 	before := map[string]bool{} // beginnings of names of tensors in layers, up to the number
 	for part := range v.parts {
 		prefix, _, _ := strings.Cut(part, "{i}")
 		before[prefix] = true
 	}
+	found, gap := "", -1
 	for name := range v.s {
 		for prefix := range before {
 			rest, ok := strings.CutPrefix(name, prefix)
 			number, part, _ := strings.Cut(rest, ".")
-			if _, err := strconv.Atoi(number); !ok || err != nil || v.parts[prefix+"{i}."+part] {
+			i, err := strconv.Atoi(number)
+			if !ok || err != nil {
 				continue
 			}
-			if !slices.Contains(inert, part[strings.LastIndex(part, ".")+1:]) && (found == "" || name < found) {
-				found = name
+			n, known := v.parts[prefix+"{i}."+part]
+			switch {
+			case known && i < n, !known && slices.Contains(inert, part[strings.LastIndex(part, ".")+1:]), found != "" && name > found:
+			case known:
+				found, gap = name, n
+			default:
+				found, gap = name, -1
 			}
 		}
 	}
-	return found
+	switch {
+	case found == "":
+		return nil
+	case gap >= 0:
+		return fmt.Errorf("it has the tensor %s, but none of layer %d: some are missing; copy or download the file again, or all of its files", quote(found), gap)
+	}
+	return fmt.Errorf("a layer has the tensor %s, and layers of family %s have no such part; a model with it is not built", quote(found), family)
 }
 
 // repeat calls f once for each modality, or for each expert that may be there, and after them for no expert, which is shared weights.
