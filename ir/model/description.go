@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -117,6 +119,9 @@ type Preprocess struct {
 func Load(path string) (*Description, error) {
 	src, err := file.ReadText(path, maxText)
 	if err != nil {
+		if st, no := os.Stat(path); no == nil && (st.IsDir() || st.Size() > maxText) {
+			err = fmt.Errorf("%w; this is no description: `multiway init` writes one for a checkpoint or for a folder with one", err)
+		}
 		return nil, err
 	}
 	d, err := Parse(path, src)

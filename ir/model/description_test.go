@@ -330,6 +330,15 @@ func TestLoad(t *testing.T) {
 			}
 		})
 	}
+	big := filepath.Join(dir, "model.safetensors")
+	if err := os.WriteFile(big, make([]byte, maxText+1), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, big} {
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "; this is no description: `multiway init` writes one for a checkpoint") {
+			t.Errorf("%s: error is %v, want one that names init", path, err)
+		}
+	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want a missing file", err)
 	}
