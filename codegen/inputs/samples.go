@@ -86,21 +86,22 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 			s.Images = append(s.Images, Image{filepath.Base(path), x})
 		}
 	}
-	if len(texts) > 0 {
-		if r.Tokenizer == nil {
-			return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
-		}
-		tok, err := token.Open(r.Tokenizer, r.Form)
-		if err != nil {
+	var tok token.Tokenizer = token.IDs{}
+	if r.Tokenizer != nil && len(texts)+len(ids) > 0 {
+		var err error
+		if tok, err = token.Open(r.Tokenizer, r.Form); err != nil {
 			return nil, err
 		}
-		for _, text := range texts {
-			ids, err := token.Fit(tok, tok.Encode(text, r.Limit), r.IDs)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file.Brief(file.Quote(text)), err)
-			}
-			s.Texts = append(s.Texts, Text{Name: text, IDs: ids, Cut: len(tok.Encode(text, r.Limit+1)) > r.Limit})
+	}
+	if len(texts) > 0 && r.Tokenizer == nil {
+		return nil, errors.New("the description has no tokenizer, so texts cannot be read; add `tokenizer: FILE`, or give token ids")
+	}
+	for _, text := range texts {
+		ids, err := token.Fit(tok, tok.Encode(text, r.Limit), r.IDs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Brief(file.Quote(text)), err)
 		}
+		s.Texts = append(s.Texts, Text{Name: text, IDs: ids, Cut: len(tok.Encode(text, r.Limit+1)) > r.Limit})
 	}
 	for _, list := range ids {
 		if n := len(list); n < 1 || n > r.Limit {
@@ -112,6 +113,11 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 		for _, id := range list {
 			if id < 0 || int(id) >= r.Vocab {
 				return nil, fmt.Errorf("ids %v: token id %d, want 0 to %d", list, id, r.Vocab-1)
+			}
+		}
+		if r.IDs == 0 {
+			if text, err := token.Fit(tok, list, 0); err == nil && len(text) < len(list) {
+				return nil, fmt.Errorf("ids %v: the text ends with %d, the end token; leave out the %d ids after it", list, text[len(text)-1], len(list)-len(text))
 			}
 		}
 		s.Texts = append(s.Texts, Text{Name: fmt.Sprint(list), IDs: list})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
+	"github.com/multiway-go/multiway/codegen/rt/token"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -116,5 +117,32 @@ func TestSamplesErrors(t *testing.T) {
 func TestSpread(t *testing.T) {
 	if d := cmp.Diff([]int{0, 2, 5}, Spread([]int{0, 1, 2, 3, 4, 5, 6, 7}, 3)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// Ids of CLIP's texts end at the first end token, as texts do that spell it.
+func TestSamplesEndToken(t *testing.T) {
+	data := asmtest.Read(t, "../rt/token/testdata/tokenizer_clip_tiny/bpe.txt.gz")
+	clip, err := token.LoadCLIP(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := clip.Vocab()
+	start, end := int32(n-2), int32(n-1)
+	r := Reader{Tokenizer: data, Limit: 16, Vocab: n}
+	got, err := r.Read(nil, []string{"<end_of_text> a"}, [][]int32{{start, 5, end}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int32{start, end}, got.Texts[0].IDs); diff != "" {
+		t.Errorf("a text that spells the end token (-want +got):\n%s", diff)
+	}
+	padded := [][]int32{{start, 5, end, end, end}}
+	if _, err := r.Read(nil, nil, padded); err == nil || !strings.HasSuffix(err.Error(), ", the end token; leave out the 2 ids after it") {
+		t.Errorf("padded ids: got %v, want an error", err)
+	}
+	r.IDs = 5
+	if _, err := r.Read(nil, nil, padded); err != nil {
+		t.Errorf("a model of padded texts: %v", err)
 	}
 }
