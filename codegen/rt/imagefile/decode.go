@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt/memory"
@@ -216,6 +217,9 @@ func (f *format) picture(data []byte) (img image.Image, err error) {
 }
 
 func (f *format) wrap(err error) error {
+	if strings.Contains(err.Error(), "cut off") { // it needs no guess at the cause
+		return fmt.Errorf("cannot decode this %s: %w", f.title, err)
+	}
 	return fmt.Errorf("cannot decode this %s: %w (the file is cut off, damaged, or of a kind that is not supported: if other programs show it, convert it to PNG or JPEG)", f.title, err)
 }
 

@@ -369,6 +369,9 @@ func TestRefused(t *testing.T) {
 			if !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is\n%s\nwant\n%s", err, test.want)
 			}
+			if strings.Count(err.Error(), "cut off") > 1 {
+				t.Errorf("error says twice that the file is cut off: %s", err)
+			}
 		})
 	}
 }
