@@ -248,7 +248,7 @@ func readConfigs(folder string, g *model.Guess) ([]*model.Config, error) {
 }
 
 // tokenizerNames are the names of published tokenizers, in the order in which they are tried.
-var tokenizerNames = []string{"bpe_simple_vocab_16e6.txt.gz", "vocab.json", "tokenizer.json", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt"}
+var tokenizerNames = []string{"bpe_simple_vocab_16e6.txt.gz", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt", "tokenizer.json", "merges.txt"}
 
 // tokenizerBeside returns the first published tokenizer in a folder that fits the model, or else the only SentencePiece model there
 // if it does. If none does, path is "" and why says of each tokenizer in the folder why not.

@@ -101,6 +101,71 @@ func TestOpenVocabulary(t *testing.T) {
 	}
 }
 
+// A tokenizer.json of kind Unigram stands for the SentencePiece model that it was made from.
+func TestOpenTokenizerUnigram(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.yaml")
+	ids := func(change func(whole object), pieces ...string) ([]int32, error) {
+		t.Helper()
+		vocab := [][2]any{}
+		for i, p := range pieces {
+			vocab = append(vocab, [2]any{p, -float64(i) / 8})
+		}
+		whole := object{"normalizer": object{"type": "Sequence", "normalizers": []object{{"type": "Strip"}, {"type": "Replace", "pattern": object{"Regex": " {2,}"}, "content": "▁"}, {"type": "Precompiled", "precompiled_charsmap": ""}}},
+			"pre_tokenizer": object{"type": "Metaspace", "prepend_scheme": "always"}, "model": object{"type": "Unigram", "vocab": vocab}}
+		if change != nil {
+			change(whole)
+		}
+		asmtest.Write(t, filepath.Join(dir, "tokenizer.json"), asJSON(t, whole))
+		asmtest.Write(t, path, "model: 1\nfamily: beit3\nsizes: {dim: 64, heads: 4, ffn: 96, layers: 2, image: 16, patch: 8, vocab: 20, positions: 12}\nseed: 1\ntokenizer: tokenizer.json\n")
+		m, err := compile.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		r, err := m.Reader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Read(nil, []string{"cat  cats x"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Texts[0].IDs, nil
+	}
+	xlmr := []string{"<s>", "<pad>", "</s>", "<unk>", "▁cat", "s", "▁", "<mask>"}
+	for _, c := range []struct {
+		pieces []string
+		want   []int32
+	}{
+		{xlmr, []int32{0, 4, 4, 5, 6, 3, 2}},
+		{[]string{"<pad>", "</s>", "<unk>", "▁cat", "s", "▁"}, []int32{3, 3, 4, 5, 2, 1}},
+	} {
+		got, err := ids(nil, c.pieces...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got[:min(len(got), len(c.want))]); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.pieces, diff)
+		}
+	}
+	_, err := ids(nil, "a", "b")
+	asmtest.ErrorSays(t, err, "model.vocab starts neither with <s>, <pad>, </s>, <unk>")
+	for _, c := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"pre_tokenizer", object{"type": "Whitespace"}, `pre_tokenizer is "Whitespace" with prepend_scheme "", want Metaspace with always`},
+		{"normalizer", object{"type": "NFKC"}, `normalizer.type is "NFKC", want Precompiled`},
+		{"normalizer", object{"type": "Precompiled", "precompiled_charsmap": "!"}, "normalizer.precompiled_charsmap: "},
+		{"model", object{"type": "Unigram", "vocab": []any{[]any{1, 2}}}, "model.vocab[0]: want a text and a number"},
+	} {
+		_, err := ids(func(whole object) { whole[c.key] = c.value }, xlmr...)
+		asmtest.ErrorSays(t, err, c.want)
+	}
+}
+
 // A tokenizer.json of kind WordPiece stands for its vocabulary; one of another kind says which file to give.
 func TestOpenTokenizerJSON(t *testing.T) {
 	dir := t.TempDir()
@@ -156,8 +221,9 @@ func TestOpenTokenizerJSON(t *testing.T) {
 		{"model", "continuing_subword_prefix", "", `model: continuing_subword_prefix is "" and max_input_chars_per_word 100, want ## and 100`},
 		{"model", "vocab", object{"a": 1}, `model.vocab: "a" has id 1, want ids from 0 to 0`},
 		{"model", "vocab", object{"a": 0, "b": 0}, "has id 0, want ids from 0 to 1, each once"},
-		{"model", "vocab", []int{1}, "model.vocab: "},
-		{"model", "type", "Unigram", "tokenizer.json: a tokenizer.json of kind Unigram is not read; give the SentencePiece model"},
+		{"model", "vocab", []int{1}, "model.vocab is no object of ids"},
+		{"model", "type", "Unigram", "model.vocab is no list of texts with numbers"},
+		{"model", "byte_fallback", true, `a tokenizer.json of kind "WordPiece" with bytes is not read; give the SentencePiece model`},
 		{"model", "type", "BPE", "model.end_of_word_suffix"},
 	} {
 		x := whole()

@@ -205,7 +205,7 @@ func (c *decoder) fields(d *Description) []field {
 			d.Seed = &n.whole
 		}}, doc: "in place of a checkpoint: seed of random weights, to try a model and to time it", without: "none", example: "seed: 1"},
 		{name: "tokenizer", value: c.tokenizer(d),
-			doc:     "file of the tokenizer: a SentencePiece model (Unigram; Gemma's BPE), the vocab.txt or tokenizer.json of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt, vocab.json with merges.txt beside it, or tokenizer.json",
+			doc:     "file of the tokenizer: a SentencePiece model (Unigram; Gemma's BPE) or the tokenizer.json of a Unigram, the vocab.txt or tokenizer.json of a WordPiece, or CLIP's bpe_simple_vocab_16e6.txt.gz, merges.txt, vocab.json with merges.txt beside it, or tokenizer.json",
 			without: "none: the package and the binary take token ids", example: "tokenizer: beit3.spm"},
 		{name: "tasks", value: c.tasks(&d.Tasks),
 			doc: "the tasks, each a name, or {NAME: {OPTION: VALUE}}", without: "the preset's; else encode, the rows of the encoder"},
