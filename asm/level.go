@@ -10,6 +10,7 @@ const (
 	AVX512  ISA = "avx512"
 	NEON    ISA = "neon"
 
+	AVXVNNI    ISA = "avxvnni"
 	AVX512VNNI ISA = "avx512vnni"
 	AVX512BF16 ISA = "avx512bf16"
 	NEONDot    ISA = "neondot"
@@ -39,6 +40,10 @@ var Levels = []Level{
 	{
 		ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"},
 		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpGemmI8: {5, 16}, OpGemmI16: {4, 16}},
+	},
+	{
+		ISA: AVXVNNI, Base: AVX2, Arch: "amd64", Vector: 8, Features: []string{"AVXVNNI"},
+		Ops: []Op{OpGemmI8}, Tile: Tile{6, 16},
 	},
 	{
 		ISA: AVX512, Base: AVX2, Arch: "amd64", Vector: 16, Features: []string{"AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"},

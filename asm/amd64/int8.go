@@ -22,11 +22,11 @@ func init() {
 
 // gemmI8 writes a tile of int8 products; each 32-bit sum takes four products a step. A is uint8 with zero point 128, B is
 // int8. VNNI has an instruction that multiplies uint8 by int8, so sums start from the compensation in the panel, which
-// takes off the zero point. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16 bits hold
+// takes off the zero point; AVX-VNNI has it on registers of 32 bytes. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16 bits hold
 // 2*127*128 but not 2*255*127, the AVX2 kernel subtracts the zero point from A, multiplies |A| by B with the sign of A, and
 // starts sums from 0. Both kernels are exact.
 func gemmI8(w *writer, k asm.Kernel) {
-	v := w.vector(k.ISA)
+	v, vnni := w.vector(k.ISA), k.ISA != asm.AVX2
 	const group = 4 * asm.Panel // bytes of a group of four k in a panel, and of each part of its tail
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
@@ -50,7 +50,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	part := func(base reg.Register, disp, j int) operand.Mem {
 		return panel(base, disp+v.bytes*j%group, v.bytes*j/group)
 	}
-	if v.wide() {
+	if vnni {
 		at := w.GP64()
 		w.MOVQ(steps, at)
 		w.SHLQ(operand.Imm(6), at)
@@ -70,7 +70,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	bv, x := w.hold("four rows of B", v.some(n)), v.new()
 	w.holds("four elements of A in all lanes, then a factor of the row", x)
 	var t, ones, size reg.VecVirtual
-	if !v.wide() {
+	if !vnni {
 		t, ones, size = v.new(), v.new(), v.new()
 		w.holds("products", t)
 		w.holds("16-bit ones", ones)
@@ -87,13 +87,17 @@ func gemmI8(w *writer, k asm.Kernel) {
 		w.ADDQ(pfstep, pf)
 		for r := range acc {
 			w.VPBROADCASTD(a(r, 0), x)
-			if !v.wide() {
+			if !vnni {
 				w.VPXOR(w.words("signs8", 0x80808080), x, x)
 				w.VPABSB(x, size)
 			}
 			acc[r].each(func(j int) {
-				if v.wide() {
+				switch {
+				case v.wide():
 					w.VPDPBUSD(bv[j], x, acc[r][j])
+					return
+				case vnni:
+					w.VPDPBUSD_VEX(bv[j], x, acc[r][j])
 					return
 				}
 				w.VPSIGNB(x, bv[j], t)

@@ -452,6 +452,44 @@ func ycc_u8_avx2(n int, dst *uint8, luma *uint8, chroma *uint32)
 //go:noescape
 func peak_fma_avx2(n int)
 
+// gemm_i8_1x16_avxvnni is a kernel of op gemm_i8:
+//
+// C[r][j] = sum*scale[r]*colScale[j] + midpoint[r]*colSum[j] (+ bias[j] if bias is not nil) (+ C[r][j] if acc != 0), from left to
+// right, each step rounded to float32, where sum = sum over i < 4k of (A[r][i]-128)*B[i][j], exactly.
+// A is unsigned with zero point 128; lda and bstride count bytes, k groups of four. A panel is [k][16 columns][4], then 16 float32
+// colScale, 16 int32 compensation, which is -128 times the sum of the column, and 16 float32 colSum, which is colScale times that
+// sum; a wider tile reads its panel i at b + i*bstride. No B is -128.
+// Each k step prefetches the cache line at pf + i*bstride for each panel i and then adds pfstep bytes to pf. k >= 1.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
+//
+//go:noescape
+func gemm_i8_1x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i8_2x16_avxvnni is gemm_i8_1x16_avxvnni with 2 rows.
+//
+//go:noescape
+func gemm_i8_2x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i8_3x16_avxvnni is gemm_i8_1x16_avxvnni with 3 rows.
+//
+//go:noescape
+func gemm_i8_3x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i8_4x16_avxvnni is gemm_i8_1x16_avxvnni with 4 rows.
+//
+//go:noescape
+func gemm_i8_4x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i8_5x16_avxvnni is gemm_i8_1x16_avxvnni with 5 rows.
+//
+//go:noescape
+func gemm_i8_5x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i8_6x16_avxvnni is gemm_i8_1x16_avxvnni with 6 rows.
+//
+//go:noescape
+func gemm_i8_6x16_avxvnni(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
 // gemm_f32_1x48_avx512 is a kernel of op gemm:
 //
 // C[r][j] = start + sum over k of A[r][k]*B[k][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).

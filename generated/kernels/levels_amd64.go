@@ -153,6 +153,16 @@ var I8 = []*kernel.Table{
 		},
 	},
 	{
+		Level: "avxvnni",
+		I8: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Quant:     quant_i8_avx2,
+			NormQuant: layernorm_quant_i8_avx2,
+		},
+	},
+	{
 		Level: "avx512vnni",
 		I8: kernel.Int8{
 			NR:        32,
@@ -233,6 +243,18 @@ var I8X2 = []*kernel.Table{
 				Widen:         widen_i8_avx2,
 				Compensate:    row_compensation_i8_avx2,
 			},
+		},
+	},
+	{
+		Level: "avxvnni",
+		I8: kernel.Int8{
+			NR:            16,
+			Gemm:          []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Gemm16:        []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Quant:         quant_i8_avx2,
+			NormQuant:     layernorm_quant_i8_avx2,
+			QuantI8X2:     quant_i8x2_avx2,
+			NormQuantI8X2: layernorm_quant_i8x2_avx2,
 		},
 	},
 	{

@@ -7,6 +7,7 @@ import "golang.org/x/sys/cpu"
 var levels = []level{
 	{"generic", "", true},
 	{"avx2", "generic", cpu.X86.HasAVX && cpu.X86.HasAVX2 && cpu.X86.HasFMA},
+	{"avxvnni", "avx2", cpu.X86.HasAVXVNNI},
 	{"avx512", "avx2", cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL},
 	{"avx512vnni", "avx512", cpu.X86.HasAVX512VNNI},
 	{"avx512bf16", "avx512vnni", cpu.X86.HasAVX512BF16},

@@ -31,7 +31,8 @@ var cpus = []struct {
 	level asm.ISA
 	model string // of Bochs
 }{
-	{asm.AVX2, "arrow_lake"},
+	{asm.AVX2, "corei7_haswell_4770"},
+	{asm.AVXVNNI, "arrow_lake"},
 	{asm.AVX512, "corei7_skylake_x"},
 	{asm.AVX512VNNI, "corei7_icelake_u"},
 	{asm.AVX512BF16, "sapphire_rapids"},
