@@ -14,6 +14,7 @@ type Speed struct {
 // share of its time at f32. It is a table so that choices do not depend on the machine.
 var Speeds = map[asm.ISA]Speed{
 	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.01, "f16": 0.99, "int8": 0.56, "int8x2": 0.57, "bf16dot": 1.00}},
+	"avxvnni":    {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.03, "f16": 1.00, "int8": 0.25, "int8x2": 0.50, "bf16dot": 0.95}},
 	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.01, "int8": 1.11, "int8x2": 1.14, "bf16dot": 1.00}},
 	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int8x2": 0.52, "bf16dot": 1.00}},
 	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int8x2": 0.51, "bf16dot": 0.50}},

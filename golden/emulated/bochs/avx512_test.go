@@ -28,14 +28,21 @@ const root = "../../.."
 
 // cpus lists a CPU model for each level of amd64, lowest first. Its highest level is this level.
 var cpus = []struct {
-	level asm.ISA
-	model string // of Bochs
+	level  asm.ISA
+	model  string    // of Bochs
+	beside []asm.ISA // levels that it has and its level does not include
 }{
-	{asm.AVX2, "corei7_haswell_4770"},
-	{asm.AVXVNNI, "arrow_lake"},
-	{asm.AVX512, "corei7_skylake_x"},
-	{asm.AVX512VNNI, "corei7_icelake_u"},
-	{asm.AVX512BF16, "sapphire_rapids"},
+	{asm.AVX2, "corei7_haswell_4770", nil},
+	{asm.AVXVNNI, "arrow_lake", nil},
+	{asm.AVX512, "corei7_skylake_x", nil},
+	{asm.AVX512VNNI, "corei7_icelake_u", nil},
+	{asm.AVX512BF16, "sapphire_rapids", []asm.ISA{asm.AVXVNNI}},
+}
+
+// includes reports whether level i is other or includes it.
+func includes(i, other asm.ISA) bool {
+	l, ok := i.Level()
+	return ok && (i == other || includes(l.Base, other))
 }
 
 // highest returns the model with every level.
@@ -152,9 +159,13 @@ func TestAVX512(t *testing.T) {
 	// A model uses the best level of its CPU, and can use lower ones.
 	emoji := filepath.Join(t.TempDir(), "emoji")
 	amd64(t, "build", "-ldflags=-s -w", "-o", emoji, "./cmd/emoji")
-	levels := []string{"generic"}
 	for _, c := range cpus {
-		levels = append(levels, string(c.level))
+		var levels []string
+		for _, l := range asm.Levels {
+			if includes(c.level, l.ISA) || slices.Contains(c.beside, l.ISA) {
+				levels = append(levels, string(l.ISA))
+			}
+		}
 		best := c.level
 		for l, _ := best.Level(); l.Only() != ""; l, _ = best.Level() { // for a precision that the demo does not have
 			best = l.Base
@@ -245,6 +256,7 @@ var wrong = map[string]struct {
 	with string
 }{
 	"gelu_f32_avx512":              {regexp.MustCompile(`VFMADD213PS +Z\d+,`), "VFMADD213PS Z31,"},
+	"gemm_i8_1x16_avxvnni":         {regexp.MustCompile(`BYTE \$0xc\w // VPDPBUSD`), "BYTE $$0xc7 // VPDPBUSD"},
 	"gemm_i8_1x32_avx512vnni":      {regexp.MustCompile(`VPDPBUSD +Z\d+,`), "VPDPBUSD Z31,"},
 	"gemm_bf16dot_1x48_avx512bf16": {regexp.MustCompile(`WORD \$0x\w\w52 // VDPBF16PS`), "WORD $$0xc052 // VDPBF16PS"},
 }
