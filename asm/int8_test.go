@@ -22,7 +22,7 @@ func TestPackInt8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := l.PackInt8(w)
+	b := l.PackInt8(127, w)
 	if len(b) != l.Int8Size() || len(b) != 2*(16*8+192) {
 		t.Fatalf("%d bytes, Int8Size says %d", len(b), l.Int8Size())
 	}
@@ -35,7 +35,7 @@ func TestPackInt8(t *testing.T) {
 			q := int(int8(panel[i/4*64+4*lane+i%4]))
 			sum += q
 			got[i] = float64(q) * float64(scale)
-			if q < -asm.MaxInt8 || q > asm.MaxInt8 {
+			if q < -127 || q > 127 {
 				t.Errorf("column %d: %d", col, q)
 			}
 			if col < n && i < k {
@@ -57,8 +57,8 @@ func TestPackInt8(t *testing.T) {
 	}
 	// Quantising is exact for values that are multiples of the scale.
 	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
-	scale := asm.Int8Scale(row)
-	if scale != 0.25 || asm.ToInt8(row[1], scale) != -127 || asm.ToInt8(row[2], scale) != 3 || asm.ToInt8(1, 0) != 0 {
+	scale := asm.Int8Scale(row, 127)
+	if scale != 0.25 || asm.ToInt8(row[1], scale, 127) != -127 || asm.ToInt8(row[2], scale, 127) != 3 || asm.ToInt8(1, 0, 127) != 0 {
 		t.Errorf("scale %v", scale)
 	}
 }
@@ -71,7 +71,7 @@ func TestPackInt8Table(t *testing.T) {
 		1, -127, 0.4, 0.6, 2.5, 3.5, 64,
 		0.5, 0.25, -0.125, 0, 0.4999, -0.5, 0.1,
 	}
-	b := asm.PackTable(src, k)
+	b := asm.PackTable(src, k, 127)
 	n, err := asm.StoredBytes(asm.RowsLayout, 1, true, rows, k)
 	if err != nil || int64(len(b)) != n || n != 24+12 {
 		t.Fatalf("%d bytes, StoredBytes says %d (%v), want 36", len(b), n, err)

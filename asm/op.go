@@ -31,6 +31,7 @@ const (
 	OpNormQuantI16    Op = "layernorm_quant_i16"
 	OpWiden           Op = "widen"
 	OpRowCompensation Op = "row_compensation"
+	OpGemmI7          Op = "gemm_i7"
 	OpGemmBF16        Op = "gemm_bf16"
 	OpRound           Op = "round"
 	OpIDCT            Op = "idct"
@@ -192,6 +193,11 @@ B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 		Type: "RowCompensation", Signature: "func(rows int, k int, a *uint8, lda int)",
 		Doc: `Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
 modulo 2^32. lda counts bytes. k >= 1.`,
+	},
+	{
+		Op: OpGemmI7, DTypes: []string{"i7"}, Tiled: true, Arch: "amd64",
+		Type: "GemmI8", Signature: gemmI8Signature,
+		Doc: `Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.`,
 	},
 	{
 		Op: OpGemmBF16, DTypes: []string{"bf16dot"}, Tiled: true,

@@ -42,6 +42,10 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 	}
 }
 
+func gemm_i7_generic(rows int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(rows, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
 func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
 	panel := unsafe.Slice((*int16)(unsafe.Pointer(b)), 64*k)
 	tail := unsafe.Add(unsafe.Pointer(b), 128*k)

@@ -55,7 +55,7 @@ func evalLinear(c *Eval) (*Tensor, error) {
 	return y, nil
 }
 
-// Products with matrices of I8, I8X2 and BF16Dot first round the rows that they multiply.
+// Products with matrices of I8, I8X2, I7 and BF16Dot first round the rows that they multiply.
 
 func roundOnce(x *Tensor) *Tensor  { return roundRows(x, false) }
 func roundTwice(x *Tensor) *Tensor { return roundRows(x, true) }

@@ -21,7 +21,7 @@ import (
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
 // Each number is rounded to the nearest of the type, ties to even. An int8 weight has a scale
-// per row, which is an output channel or a token, and integers of at most asm.MaxInt8. For some
+// per row, which is an output channel or a token, and integers of at most its limit. For some
 // types kernels and interpreter also round the rows that the matrix is multiplied by. A weight
 // keeps its name and is changed for all functions at once. Biases, norms, position tables,
 // softmax, attention scores and residuals stay in float32, and so does a weight that is both
@@ -104,9 +104,9 @@ func narrow(w *ir.Weight, to ir.DType) {
 		}
 		if to.Scaled() {
 			for row := range slices.Chunk(f, k) {
-				scale := asm.Int8Scale(row)
+				scale := asm.Int8Scale(row, to.Limit())
 				for i, v := range row {
-					row[i] = float32(asm.ToInt8(v, scale)) * scale
+					row[i] = float32(asm.ToInt8(v, scale, to.Limit())) * scale
 				}
 			}
 		} else if i := ir.Round(f, to); i >= 0 {

@@ -11,6 +11,7 @@ import (
 
 func init() {
 	generators[asm.OpGemmI8] = gemmI8
+	generators[asm.OpGemmI7] = gemmI8
 	generators[asm.OpQuant] = quant
 	generators[asm.OpGemmI16] = gemmI16
 	generators[asm.OpQuantI16] = quant
@@ -21,12 +22,12 @@ func init() {
 }
 
 // gemmI8 writes a tile of int8 products; each 32-bit sum takes four products a step. A is uint8 with zero point 128, B is
-// int8. VNNI has an instruction that multiplies uint8 by int8, so sums start from the compensation in the panel, which
-// takes off the zero point; AVX-VNNI has it on registers of 32 bytes. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16 bits hold
-// 2*127*128 but not 2*255*127, the AVX2 kernel subtracts the zero point from A, multiplies |A| by B with the sign of A, and
-// starts sums from 0. Both kernels are exact.
+// int8. VNNI, of AVX-512 or VEX-encoded, has an instruction that multiplies uint8 by int8, so sums start from the compensation in
+// the panel, which takes off the zero point. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16
+// bits hold 2*255*64, gemm_i7 does so too. They do not hold 2*255*127, so gemm_i8 subtracts the zero point from A, multiplies |A|
+// by B with the sign of A, and starts sums from 0. All kernels are exact.
 func gemmI8(w *writer, k asm.Kernel) {
-	v, vnni := w.vector(k.ISA), k.ISA != asm.AVX2
+	v, vnni, narrow := w.vector(k.ISA), k.ISA != asm.AVX2, k.Op == asm.OpGemmI7
 	const group = 4 * asm.Panel // bytes of a group of four k in a panel, and of each part of its tail
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
@@ -50,7 +51,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 	part := func(base reg.Register, disp, j int) operand.Mem {
 		return panel(base, disp+v.bytes*j%group, v.bytes*j/group)
 	}
-	if vnni {
+	if vnni || narrow {
 		at := w.GP64()
 		w.MOVQ(steps, at)
 		w.SHLQ(operand.Imm(6), at)
@@ -71,10 +72,13 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.holds("four elements of A in all lanes, then a factor of the row", x)
 	var t, ones, size reg.VecVirtual
 	if !vnni {
-		t, ones, size = v.new(), v.new(), v.new()
+		t, ones = v.new(), v.new()
 		w.holds("products", t)
 		w.holds("16-bit ones", ones)
-		w.holds("absolute values of the elements of A", size)
+		if !narrow {
+			size = v.new()
+			w.holds("absolute values of the elements of A", size)
+		}
 		w.VMOVUPS(w.words("ones16", 1<<16|1), ones)
 	}
 	step := func() {
@@ -87,7 +91,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 		w.ADDQ(pfstep, pf)
 		for r := range acc {
 			w.VPBROADCASTD(a(r, 0), x)
-			if !vnni {
+			if !vnni && !narrow {
 				w.VPXOR(w.words("signs8", 0x80808080), x, x)
 				w.VPABSB(x, size)
 			}
@@ -99,9 +103,12 @@ func gemmI8(w *writer, k asm.Kernel) {
 				case vnni:
 					w.VPDPBUSD_VEX(bv[j], x, acc[r][j])
 					return
+				case narrow:
+					w.VPMADDUBSW(bv[j], x, t)
+				default:
+					w.VPSIGNB(x, bv[j], t)
+					w.VPMADDUBSW(t, size, t)
 				}
-				w.VPSIGNB(x, bv[j], t)
-				w.VPMADDUBSW(t, size, t)
 				w.VPMADDWD(ones, t, t)
 				w.VPADDD(t, acc[r][j], acc[r][j])
 			})

@@ -95,11 +95,15 @@ func table(level asm.Level, dtype ir.DType) literal {
 	t.add("Level", jen.Lit(string(level.ISA)))
 	switch {
 	case dtype.Scaled():
-		i8 := int8s(level.ISA, carried, dtype == ir.I8X2)
+		i8 := int8s(level.ISA, carried, dtype)
 		if i8 == nil {
 			return nil
 		}
-		t.add("I8", jen.Qual(kernelPath, "Int8").Values(i8.lines()...))
+		field := "I8"
+		if dtype == ir.I7 {
+			field = "I7"
+		}
+		t.add(field, jen.Qual(kernelPath, "Int8").Values(i8.lines()...))
 		return t
 	case dtype != ir.F32:
 		var part literal
@@ -163,9 +167,8 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 	return all
 }
 
-// int8s returns the fields of kernel.Int8 of a level that has int8 tiles of its own, otherwise nil. twoTerm says that they are for
-// weights of type I8X2.
-func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) literal {
+// int8s returns the fields of kernel.Int8 of a level that has int8 tiles of its own, otherwise nil, for weights of a scaled type.
+func int8s(isa asm.ISA, carried []asm.Kernel, dtype ir.DType) literal {
 	of := func(op asm.Op) (ks []asm.Kernel) {
 		for _, k := range carried {
 			if k.Op == op {
@@ -185,16 +188,22 @@ func int8s(isa asm.ISA, carried []asm.Kernel, twoTerm bool) literal {
 		l.add("NR", jen.Lit(ks[0].NR))
 		l.add("Gemm", tiles("GemmI8", ks))
 		l.add("Gemm16", tiles("GemmI8", narrow(ks[0].Family(), isa)))
-		l.add("Quant", best(quant, ks[0].DType))
-		l.add("NormQuant", best(norm, ks[0].DType))
-		if twoTerm {
+		l.add("Quant", best(quant, ir.I8.String()))
+		l.add("NormQuant", best(norm, ir.I8.String()))
+		if dtype == ir.I8X2 {
 			l.add("QuantI8X2", best(quant, ir.I8X2.String()))
 			l.add("NormQuantI8X2", best(norm, ir.I8X2.String()))
 		}
 		return l
 	}
+	// The runtime's plain Go multiplies int8 directly; the Go twins of gemm_i7 and of the kernels for int16 are only for tests.
+	if dtype == ir.I7 {
+		if own := fields(asm.OpGemmI7, asm.OpQuant, asm.OpNormQuant); own != nil && isa != asm.Generic {
+			return own
+		}
+		return fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
+	}
 	l := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
-	// The runtime's plain Go multiplies int8 directly; the Go twins of the kernels for int16 are only for tests.
 	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
 		w.add("Widen", best(asm.OpWiden, of(asm.OpWiden)[0].DType))
 		w.add("Compensate", best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType))

@@ -87,12 +87,13 @@ func (t *tuner) weigh() error {
 }
 
 // formats returns the formats that tuning may choose for a matrix whose format is asked: asked first; then, in a large model,
-// one format for each other element type of at least as many bytes; in a small model only float32.
+// one format for each other element type that is not coarser; in a small model only float32.
 func (t *tuner) formats(asked precision.Format) []precision.Format {
 	formats := []precision.Format{asked}
 	for _, x := range precision.Formats {
 		known := slices.ContainsFunc(formats, func(y precision.Format) bool { return y.DType == x.DType })
-		if !known && x.DType.Size() >= asked.DType.Size() && (t.large || x.DType == ir.F32) {
+		coarser := x.DType.Size() < asked.DType.Size() || x.DType.Limit() > 0 && x.DType.Limit() < asked.DType.Limit()
+		if !known && !coarser && (t.large || x.DType == ir.F32) {
 			formats = append(formats, x)
 		}
 	}

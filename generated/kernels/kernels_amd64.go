@@ -367,6 +367,34 @@ func widen_i8_avx2(k int, dst *int8, src *int8)
 //go:noescape
 func row_compensation_i8_avx2(rows int, k int, a *uint8, lda int)
 
+// gemm_i7_1x16_avx2 is a kernel of op gemm_i7:
+//
+// Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
+//
+//go:noescape
+func gemm_i7_1x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i7_2x16_avx2 is gemm_i7_1x16_avx2 with 2 rows.
+//
+//go:noescape
+func gemm_i7_2x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i7_3x16_avx2 is gemm_i7_1x16_avx2 with 3 rows.
+//
+//go:noescape
+func gemm_i7_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i7_4x16_avx2 is gemm_i7_1x16_avx2 with 4 rows.
+//
+//go:noescape
+func gemm_i7_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_i7_5x16_avx2 is gemm_i7_1x16_avx2 with 5 rows.
+//
+//go:noescape
+func gemm_i7_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
 // gemm_bf16dot_1x16_avx2 is a kernel of op gemm_bf16:
 //
 // C[r][j] = start + sum over i < 2k of A[r][i]*B[i][j], where start = (acc != 0 ? C[r][j] : 0) + (bias != nil ? bias[j] : 0).

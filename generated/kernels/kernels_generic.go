@@ -288,6 +288,26 @@ func gemm_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *floa
 	}
 }
 
+func gemm_i7_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i7_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_i7_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i7_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_i7_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i7_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_i7_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i7_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_i7_generic(rows int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_i8_generic(rows, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
 func gemm_i16_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
 	gemm_i16_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
 }

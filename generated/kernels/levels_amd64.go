@@ -270,3 +270,47 @@ var I8X2 = []*kernel.Table{
 		},
 	},
 }
+
+// I7 has the kernels for weights of type i7, lowest level first.
+var I7 = []*kernel.Table{
+	{
+		Level: "generic",
+		I7: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Quant:     quant_i8_generic,
+			NormQuant: layernorm_quant_i8_generic,
+		},
+	},
+	{
+		Level: "avx2",
+		I7: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2, gemm_i7_5x16_avx2},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2, gemm_i7_5x16_avx2},
+			Quant:     quant_i8_avx2,
+			NormQuant: layernorm_quant_i8_avx2,
+		},
+	},
+	{
+		Level: "avxvnni",
+		I7: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_avxvnni, gemm_i8_2x16_avxvnni, gemm_i8_3x16_avxvnni, gemm_i8_4x16_avxvnni, gemm_i8_5x16_avxvnni, gemm_i8_6x16_avxvnni},
+			Quant:     quant_i8_avx2,
+			NormQuant: layernorm_quant_i8_avx2,
+		},
+	},
+	{
+		Level: "avx512vnni",
+		I7: kernel.Int8{
+			NR:        32,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x32_avx512vnni, gemm_i8_2x32_avx512vnni, gemm_i8_3x32_avx512vnni, gemm_i8_4x32_avx512vnni, gemm_i8_5x32_avx512vnni, gemm_i8_6x32_avx512vnni, gemm_i8_7x32_avx512vnni, gemm_i8_8x32_avx512vnni, gemm_i8_9x32_avx512vnni, gemm_i8_10x32_avx512vnni, gemm_i8_11x32_avx512vnni, gemm_i8_12x32_avx512vnni},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
+			Quant:     quant_i8_avx2,
+			NormQuant: layernorm_quant_i8_avx2,
+		},
+	},
+}

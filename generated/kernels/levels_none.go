@@ -95,3 +95,17 @@ var I8X2 = []*kernel.Table{
 		},
 	},
 }
+
+// I7 has the kernels for weights of type i7, lowest level first.
+var I7 = []*kernel.Table{
+	{
+		Level: "generic",
+		I7: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_generic, gemm_i8_2x16_generic, gemm_i8_3x16_generic, gemm_i8_4x16_generic},
+			Quant:     quant_i8_generic,
+			NormQuant: layernorm_quant_i8_generic,
+		},
+	},
+}

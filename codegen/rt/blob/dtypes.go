@@ -11,6 +11,7 @@ const (
 	I32
 	BF16Dot
 	I8X2
+	I7
 )
 
 var dtypes = [...]struct {
@@ -24,4 +25,5 @@ var dtypes = [...]struct {
 	I32:     {"i32", 4},
 	BF16Dot: {"bf16dot", 2},
 	I8X2:    {"i8x2", 1},
+	I7:      {"i7", 1},
 }

@@ -196,7 +196,7 @@ func (e *Exec) setWeights(l *Linear) {
 	switch g.narrow.kernels = widening(g.k, l.DType); {
 	case g.narrow.kernels != nil:
 		g.by = &g.narrow
-	case l.DType == blob.I8 || l.DType == blob.I8X2:
+	case isInt8(l.DType):
 		g.by = &g.int8
 	case l.DType == blob.BF16Dot:
 		g.by = &g.bf16

@@ -16,6 +16,8 @@ import (
 // column scales; 16 compensations as int32, -128 times the column's sum, which sums start from; 16
 // scaled column sums, which the midpoint of a row is multiplied by.
 //
+// Weights of I7 are within ±64, for which some CPUs have faster kernels.
+//
 // With weights of I8X2 an activation is two int8 terms: the value and its rounding residual, in
 // steps of 1/254 of the value's. Kernels for uint8 multiply the terms one after the other. Kernels
 // for int16 take both as one number and split k into passes whose sums fit 32 bits; each pass has
@@ -38,10 +40,13 @@ func panelGroups(k int) int { return (k + 3) / 4 }
 // panelStride returns the size of a panel, in bytes.
 func panelStride(k int) int { return 64*panelGroups(k) + panelTail }
 
+// isInt8 reports whether products by weights of the type are int8 products.
+func isInt8(d blob.DType) bool { return d == blob.I8 || d == blob.I8X2 || d == blob.I7 }
+
 // fuses reports whether a product by l, an int8 one, can normalise its left-hand side by n while
 // quantising it. Only a norm without scale and shift can be fused.
 func (n *Norm) fuses(l *Linear) bool {
-	return (l.DType == blob.I8 || l.DType == blob.I8X2) && n.G < 0 && n.N == l.K
+	return isInt8(l.DType) && n.G < 0 && n.N == l.K
 }
 
 // fuseNorm lets the next product by l normalise its left-hand side by n, if it can, and reports
@@ -73,6 +78,9 @@ func (g *int8Product) tile() (mr, nr int) { return len(g.i8.Gemm) - 1, g.i8.NR }
 // prepare quantises the left-hand side.
 func (g *int8Product) prepare(e *Exec, rows int) {
 	g.i8, g.twoTerm = &g.k.I8, g.layer.DType == blob.I8X2
+	if g.layer.DType == blob.I7 {
+		g.i8 = &g.k.I7
+	}
 	if g.i8.Wide != nil && g.m >= wideRows {
 		g.i8 = g.i8.Wide
 	}
@@ -180,7 +188,7 @@ func (g *int8Product) weightsAt(n int) unsafe.Pointer { return unsafe.Add(unsafe
 // unknown or smaller than this product's panels, since as many bytes as in those are prefetched.
 func (g *int8Product) nextPanels(worker int) unsafe.Pointer {
 	l := g.then
-	if l == nil || l.DType != blob.I8 && l.DType != blob.I8X2 || g.blocks > 1 || !g.shares[worker].empty() {
+	if l == nil || !isInt8(l.DType) || g.blocks > 1 || !g.shares[worker].empty() {
 		return nil
 	}
 	per := g.i8.NR / 16

@@ -92,6 +92,7 @@ type Table struct {
 	Widening []Widening // one per type
 	Dot      Dot
 	I8       Int8
+	I7       Int8 // for weights within ±64
 }
 
 // Widens returns the kernels for weights of a type that is converted to float32, nil if there are none.
@@ -110,10 +111,11 @@ type Info struct {
 	Kernel string `json:"kernel"`
 }
 
-// int8Ops names the operations of the kernels of an Int8, in the order of Int8.kernels. int16Ops names
-// those of its Wide, then Widen and Compensate.
+// int8Ops names the operations of the kernels of an Int8, in the order of Int8.kernels, int7Ops the first
+// ones of I7. int16Ops names those of its Wide, then Widen and Compensate.
 var (
 	int8Ops  = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
+	int7Ops  = []string{"gemm_i7", "quant_i8", "layernorm_quant_i8"}
 	int16Ops = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}
 )
 
@@ -212,13 +214,23 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 				to.Preconvert, to.Gemm, name["gemm_f32x"+to.Type] = true, nil, name["gemm_f32"]
 			}
 		}
-		if from := t.I8; len(from.Gemm) > 1 {
+		for _, of := range []struct {
+			from, to *Int8
+			ops      []string
+		}{{&t.I8, &out.I8, int8Ops}, {&t.I7, &out.I7, int7Ops}} {
+			from := of.from
+			if len(from.Gemm) < 2 {
+				continue
+			}
 			if !from.complete() {
 				return nil, nil, fmt.Errorf("kernels of level %s: int8 tiles of %d columns with %d and %d functions do not fit together; generate the package again", t.Level, from.NR, len(from.Gemm), len(from.Gemm16))
 			}
-			out.I8 = from
-			for i, f := range from.kernels() {
-				name[int8Ops[i]] = symbol(f)
+			*of.to = *from
+			for i, op := range of.ops {
+				name[op] = symbol(from.kernels()[i])
+			}
+			if of.to == &out.I7 {
+				continue
 			}
 			for _, op := range int16Ops {
 				delete(name, op)
@@ -242,7 +254,7 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 		}
 		add(r.family)
 	}
-	for _, family := range slices.Concat(int8Ops, int16Ops) {
+	for _, family := range slices.Concat(int8Ops, int7Ops[:1], int16Ops) {
 		add(family)
 	}
 	return out, info, nil

@@ -96,6 +96,11 @@ type (
 	// It takes half as many products: a group of four is (A0+B2)*(A2+B0) + (A1+B3)*(A3+B1), from which the compensation of row and
 	// column subtracts A0*A2 + A1*A3 and B0*B2 + B1*B3. Every A+B must fit 16 bits, every sum 32.
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
+	//
+	// Kernels of op gemm_i7 have the same type:
+	//
+	// Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant is the type of kernels of op quant:
