@@ -3,6 +3,7 @@ package asm_test
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,18 @@ import (
 
 // TestPackInt8 checks the values of packed columns, and their scales, compensations and scaled sums.
 func TestPackInt8(t *testing.T) {
+	for _, limit := range []int{127, 64} {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) { testPackInt8(t, limit) })
+	}
+	// Quantising is exact for values that are multiples of the scale.
+	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
+	scale := asm.Int8Scale(row, 127)
+	if scale != 0.25 || asm.ToInt8(row[1], scale, 127) != -127 || asm.ToInt8(row[2], scale, 127) != 3 || asm.ToInt8(1, 0, 127) != 0 {
+		t.Errorf("scale %v", scale)
+	}
+}
+
+func testPackInt8(t *testing.T, limit int) {
 	const n, k = 18, 6
 	w := make([]float32, n*k)
 	for i := range w {
@@ -22,7 +35,7 @@ func TestPackInt8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := l.PackInt8(127, w)
+	b := l.PackInt8(limit, w)
 	if len(b) != l.Int8Size() || len(b) != 2*(16*8+192) {
 		t.Fatalf("%d bytes, Int8Size says %d", len(b), l.Int8Size())
 	}
@@ -35,7 +48,7 @@ func TestPackInt8(t *testing.T) {
 			q := int(int8(panel[i/4*64+4*lane+i%4]))
 			sum += q
 			got[i] = float64(q) * float64(scale)
-			if q < -127 || q > 127 {
+			if q < -limit || q > limit {
 				t.Errorf("column %d: %d", col, q)
 			}
 			if col < n && i < k {
@@ -54,12 +67,6 @@ func TestPackInt8(t *testing.T) {
 		if compensation := int32(binary.LittleEndian.Uint32(panel[192+4*lane:])); int(compensation) != -128*sum {
 			t.Errorf("column %d has compensation %d, want %d", col, compensation, -128*sum)
 		}
-	}
-	// Quantising is exact for values that are multiples of the scale.
-	row := []float32{0.5, -127 * 0.25, 3 * 0.25, 0}
-	scale := asm.Int8Scale(row, 127)
-	if scale != 0.25 || asm.ToInt8(row[1], scale, 127) != -127 || asm.ToInt8(row[2], scale, 127) != 3 || asm.ToInt8(1, 0, 127) != 0 {
-		t.Errorf("scale %v", scale)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 func init() {
 	testers[asm.OpGemmI8] = tester{test: testGemmI8}
+	testers[asm.OpGemmI7] = tester{test: testGemmI8}
 	testers[asm.OpQuant] = tester{test: testQuant}
 	testers[asm.OpGemmI16] = tester{test: testGemmI8}
 	testers[asm.OpQuantI16] = tester{test: testQuant}
@@ -33,7 +34,10 @@ func sizeOf(k asm.Kernel) int {
 // testGemmI8 compares tiles with their exact definition, also with values where 16-bit sums nearly overflow.
 func testGemmI8(c *check, k asm.Kernel, fn any) {
 	f := fn.(kernel.GemmI8)
-	panels := k.NR / asm.Panel
+	panels, limit := k.NR/asm.Panel, 127
+	if k.Op == asm.OpGemmI7 {
+		limit = 64
+	}
 	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {
 			acc, withBias, extreme := variant&1, variant&2 != 0, variant&4 != 0
@@ -76,8 +80,8 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 				compensateRow(a[r*lda:], groups)
 			}
 			for i := range b {
-				if b[i] = uint8(int8(c.rng.IntN(255) - 127)); extreme {
-					b[i] = uint8(int8(127 - 254*(i/7%2)))
+				if b[i] = uint8(int8(c.rng.IntN(2*limit+1) - limit)); extreme {
+					b[i] = uint8(int8(limit - 2*limit*(i/7%2)))
 				}
 			}
 			at := func(p, i int) []byte { return b[p*stride+asm.Panel*depth+i:] } // into the tail of a panel

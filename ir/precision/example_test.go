@@ -28,5 +28,5 @@ func ExampleMap() {
 	// l10.ffn.vision.fc1.w int8
 	// l11.ffn.vision.fc1.w f32
 	// language.embed.tok.w bf16
-	// precision "int4", want f32, bf16, f16, int8, int8x2, bf16dot
+	// precision "int4", want f32, bf16, f16, int8, int7, int8x2, bf16dot
 }

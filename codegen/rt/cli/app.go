@@ -166,7 +166,7 @@ func (a *App) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return FlagError(err) })
 	root.Flags().BoolVar(&version, "version", false, "print the versions of binary and compiler, and the model's fingerprint")
 	f := root.PersistentFlags()
-	f.StringVar(&a.level, "level", "", "CPU level: "+strings.Join(kernel.Levels(), ", ")+" (default: best)")
+	f.StringVar(&a.level, "level", "", "CPU level, best of "+strings.Join(kernel.Levels(), ", "))
 	f.IntVar(&a.threads, "threads", 0, "threads to compute with (default: one per core)")
 	f.StringVar(&a.weights, "weights", "", "weight file to use instead of the binary's own")
 	f.BoolVar(&a.huge, "huge-pages", false, "copy the weights into huge pages")
