@@ -198,7 +198,7 @@ var badDescriptions = []struct {
 	{"cosine of words", "precision: f32", "precision: f32\ncosine: near", "m.yaml:13:9: cosine: got \"near\", want a number above 0 and up to 1, such as 0.9995"},
 	{"unknown precision", "precision: f32", "precision: fp32", "m.yaml:12:12: precision: unknown precision \"fp32\"; did you mean f32?"},
 	{"precision of a class", "precision: f32", "precision: {default: int8, embeding: bf16}", "m.yaml:12:28: unknown field \"precision.embeding\"; did you mean precision.embedding?"},
-	{"class at no precision", "precision: f32", "precision: {ffn: int4}", "m.yaml:12:18: precision.ffn: unknown precision \"int4\"; did you mean int8?"},
+	{"class at no precision", "precision: f32", "precision: {ffn: int4}", "m.yaml:12:18: precision.ffn: unknown precision \"int4\"; did you mean int8 or int7?"},
 	{"precision is a list", "precision: f32", "precision: [int8]", "m.yaml:12:12: precision: got a list, want " + strings.Join(precision.Names(), ", ") + ", or a mapping of default, embedding, patches, projections, ffn, retrieval, heads, keep"},
 	{"keep is a list", "precision: f32", "precision: {keep: [l0]}", "m.yaml:12:19: precision.keep: got a list, want a mapping such as {l11.ffn: bf16, l0: f32}"},
 	{"keep twice", "precision: f32", "precision: {keep: {l0: f32, l0: bf16}}", "m.yaml:12:29: precision.keep.l0 is given twice, first in line 12; remove one"},
