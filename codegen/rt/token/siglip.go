@@ -80,6 +80,11 @@ func newSigLIP(m *model, hf bool) (*SigLIP, error) {
 	s.u.shift, s.u.unk = 0, int32(len(kinds)-1)
 	if !m.bpe {
 		s.pad = siglipEnd
+		if hf { // transformers has SentencePiece split the text after <unk>, and drops the tokens of that
+			x := splitter{room: math.MaxInt, inner: true}
+			x.split(s.u, "<unk>")
+			s.u.start = x.best[len(x.norm)].score
+		}
 	} else if err := s.rankPieces(m); err != nil {
 		return nil, err
 	}

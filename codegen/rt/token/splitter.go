@@ -56,7 +56,7 @@ type splitter struct {
 
 // split appends the ids of text to s.ids, at most s.room of them.
 func (s *splitter) split(u *Unigram, text string) {
-	s.norm, s.best = s.norm[:0], append(s.best[:0], step{from: -1})
+	s.norm, s.best = s.norm[:0], append(s.best[:0], step{score: u.start, from: -1})
 	s.cut, s.at, s.reach = 0, 0, 0
 	s.held, s.space = 0, u.squeeze && !s.inner
 	s.next, s.patience = block, block

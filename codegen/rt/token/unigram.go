@@ -28,6 +28,7 @@ type Unigram struct {
 	ends       []uint32 // piece i is text[ends[i-1]:ends[i]]
 	kinds      []uint8
 	unkSurface string
+	start      float32 // score of what comes before every text, since sums are rounded
 	clean      bool // texts are cleaned as open_clip does it
 
 	pool sync.Pool // of *splitter
