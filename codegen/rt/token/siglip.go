@@ -77,7 +77,7 @@ func newSigLIP(m *model, hf bool) (*SigLIP, error) {
 	if s.u, err = newUnigram(m); err != nil {
 		return nil, err
 	}
-	s.u.shift, s.u.unk = 0, int32(len(kinds)-1)
+	s.u.shift, s.u.unk, s.u.single = 0, int32(len(kinds)-1), true
 	if !m.bpe {
 		s.pad = siglipEnd
 		if hf { // transformers has SentencePiece split the text after <unk>, and drops the tokens of that

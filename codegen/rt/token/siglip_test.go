@@ -65,6 +65,35 @@ func TestSigLIPAfterSpecial(t *testing.T) {
 	}
 }
 
+// Where two ways to split a text have the same score, sums of scores decide as they are rounded: SentencePiece 0.2.3 gave these ids to
+// open_clip and to transformers, where the sums begin with the score of <unk>.
+func TestSigLIPTies(t *testing.T) {
+	_, data := readCase(t, "tokenizer_siglip")
+	open, err := LoadSigLIP(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hf, err := LoadSigLIPHF(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		tok  *SigLIP
+		text string
+		want []int32
+	}{
+		{open, "rdoepaellld", []int32{3, 173, 34, 11, 21, 16, 11, 87, 171, 172, 1}},
+		{hf, "rdoepaellld", []int32{3, 173, 34, 11, 21, 16, 11, 171, 87, 172, 1}},
+		{open, "pld llltnelpph", []int32{3, 21, 171, 172, 3, 171, 87, 6, 25, 11, 171, 21, 21, 17, 1}},
+		{hf, "rophnllles", []int32{3, 173, 174, 21, 17, 25, 171, 87, 11, 4, 1}},
+		{hf, "lptolllrltld", []int32{3, 171, 21, 6, 174, 171, 87, 173, 171, 6, 171, 172, 1}},
+	} {
+		if got := c.tok.Encode(c.text, 0); !slices.Equal(got, c.want) {
+			t.Errorf("%q is %v, want %v", c.text, got, c.want)
+		}
+	}
+}
+
 // Texts of a constant length are filled by the tokenizer's own id. Without such an id all of them have to be given.
 // CLIP's text ends at its first end id, unless the length is constant.
 func TestFit(t *testing.T) {

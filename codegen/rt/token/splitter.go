@@ -132,8 +132,9 @@ func (s *splitter) full(u *Unigram) {
 // search extends the best paths over the gathered text: to its end if last is set, otherwise as
 // far as further text cannot change them.
 //
-// Sums round as in SentencePiece: a piece's score is added in float64, the unknown score in
-// float32; sums are stored in float32, and only a strictly greater sum replaces another.
+// Sums round as in SentencePiece up to 0.2.1: a piece's score is added in float64, the unknown score in
+// float32; sums are stored in float32, and only a strictly greater sum replaces another. SigLIP's are
+// compared in float32 too, as in SentencePiece 0.2.3. Only ties depend on it, such as l ll and ll l.
 func (s *splitter) search(u *Unigram, last bool) {
 	for len(s.best) <= len(s.norm) {
 		s.best = append(s.best, step{from: -1})
@@ -156,6 +157,9 @@ func (s *splitter) search(u *Unigram, last bool) {
 			i++
 			if node < u.trie.pieces {
 				sum := u.score[node] + float64(score)
+				if u.single {
+					sum = float64(float32(sum))
+				}
 				if b := &s.best[i]; b.from < 0 || sum > float64(b.score) {
 					*b = step{float32(sum), int32(at), int32(node)}
 				}

@@ -29,7 +29,8 @@ type Unigram struct {
 	kinds      []uint8
 	unkSurface string
 	start      float32 // score of what comes before every text, since sums are rounded
-	clean      bool // texts are cleaned as open_clip does it
+	single     bool    // sums are rounded to float32 before they are compared
+	clean      bool    // texts are cleaned as open_clip does it
 
 	pool sync.Pool // of *splitter
 }
