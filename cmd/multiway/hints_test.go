@@ -121,6 +121,7 @@ var followed = []struct {
 	{"`tune: off` in the description, or --tune off, leaves it out", "", "", "codegen/tune.TestTuned"},
 	{"`smooth: off` in the description leaves it out", "", "", "codegen/tune.TestSmoothed"},
 	{"with `cosine: %v` in the description this is an error", "", "", "codegen/tune.TestTuned"},
+	{"`entries: [%s]` in the description compiles that tower alone", "", "", "codegen/compile.TestOneTower"},
 	{"remove one", "", "", "cmd/multiway.TestScripts"},
 	{"replace family and sizes by `preset: NAME`", "", "", "ir/model.TestSketch"},
 }

@@ -584,6 +584,20 @@ func TestInitTokenizer(t *testing.T) {
 	asmtest.ErrorSays(t, err, "spiece.model: ", "it belongs to another model")
 }
 
+// The entries of a description may be one tower's.
+func TestOneTower(t *testing.T) {
+	for _, tower := range []string{"vision", "language"} {
+		m := compile.OpenText(t, "model: 1\nfamily: clip\nsizes: {dim: 8, heads: 2, ffn: 16, layers: 1, image: 8, patch: 4, vocab: 20, positions: 12, embed: 8, text: {dim: 8, heads: 2, layers: 1}}\nseed: 1\nentries: ["+tower+"]\n")
+		p, _, err := m.Lower(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Funcs) != 1 || !strings.HasPrefix(p.Funcs[0].Name, tower) {
+			t.Errorf("%s: %d functions, the first %s", tower, len(p.Funcs), p.Funcs[0].Name)
+		}
+	}
+}
+
 // writeClip writes a CLIP with rows for the small vocabulary.
 func writeClip(t *testing.T, dir, layout string) string {
 	t.Helper()
