@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,14 @@ import (
 	_ "github.com/multiway-go/multiway/generated/kernels"
 )
 
+// gcPercent is the value of GOGC unless the user sets one: at Go's own, several copies of the largest table of a model, which
+// can be half of its weights, are in memory before they are collected.
+const gcPercent = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	interrupt.Main("multiway", func() int {
 		stdout := cli.NewOutput(os.Stdout) // an error if any write failed, or closing it
 		c, started := root(stdout), false

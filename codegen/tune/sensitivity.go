@@ -278,10 +278,18 @@ func (t *tuner) cost(m *module, to precision.Format) float64 {
 func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float64, error) {
 	errors := make([]float64, len(m.formats))
 	for _, name := range m.weights {
-		w := t.wide.Weight(name)
-		if w == nil {
+		var ins []*ir.Tensor // the rows that the matrix is multiplied with; none for a table
+		for i, r := range runs {
+			for _, v := range r.f.Values {
+				if v.Op == ir.OpLinear && v.Bundle+".w" == name {
+					ins = append(ins, traces[i].Value(v.Args[0]))
+				}
+			}
+		}
+		if ins == nil {
 			continue
 		}
+		w := t.wide.Weight(name)
 		x, err := w.Load()
 		if err != nil {
 			return nil, err
@@ -290,27 +298,21 @@ func (t *tuner) local(m *module, runs []*sampleRun, traces []*ir.Trace) ([]float
 		cols := w.Type.Cols()
 		rows := min(localRows, w.Type.Rows().C)
 		few := &ir.Weight{Name: name, Type: ir.Of(ir.F32, ir.C(rows), ir.C(cols)), Load: func() ([]float32, error) { return slices.Clone(x[:rows*cols]), nil }}
-		for i, r := range runs {
-			for _, v := range r.f.Values {
-				if v.Op != ir.OpLinear || v.Bundle+".w" != name {
+		for _, in := range ins {
+			exact, err := product(few, in)
+			if err != nil {
+				return nil, err
+			}
+			for k, format := range m.formats {
+				if ir.Round([]float32{peak}, format.DType) >= 0 {
+					errors[k] = math.NaN()
 					continue
 				}
-				in := traces[i].Value(v.Args[0])
-				exact, err := product(few, in)
+				got, err := product(passes.Narrowed(few, format.DType), in)
 				if err != nil {
 					return nil, err
 				}
-				for k, format := range m.formats {
-					if ir.Round([]float32{peak}, format.DType) >= 0 {
-						errors[k] = math.NaN()
-						continue
-					}
-					got, err := product(passes.Narrowed(few, format.DType), in)
-					if err != nil {
-						return nil, err
-					}
-					errors[k] += distance(got.F, exact.F)
-				}
+				errors[k] += distance(got.F, exact.F)
 			}
 		}
 	}
