@@ -58,7 +58,9 @@ type Options struct {
 // than its precision, so that the outputs of the entries reach the cosine of the
 // description, or else of the precision. Formats that the description gives a class or a
 // module stay. The choice depends on the model, not on the machine: the cost of a format is
-// its cost on CPUs of the level that the description names, from [Speeds].
+// its cost on CPUs of the level that the description names, from [Speeds]. Where products of
+// int7 are faster there than those of int8, a large model of int8 starts from int7, and int8 is
+// the first of its finer formats.
 //
 // For every module it measures how much the outputs change, in the float64 interpreter, if
 // only this module is rounded; in a large model it uses a small image, and modules of layers
@@ -79,8 +81,11 @@ func Choose(m Model, o Options) (*Choice, error) {
 	if t.smooth, err = t.smoothed(); err != nil {
 		return nil, err
 	}
-	c := &Choice{Precision: m.Desc.Precision.String(), Level: m.Desc.TuneLevel}
 	chooses, err := t.prepare()
+	c := &Choice{Precision: t.base.String(), Level: m.Desc.TuneLevel}
+	if t.base.Default != m.Desc.Precision.Default {
+		c.Default = t.base.Default
+	}
 	if err == nil && chooses {
 		err = t.choose(c)
 	}
@@ -98,7 +103,8 @@ func Choose(m Model, o Options) (*Choice, error) {
 // prepare lowers the programs that a choice needs. It reports whether there is anything to
 // choose.
 func (t *tuner) prepare() (chooses bool, err error) {
-	asked := t.Desc.Precision.Cosine()
+	t.base = t.Desc.Precision
+	asked := t.base.Cosine()
 	if asked == 0 || t.Desc.Tune == "off" {
 		return false, nil
 	}
@@ -110,6 +116,9 @@ func (t *tuner) prepare() (chooses bool, err error) {
 	t.modules, t.size = nil, 0
 	for _, f := range t.full.Funcs {
 		t.large = t.large || ir.FuncCost(t.full, f, min(tuneText, t.full.MaxT)).FLOPs > cmp.Or(t.largeFLOPs, largeFLOPs)
+	}
+	if coarser, ok := t.base.Coarser(); ok && t.large && t.speed[coarser.Default] < t.speed[t.base.Default] {
+		t.base = coarser
 	}
 	if err := t.weigh(); err != nil || len(t.modules) == 0 {
 		return false, err
@@ -127,7 +136,8 @@ type tuner struct {
 	meter  *meter
 	smooth []Smoothed // the norms to smooth
 
-	full    *ir.Program // as described
+	base    precision.Map // the formats of modules that are not stored finer
+	full    *ir.Program   // as described
 	large   bool
 	allowed float64            // 1 - cosine
 	speed   map[string]float64 // a row of Speeds

@@ -124,6 +124,43 @@ func TestTunedLarge(t *testing.T) {
 	}
 }
 
+// A large model of int8 starts from int7 where its products are faster, but for classes and modules that the description names.
+func TestTunedStartsCoarser(t *testing.T) {
+	asmtest.Slow(t)
+	wide := strings.Replace(tiny, "dim: 24, heads: 2, ffn: 40", "dim: 256, heads: 4, ffn: 512", 1)
+	for level, want := range map[string]string{"avx2": precision.Int7, "avx512vnni": precision.Int8} {
+		for _, stored := range []string{"int8", "{default: int8, ffn: int8}"} {
+			m := open(t, wide+"cosine: 0.999\nprecision: "+stored+"\ntune: {level: "+level+"}\n")
+			c := choose(t, m, Options{largeFLOPs: 1})
+			got := c.Stored(m.Desc.Precision)
+			if got.Default != want || (c.Default == "") != (want == precision.Int8) {
+				t.Errorf("%s, %s: stored as %v, want %s", level, stored, got, want)
+			}
+			counts := map[string]int{}
+			for _, w := range lowered(t, m).Weights {
+				if strings.Contains(w.Name, ".ffn.") && strings.HasSuffix(w.Name, ".w") {
+					counts[got.Of(w.Name).Name]++
+				}
+			}
+			if stored == "int8" && counts[want] == 0 || stored != "int8" && counts[precision.Int8] == 0 || stored != "int8" && len(counts) > 1 {
+				t.Errorf("%s, %s: matrices of ffn are stored as %v:\n%v", level, stored, counts, c)
+			}
+			for _, r := range c.Results {
+				if r.Cosine < 0.999 {
+					t.Errorf("%s, %s: %v", level, stored, r)
+				}
+			}
+			if c.Default != "" && !strings.HasPrefix(c.String(), "int7 is faster on CPUs of level avx2;") {
+				t.Errorf("%s, %s: %v", level, stored, c)
+			}
+		}
+	}
+	m := open(t, tiny+"precision: int8\n")
+	if c := choose(t, m, Options{}); c.Default != "" {
+		t.Errorf("a small model is stored as %s", c.Default)
+	}
+}
+
 // A choice is measured on some of the user's own samples.
 func TestTunedOnSamples(t *testing.T) {
 	m := open(t, tiny)

@@ -15,7 +15,8 @@ import (
 
 // Choice lists the parts of a model that are stored differently from its description. A nil Choice changes nothing.
 type Choice struct {
-	Precision string     // the model's precision
+	Precision string     // of modules that are not in Overrides
+	Default   string     // default format of Precision, if it differs from the description's
 	Level     string     // the CPU level for which costs were compared
 	Smoothed  []Smoothed // norms whose readers round their input to int8
 	Overrides []Override // in the order of layers
@@ -35,11 +36,12 @@ type Result struct {
 	Mean   float64 `json:"mean_cosine"`
 }
 
-// Stored returns the formats of weights: described, with the choice's overrides added.
+// Stored returns the formats of weights: described, with the choice's default and overrides.
 func (c *Choice) Stored(described precision.Map) precision.Map {
 	if c == nil {
 		return described
 	}
+	described.Default = cmp.Or(c.Default, described.Default)
 	var overrides []precision.Override
 	for _, k := range c.Overrides {
 		overrides = append(overrides, k.Override)
@@ -118,6 +120,9 @@ func (c *Choice) String() string {
 	}
 	if c.Results == nil {
 		return strings.TrimSuffix(b.String(), "\n")
+	}
+	if c.Default != "" {
+		fmt.Fprintf(&b, "%s is faster on CPUs of level %s; weights are stored in it where that is accurate enough\n", c.Default, c.Level)
 	}
 	if len(c.Overrides) == 0 {
 		fmt.Fprintf(&b, "precision %s: every module is stored in it\n", c.Precision)

@@ -47,7 +47,7 @@ func (t *tuner) weigh() error {
 	if err != nil {
 		return err
 	}
-	described, modules := t.Desc.Precision, map[string]*module{}
+	described, modules := t.base, map[string]*module{}
 	for _, w := range bytes.Weights {
 		format := described.Of(w.Name)
 		if w.Type.DType != ir.I8 || t.named(w.Name) || format.DType == ir.F32 {

@@ -32,6 +32,9 @@ type Format struct {
 	Cosine   float64
 	Rounding Rounding
 
+	// coarser is the format in whose place this one is the next finer, where products of that one are faster; "": none.
+	coarser string
+
 	// classes and overrides are the formats of classes and modules that differ, unless a Map gives them.
 	classes   map[Class]string
 	overrides []Override
@@ -56,7 +59,7 @@ var Formats = []Format{
 		classes: map[Class]string{Patches: F32}}, // small, and all rows of an image depend on it
 	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 significant bits, up to 65504"},
 	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size; products are computed in int8",
-		classes: map[Class]string{Retrieval: Int8X2}},
+		coarser: Int7, classes: map[Class]string{Retrieval: Int8X2}},
 	{Name: Int7, DType: ir.I7, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "int8 whose weights have 7 bits, -64 to 64; faster than int8 on CPUs with AVX2 and neither AVX-VNNI nor AVX-512",
 		classes: map[Class]string{Embedding: Int8, Retrieval: Int8X2}},
 	{Name: Int8X2, DType: ir.I8X2, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 whose activations have two terms: the rounded value, and its rounding error in int8 too",
@@ -206,6 +209,13 @@ func format(name string) Format {
 		panic(fmt.Sprintf("precision: %q was not checked", name))
 	}
 	return w
+}
+
+// Coarser returns the map whose default is the next coarser format; ok is false if the default has none. All else is as in m.
+func (m Map) Coarser() (coarser Map, ok bool) {
+	w := format(m.Default).coarser
+	m.Default = w
+	return m, w != ""
 }
 
 // Any reports whether ok is true for the format of a class or of a module in Overrides.
