@@ -32,7 +32,8 @@ type Format struct {
 	Cosine   float64
 	Rounding Rounding
 
-	// coarser is the format in whose place this one is the next finer, where products of that one are faster; "": none.
+	// coarser is the format that may stand in for this one where its products are faster; this one is then the next finer.
+	// "": none may.
 	coarser string
 
 	// classes and overrides are the formats of classes and modules that differ, unless a Map gives them.
@@ -211,7 +212,7 @@ func format(name string) Format {
 	return w
 }
 
-// Coarser returns the map whose default is the next coarser format; ok is false if the default has none. All else is as in m.
+// Coarser returns m with the coarser format that may stand in for its default; ok is false if none may.
 func (m Map) Coarser() (coarser Map, ok bool) {
 	w := format(m.Default).coarser
 	m.Default = w
