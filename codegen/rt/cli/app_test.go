@@ -781,6 +781,18 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %s", out, got.errs)
 		}
 		same("cut at different places")
+		for placed := 1; placed < len(want); placed++ { // a run that ended while it put its files in place
+			cut(func(string) float64 { return 1 })
+			for _, p := range outputs(path)[:placed] {
+				if err := os.Rename(p+file.PartSuffix, p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := embed(list, "--resume"); got.status != 0 || !strings.Contains(got.errs, "150 vectors, going on behind them") {
+				t.Errorf("%s, %d files in place: %s", out, placed, got.errs)
+			}
+			same(fmt.Sprint("files in place: ", placed))
+		}
 		cut(func(string) float64 { return 0.2 })
 		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, out+".part: no run of embed left it, as ") {
 			t.Errorf("%s: going on with what no model made: status %d, %s", out, got.status, got.errs)

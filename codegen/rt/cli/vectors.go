@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -111,6 +112,10 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	if err != nil {
 		return nil, err
 	}
+	if err := w.takeBack(vectors); err != nil {
+		vectors.Abandon()
+		return nil, err
+	}
 	w.files.Remove(out) // at no time do vectors stand beside another run's list or model file
 	var parts []*file.File
 	for _, path := range outputs(out) {
@@ -145,6 +150,30 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	}
 	w.lines = bufio.NewWriter(parts[1])
 	return w, nil
+}
+
+// takeBack makes unfinished files again of those that the last run put in place, if it ended
+// while it did so: its vectors are unfinished, and its model file, the first in place, is not.
+// In every other state unfinished vectors have an unfinished model file beside them.
+func (w *embeddings) takeBack(vectors *file.File) error {
+	names := outputs(w.out)
+	if st, err := vectors.Stat(); err != nil || st.Size() == 0 || exists(w.out) || exists(names[0]+file.PartSuffix) {
+		return err
+	}
+	for _, name := range slices.Backward(names) { // the model file last: until then this can be done again
+		if name == w.out || exists(name+file.PartSuffix) || !exists(name) {
+			continue
+		}
+		if err := os.Rename(name, name+file.PartSuffix); err != nil {
+			return file.PathError(name, err)
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // besideOthers returns an error if vectors of another model share the model file
