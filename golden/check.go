@@ -36,8 +36,8 @@ type Options struct {
 
 	// Precision is the format in which programs store weights; "" = f32. For a format that checkpoints can have, only runs
 	// with weights of that type are checked, by the bounds of the case. For a coarser format, only runs with f32 weights
-	// are checked: each output row must reach the cosine of the format, scores of pictures and texts may differ by what such rows
-	// can make them differ, and the interpreter does not run.
+	// are checked: each output row must reach the cosine of the format, scores of pictures and texts may differ by what the
+	// errors of their embeddings can make them differ, and the interpreter does not run.
 	Precision string
 
 	// Log, if not nil, gets a line before each step that takes long.
@@ -539,7 +539,7 @@ func (j *judgement) all(runs []*run) {
 					return cases.Result{}, err
 				}
 				if least := leastCosine(j.c.opt.Precision); least > 0 {
-					return j.coarse(ref, got[name], least)
+					return j.coarse(r, ref, got, least)
 				}
 				return ref.Compare(got[name])
 			})
@@ -550,31 +550,6 @@ func (j *judgement) all(runs []*run) {
 		}
 	}
 }
-
-// coarse compares an output of a program whose rows must reach the cosine least. Scores of pictures and texts are multiples of the
-// cosines of such rows, so they may differ by what the rows can make them differ.
-func (j *judgement) coarse(ref *cases.Reference, got [][]float32, least float64) (cases.Result, error) {
-	if !strings.HasPrefix(ref.Name, "logits_per_") && !strings.HasPrefix(ref.Name, "probs_per_") {
-		return ref.Cosine(got, least)
-	}
-	weight := "retrieval.logit_scale"
-	if strings.Contains(ref.Name, "vlffn") {
-		weight = "retrieval_vl.logit_scale"
-	}
-	scale, ok, err := scalar(j.program, weight)
-	if err == nil && !ok {
-		err = fmt.Errorf("the program has no %s", weight)
-	}
-	if err != nil {
-		return cases.Result{}, err
-	}
-	ref.Output.Atol, ref.Output.Rtol = math.Exp(scale)*cosineBound(least), 0
-	return ref.Compare(got)
-}
-
-// cosineBound returns how much the cosine of two vectors can change if both are replaced by vectors that have the cosine least with
-// them.
-func cosineBound(least float64) float64 { return 2 * math.Sqrt(2*(1-least)) }
 
 // judge sets the verdict of a line: a failure if err is not nil, else the result of compare.
 func (l *Line) judge(err error, compare func() (cases.Result, error)) {

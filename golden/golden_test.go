@@ -21,6 +21,7 @@ import (
 	"github.com/multiway-go/multiway/asm/asmtest"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/golden"
+	"github.com/multiway-go/multiway/ir/checkpoint"
 	"github.com/multiway-go/multiway/ir/precision"
 )
 
@@ -239,32 +240,71 @@ func TestCasesByCosine(t *testing.T) {
 	}
 }
 
-// At a coarse precision scores of pictures and texts are not held to the cosine of their rows, which may be close to zero and have
-// few elements, but to the change that two vectors of the precision's cosine can make.
+// At every coarse precision scores of pictures and texts pass, and scores of the wrong text or picture do not: those of the next one,
+// and two that are swapped.
 func TestScoresByCosine(t *testing.T) {
 	asmtest.Slow(t)
-	word, _ := precision.Named(precision.Int8)
-	angle := math.Acos(word.Cosine)
-	sum, lines := runCheck(t, golden.Options{Precision: word.Name, Level: "generic"}, filepath.Join("testdata", "clip_hf"))
-	if sum.Failed > 0 {
-		t.Errorf("%v", sum)
-	}
-	scores := 0
-	for _, l := range lines {
-		if !strings.HasPrefix(l.Output, "logits_per_") {
+	next := withScores(t, func(row []float32) []float32 { return append(slices.Clone(row[1:]), row[0]) })
+	swapped := withScores(t, func(row []float32) []float32 { return append([]float32{row[1], row[0]}, row[2:]...) })
+	for _, p := range precision.Formats {
+		if p.Cosine == 0 {
 			continue
 		}
-		scores++
-		// Each of the two vectors turns by the angle; the cosine between them changes most where they are at right angles. The scale of the
-		// case is the exponential of 2.25 to 2.75.
-		least, most := math.Exp(2.25)*math.Sin(2*angle), 1.01*math.Exp(2.75)*math.Sin(2*angle)
-		if l.Bound < least || l.Bound > most {
-			t.Errorf("%v\nis held to %g, want %g to %g", l, l.Bound, least, most)
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range []struct {
+				dir, verdict string
+			}{{filepath.Join("testdata", "siglip_hf"), "ok"}, {next, "FAIL"}, {swapped, "FAIL"}} {
+				_, lines := runCheck(t, golden.Options{Precision: p.Name, Level: "generic"}, c.dir)
+				scores := map[string]bool{}
+				for _, l := range lines {
+					want := "ok"
+					if l.Run == "pair_b3" && strings.Contains(l.Output, "_per_") {
+						scores[l.Output], want = true, c.verdict
+					}
+					if l.Engine != "" && l.Verdict != want {
+						t.Errorf("%s: %v\nwant %s", c.dir, l, want)
+					}
+				}
+				if len(scores) != 3 {
+					t.Errorf("%s: checked %v, want logits of pictures and texts, and probabilities", c.dir, scores)
+				}
+			}
+		})
+	}
+}
+
+// withScores returns a copy of the case siglip_hf in which f changed each row of the expected scores.
+func withScores(t *testing.T, f func(row []float32) []float32) string {
+	t.Helper()
+	from, dir := filepath.Join("testdata", "siglip_hf"), filepath.Join(t.TempDir(), "siglip_hf")
+	for _, name := range []string{"case.json", "inputs.safetensors"} {
+		asmtest.Write(t, filepath.Join(dir, name), asmtest.Read(t, filepath.Join(from, name)))
+	}
+	src, err := checkpoint.OpenFile(filepath.Join(from, "truth.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var truth []checkpoint.Tensor
+	for _, info := range src.Tensors() {
+		x, err := checkpoint.Load(src, info.Name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if strings.Contains(info.Name, "_per_") && info.Shape[1] > 1 {
+			changed := make([]float32, 0, len(x))
+			for row := range slices.Chunk(x, info.Shape[1]) {
+				changed = append(changed, f(row)...)
+			}
+			x = changed
+		}
+		truth = append(truth, checkpoint.Tensor{Name: info.Name, DType: info.DType, Shape: info.Shape, Floats: x})
 	}
-	if scores == 0 {
-		t.Error("no scores were checked")
+	if err := checkpoint.WriteSafetensorsFile(filepath.Join(dir, "truth.safetensors"), truth, nil); err != nil {
+		t.Fatal(err)
 	}
+	return dir
 }
 
 // builtLevels lists the levels of this CPU with kernels, except levels whose kernels are for only one

@@ -2,7 +2,6 @@ package golden
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt"
@@ -18,6 +17,8 @@ type run struct {
 	calls []call
 	steps []string // further functions that decoding needs
 	batch *cases.Batch
+
+	scores map[string]score // how outputs with scores were computed, by their names
 }
 
 // call is the call of a compiled function with the run's images, texts, or both.
@@ -134,7 +135,7 @@ func (x *run) outputs(cs *cases.Case, p *ir.Program, do runner) (map[string][][]
 		}
 	}
 	if _, ok := x.r.Outputs["logits_per_image"]; ok {
-		if err := logits(p, "retrieval.logit_scale", all); err != nil {
+		if err := x.score(p, all, embedded{task: "retrieval", image: "vision_cls", text: "language_cls"}); err != nil {
 			return nil, err
 		}
 	}
@@ -162,34 +163,4 @@ func (x *run) reason(do runner) (map[string][][]float32, error) {
 		pairs = append(pairs, rt.Seq{Image: slices.Concat(f...)})
 	}
 	return do(x.calls[1].fn, pairs)
-}
-
-// logits adds two outputs to out, logits_per_image = exp(scale) * V L^T and its transpose, where V and L have the
-// embeddings of pictures and texts as rows.
-func logits(p *ir.Program, scaleName string, out map[string][][]float32) error {
-	scale, ok, err := scalar(p, scaleName)
-	if err == nil && !ok {
-		err = fmt.Errorf("the program has no %s", scaleName)
-	}
-	if err != nil {
-		return err
-	}
-	scale = math.Exp(scale)
-	product := func(a, b [][]float32) [][]float32 {
-		rows := make([][]float32, len(a))
-		for i := range a {
-			for j := range b {
-				sum := 0.0
-				for k := range a[i] {
-					sum += float64(a[i][k]) * float64(b[j][k])
-				}
-				rows[i] = append(rows[i], float32(scale*sum))
-			}
-		}
-		return rows
-	}
-	images, texts := out["vision_cls"], out["language_cls"]
-	out["logits_per_image"] = product(images, texts)
-	out["logits_per_text"] = product(texts, images)
-	return nil
 }

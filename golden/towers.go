@@ -2,13 +2,10 @@ package golden
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
-	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/golden/cases"
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/checkpoint"
@@ -127,52 +124,7 @@ func (x *run) towers(p *ir.Program, do runner) (map[string][][]float32, error) {
 	if _, ok := x.r.Outputs["logits_per_image"]; !ok || x.taps {
 		return all, nil
 	}
-	return all, scores(p, all)
-}
-
-// scores adds to out what a package computes from the embeddings in it: for each picture and each text, the logits of all
-// pairs and the probability of each pair by itself.
-func scores(p *ir.Program, out map[string][][]float32) error {
-	l := task.Logits{Each: true}
-	scale, ok, err := scalar(p, "retrieval.logit_scale")
-	if err == nil && !ok {
-		err = errors.New("the program has no retrieval.logit_scale")
-	}
-	if err != nil {
-		return err
-	}
-	l.Scale = math.Exp(scale)
-	if l.Bias, _, err = scalar(p, "retrieval.logit_bias"); err != nil {
-		return err
-	}
-	for _, by := range []struct {
-		name string
-		a, b [][]float32
-	}{{"image", out["image_embeds"], out["text_embeds"]}, {"text", out["text_embeds"], out["image_embeds"]}} {
-		for _, a := range by.a {
-			cosines, logits := make([]float32, len(by.b)), make([]float32, len(by.b))
-			for i, b := range by.b {
-				cosines[i] = task.Dot(a, b)
-				logits[i] = float32(l.Of(cosines[i]))
-			}
-			out["logits_per_"+by.name] = append(out["logits_per_"+by.name], logits)
-			out["probs_per_"+by.name] = append(out["probs_per_"+by.name], l.Probs(cosines))
-		}
-	}
-	return nil
-}
-
-// scalar loads a weight with a single value; ok is false if the program has no such weight.
-func scalar(p *ir.Program, name string) (v float64, ok bool, err error) {
-	w := p.Weight(name)
-	if w == nil || w.Load == nil {
-		return 0, false, nil
-	}
-	f, err := w.Load()
-	if err != nil {
-		return 0, false, err
-	}
-	return float64(f[0]), true, nil
+	return all, x.score(p, all, embedded{task: "retrieval", image: "image_embeds", text: "text_embeds"})
 }
 
 // withLayout returns d with the naming scheme of tensors that the names in src follow.

@@ -79,15 +79,13 @@ func (x *run) vlmo(p *ir.Program, do runner) (map[string][][]float32, error) {
 	}
 	switch x.r.Kind {
 	case "vlmo_itc":
-		for _, b := range []struct{ scale, feats, logits string }{
-			{"retrieval.logit_scale", "cls_feats", "logits_per_image"},
-			{"retrieval_vl.logit_scale", "cls_vlffn_feats", "logits_per_vlffn_image"},
+		for _, of := range []embedded{
+			{"retrieval", "image.cls_feats", "text.cls_feats", ""},
+			{"retrieval_vl", "image.cls_vlffn_feats", "text.cls_vlffn_feats", "vlffn_"},
 		} {
-			pair := map[string][][]float32{"vision_cls": all["image."+b.feats], "language_cls": all["text."+b.feats]}
-			if err := logits(p, b.scale, pair); err != nil {
+			if err := x.score(p, all, of); err != nil {
 				return nil, err
 			}
-			all[b.logits] = pair["logits_per_image"]
 		}
 	case "vlmo_nlvr2":
 		var pairs []rt.Seq

@@ -154,7 +154,7 @@ type Result struct {
 	Index     []int // index on each axis of the output
 	Got, Want float32
 	Error     float64 // |got - want|
-	Bound     float64 // atol + rtol*|want|
+	Bound     float64 // for Compare and CompareAll, Output.Bound(Want)
 }
 
 // String returns the result as one line.
@@ -166,20 +166,24 @@ func (r Result) String() string {
 	return fmt.Sprintf("max abs error %.3g, worst %.3g of bound %.3g at %v (got %v, want %v) %s", r.MaxAbs, r.Error, r.Bound, r.Index, r.Got, r.Want, verdict)
 }
 
+// Bound returns how much an element may differ from the expected value want.
+func (o *Output) Bound(want float64) float64 {
+	if o.Exact {
+		return 0
+	}
+	return o.Atol + float64(o.Rtol*math.Abs(want))
+}
+
 // judge adds up a Result, element by element.
 type judge struct {
 	r  Result
 	at int // position of the worst element
 }
 
-func (j *judge) add(o *Output, at int, got, want float32) {
+func (j *judge) add(at int, got, want float32, bound float64) {
 	e := math.Abs(float64(got) - float64(want))
 	if got != got {
 		e = math.Inf(1)
-	}
-	bound := 0.0
-	if !o.Exact {
-		bound = o.Atol + float64(o.Rtol*math.Abs(float64(want)))
 	}
 	r := &j.r
 	r.Compared++
@@ -207,6 +211,11 @@ func (j *judge) result(shape []int) Result {
 // Compare compares the output of an engine, one slice for each sequence, without padded rows as [Reference.Sequence]
 // returns them, element by element. A wrong number of sequences or elements is an error.
 func (f *Reference) Compare(got [][]float32) (Result, error) {
+	return f.Within(got, func(_, _ int, want float64) float64 { return f.Output.Bound(want) })
+}
+
+// Within is Compare with other bounds: bound returns how much element i of sequence seq may differ from the expected value want.
+func (f *Reference) Within(got [][]float32, bound func(seq, i int, want float64) float64) (Result, error) {
 	var j judge
 	if len(got) != f.Sequences() {
 		return Result{}, fmt.Errorf("output %q has %d sequences, want %d", f.Name, len(got), f.Sequences())
@@ -217,7 +226,7 @@ func (f *Reference) Compare(got [][]float32) (Result, error) {
 			return Result{}, fmt.Errorf("output %q: sequence %d has %d elements, want %d", f.Name, seq, len(g), len(want))
 		}
 		for i, w := range want {
-			j.add(&f.Output, f.position(seq, i), g[i], w)
+			j.add(f.position(seq, i), g[i], w, bound(seq, i, float64(w)))
 		}
 	}
 	return j.result(f.Output.Shape), nil
@@ -271,7 +280,7 @@ func (f *Reference) CompareAll(got []float32) (Result, error) {
 	}
 	for i, w := range f.Data {
 		if f.counts(i) {
-			j.add(&f.Output, i, got[i], w)
+			j.add(i, got[i], w, f.Output.Bound(float64(w)))
 		}
 	}
 	return j.result(f.Output.Shape), nil
