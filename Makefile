@@ -96,8 +96,8 @@ lint: ## gofmt, go vet, staticcheck
 
 count ?= 6
 benchtime ?= 50ms
-match ?= Kernels|Gemm|Model
-bench: ## time kernels and the demo's functions (match=Model, count=20); README says how to compare before and after a change
+match ?= Kernels|Gemm|Attention|Model
+bench: ## time kernels, attention and the demo's functions (match=Model, count=20); README says how to compare before and after a change
 	@$(GO) test $(flags) ./golden -run '^$$' -bench '$(match)' -count $(count) -benchtime $(benchtime)
 
 # Python is only needed to check results and to time other runtimes.
