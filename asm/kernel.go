@@ -47,7 +47,7 @@ func catalogue() []Kernel {
 	var ks []Kernel
 	for _, l := range Levels {
 		for _, r := range Ops {
-			elsewhere := r.Home != "" && l.ISA == Generic || r.Arch != "" && l.Arch != "" && l.Arch != r.Arch
+			elsewhere := r.Home != "" && l.ISA == Generic || r.From != "" && l.ISA != Generic && !l.ISA.Includes(r.From)
 			if elsewhere || l.Ops != nil && !slices.Contains(l.Ops, r.Op) {
 				continue
 			}

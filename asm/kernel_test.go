@@ -211,7 +211,10 @@ func TestLevelsOfOneProduct(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]asm.Op{asm.OpGemmI8}, "gemm_i8"},
+		{[]asm.Op{asm.OpGemmEights, asm.OpRegroup}, "gemm_i8"},
 		{[]asm.Op{asm.OpGemmI8, asm.OpQuant}, ""},
+		{[]asm.Op{asm.OpGemmI8, asm.OpGemm}, ""},
+		{[]asm.Op{asm.OpRegroup}, ""},
 		{[]asm.Op{asm.OpGelu}, ""},
 		{[]asm.Op{asm.OpPeakFMA}, ""},
 	} {

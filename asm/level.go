@@ -1,5 +1,7 @@
 package asm
 
+import "slices"
+
 // ISA is a CPU level: the instructions a kernel may use.
 type ISA string
 
@@ -14,6 +16,7 @@ const (
 	AVX512VNNI ISA = "avx512vnni"
 	AVX512BF16 ISA = "avx512bf16"
 	NEONDot    ISA = "neondot"
+	NEONI8MM   ISA = "neoni8mm"
 )
 
 // Level describes a CPU level: its instruction sets and the kernels it has.
@@ -23,7 +26,7 @@ type Level struct {
 	Arch     string      // GOARCH; "" for any
 	Vector   int         // floats in a vector register, 1 for generic
 	Features []string    // instruction sets that it adds to its base, by the emitter's names; codegen/rt/kernel asks the CPU for them
-	Ops      []Op        // the ops that it has its own kernels for; nil: all of its architecture
+	Ops      []Op        // the ops that it has its own kernels for; nil: all of its architecture that do not begin with a later level
 	Tile     Tile        // the largest tile
 	Tiles    map[Op]Tile // of the ops that differ
 }
@@ -66,15 +69,33 @@ var Levels = []Level{
 		ISA: NEONDot, Base: NEON, Arch: "arm64", Vector: 4, Features: []string{"ASIMDDP"},
 		Ops: []Op{OpGemmI8}, Tile: Tile{6, 16},
 	},
+	{
+		ISA: NEONI8MM, Base: NEONDot, Arch: "arm64", Vector: 4, Features: []string{"I8MM"},
+		Ops: []Op{OpGemmEights, OpRegroup}, Tile: Tile{6, 16},
+	},
 }
 
-// Only returns the family of a matrix product if that product is the only op that the level has kernels of its own for,
-// otherwise "".
+// Only returns the family of a matrix product if that product is all that the level has kernels of its own for, with the
+// conversion of panels for it, otherwise "". A product of another layout counts as the one that it computes.
 func (l Level) Only() string {
-	if len(l.Ops) != 1 || !l.Ops[0].Row().Tiled {
-		return ""
+	var only string
+	for _, op := range l.Ops {
+		r := op.Row()
+		switch {
+		case r.Tiled && only == "":
+			r = Ops[slices.IndexFunc(Ops, func(o OpRow) bool { return o.Type == r.Type })]
+			only = Kernel{Op: r.Op, DType: r.DTypes[0]}.Family()
+		case r.Type != "Repack":
+			return ""
+		}
 	}
-	return Kernel{Op: l.Ops[0], DType: l.Ops[0].Row().DTypes[0]}.Family()
+	return only
+}
+
+// Includes reports whether level i is other or has it below it.
+func (i ISA) Includes(other ISA) bool {
+	l, ok := i.Level()
+	return ok && (i == other || l.Base.Includes(other))
 }
 
 // Level returns the row of Levels for i, and whether there is one.

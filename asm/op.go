@@ -32,6 +32,8 @@ const (
 	OpWiden           Op = "widen"
 	OpRowCompensation Op = "row_compensation"
 	OpGemmI7          Op = "gemm_i7"
+	OpGemmEights      Op = "gemm_eights"
+	OpRegroup         Op = "regroup"
 	OpGemmBF16        Op = "gemm_bf16"
 	OpRound           Op = "round"
 	OpIDCT            Op = "idct"
@@ -47,7 +49,7 @@ type OpRow struct {
 	DTypes    []string // element types, one kernel for each; nil: one kernel without a type
 	Tiled     bool     // one kernel for each number of rows 1..MR; otherwise the number of rows is an argument
 	Home      string   // the package of codegen/rt that has its kernels and a Go function for other CPUs; "": models use it, and it has a twin
-	Arch      string   // the only architecture with kernels for it; "": any
+	From      ISA      // the lowest level with kernels for it, beside generic; "": the lowest of each architecture
 	Type      string   // name of the signature in codegen/rt/kernel; "": models do not use the op
 	Signature string   // Go type of the op's kernels; no parameter may be named g, which is a register in Go's assembler
 	Doc       string   // what the kernels compute and require, as lines
@@ -60,6 +62,7 @@ const tiled = `The kernel computes tiles >= 1 tiles of C, one below the other; p
 const (
 	gemmI8Signature    = "func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)"
 	quantSignature     = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, scale *float32, midpoint *float32)"
+	repackSignature    = "func(k int, dst *int8, src *int8)"
 	normQuantSignature = "func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)"
 )
 
@@ -158,7 +161,7 @@ i8x2 also writes residuals, from byte ldd/2 of each row of dst on: 128 + 254*(v-
 rounded.`,
 	},
 	{
-		Op: OpGemmI16, DTypes: []string{"i8"}, Tiled: true, Arch: "amd64",
+		Op: OpGemmI16, DTypes: []string{"i8"}, Tiled: true, From: AVX2,
 		Type: "GemmI8", Signature: gemmI8Signature,
 		Doc: `Computes what gemm_i8 does, for an A of signed int16 without zero point, little-endian, each row followed by what
 row_compensation writes, and for panels that widen wrote; lda counts bytes.
@@ -166,7 +169,7 @@ It takes half as many products: a group of four is (A0+B2)*(A2+B0) + (A1+B3)*(A3
 column subtracts A0*A2 + A1*A3 and B0*B2 + B1*B3. Every A+B must fit 16 bits, every sum 32.`,
 	},
 	{
-		Op: OpQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Op: OpQuantI16, DTypes: []string{"i8", "i8x2"}, From: AVX2,
 		Type: "Quant", Signature: quantSignature,
 		Doc: `Computes what quant does, as signed int16 without the 128, little-endian; ldd counts bytes.
 i8x2 writes one value for each element: 254 times the quantised value plus the residual.`,
@@ -177,27 +180,38 @@ i8x2 writes one value for each element: 254 times the quantised value plus the r
 		Doc: `Computes what quant does with the rows that layernorm computes of src without a gain.`,
 	},
 	{
-		Op: OpNormQuantI16, DTypes: []string{"i8", "i8x2"}, Arch: "amd64",
+		Op: OpNormQuantI16, DTypes: []string{"i8", "i8x2"}, From: AVX2,
 		Type: "LayerNormQuant", Signature: normQuantSignature,
 		Doc: `Computes what quant_i16 does with the rows that layernorm computes of src without a gain.`,
 	},
 	{
-		Op: OpWiden, DTypes: []string{"i8"}, Arch: "amd64",
-		Type: "Widen", Signature: "func(k int, dst *int8, src *int8)",
+		Op: OpWiden, DTypes: []string{"i8"}, From: AVX2,
+		Type: "Repack", Signature: repackSignature,
 		Doc: `Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
 each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
 B0*B2 + B1*B3, modulo 2^32. k >= 1.`,
 	},
 	{
-		Op: OpRowCompensation, DTypes: []string{"i8"}, Arch: "amd64",
+		Op: OpRowCompensation, DTypes: []string{"i8"}, From: AVX2,
 		Type: "RowCompensation", Signature: "func(rows int, k int, a *uint8, lda int)",
 		Doc: `Writes after each row of A, which is k groups of four int16 for gemm_i16, an int32: minus the sum over groups of A0*A2 + A1*A3,
 modulo 2^32. lda counts bytes. k >= 1.`,
 	},
 	{
-		Op: OpGemmI7, DTypes: []string{"i7"}, Tiled: true, Arch: "amd64",
+		Op: OpGemmI7, DTypes: []string{"i7"}, Tiled: true, From: AVX2,
 		Type: "GemmI8", Signature: gemmI8Signature,
 		Doc: `Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.`,
+	},
+	{
+		Op: OpGemmEights, DTypes: []string{"i8"}, Tiled: true, From: NEONI8MM,
+		Type: "GemmI8", Signature: gemmI8Signature,
+		Doc: `Computes what gemm_i8 does, for panels that regroup wrote. k still counts groups of four.`,
+	},
+	{
+		Op: OpRegroup, DTypes: []string{"i8"}, From: NEONI8MM,
+		Type: "Repack", Signature: repackSignature,
+		Doc: `Converts a panel of gemm_i8, src, to one of gemm_eights, dst, in the order [(k+1)/2][16 columns][8]. If k is odd, each column's
+last four values are zeros. The tail is copied. k >= 1.`,
 	},
 	{
 		Op: OpGemmBF16, DTypes: []string{"bf16dot"}, Tiled: true,
@@ -221,19 +235,19 @@ A NaN stays a NaN. n >= 1.`,
 bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.`,
 	},
 	{
-		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", From: AVX2,
 		Signature: "func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)",
 		Doc: `dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at
 least 8.`,
 	},
 	{
-		Op: OpSpread, DTypes: []string{"u32"}, Home: "pixel", Arch: "amd64",
+		Op: OpSpread, DTypes: []string{"u32"}, Home: "pixel", From: AVX2,
 		Signature: "func(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)",
 		Doc: `Each element holds two 16-bit numbers, and for both: dst[2*i] = (3*src[i]+src[i+1]+right)>>shift and
 dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before the shift. n is a multiple of 8, at least 8.`,
 	},
 	{
-		Op: OpYCC, DTypes: []string{"u8"}, Home: "pixel", Arch: "amd64",
+		Op: OpYCC, DTypes: []string{"u8"}, Home: "pixel", From: AVX2,
 		Signature: "func(n int, dst *uint8, luma *uint8, chroma *uint32)",
 		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
 fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,

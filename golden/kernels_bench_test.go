@@ -133,7 +133,7 @@ func BenchmarkKernels(b *testing.B) {
 					f(1, d/4, &bytes[0], 2*(d+64), &panels[0], d*asm.Panel+192, &dst[0], ld, &work[0], &work[0], &work[0], 1, &panels[0], 64)
 				}
 				flops(b, 2*d*k.MR*k.NR)
-			case kernel.Widen:
+			case kernel.Repack:
 				panels := make([]int8, 3*(d*asm.Panel+192))
 				for b.Loop() {
 					f(d/4, &panels[0], &panels[2*(d*asm.Panel+192)])

@@ -19,7 +19,9 @@ func init() {
 	testers[asm.OpQuantI16] = tester{test: testQuant}
 	testers[asm.OpNormQuant] = tester{test: testNormQuant}
 	testers[asm.OpNormQuantI16] = tester{test: testNormQuant}
-	testers[asm.OpWiden] = tester{test: testWiden}
+	testers[asm.OpWiden] = tester{test: testRepack}
+	testers[asm.OpGemmEights] = tester{test: testGemmI8}
+	testers[asm.OpRegroup] = tester{test: testRepack}
 	testers[asm.OpRowCompensation] = tester{test: testRowCompensation}
 }
 
@@ -115,10 +117,13 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 					bias[j] = c.normal()
 				}
 			}
-			given := narrow[uint8](c, c.in2, panels*(stride+(size-1)*asm.Panel*depth))
-			if copy(given, b); size > 1 {
-				widenPanel(given, b, groups)
+			packed := b
+			if repack, room := repackOf(k.Op, groups); repack != nil {
+				packed = make([]uint8, room)
+				repack(packed, b, groups)
 			}
+			given := narrow[uint8](c, c.in2, len(packed))
+			copy(given, packed)
 			// Prefetching may be in protected memory, or turned off.
 			pf, step := (*int8)(unsafe.Pointer(&given[0])), 64
 			if variant == 3 {
@@ -144,6 +149,30 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			c.intact(out, what)
 		}
 	}
+}
+
+// repackOf returns what computes the panels of a product or the result of a conversion, and their bytes for a number of groups of
+// four; nil for panels that are not converted.
+func repackOf(op asm.Op, groups int) (repack func(dst, src []uint8, groups int), room int) {
+	switch op {
+	case asm.OpGemmI16, asm.OpWiden:
+		return widenPanel, 128*groups + 192
+	case asm.OpGemmEights, asm.OpRegroup:
+		return regroupPanel, (groups+1)/2*128 + 192
+	}
+	return nil, 0
+}
+
+// regroupPanel computes the result of regroup, one value at a time.
+func regroupPanel(dst, src []uint8, groups int) {
+	room := len(dst) - 192
+	clear(dst[:room])
+	for i := range 4 * groups {
+		for j := range asm.Panel {
+			dst[i/8*128+8*j+i%8] = src[i/4*64+4*j+i%4]
+		}
+	}
+	copy(dst[room:], src[64*groups:])
 }
 
 // widenPanel computes the result of widen, one value at a time.
@@ -200,15 +229,16 @@ func testRowCompensation(c *check, _ asm.Kernel, fn any) {
 	}
 }
 
-// testWiden compares widened panels with their definition.
-func testWiden(c *check, _ asm.Kernel, fn any) {
-	f := fn.(kernel.Widen)
+// testRepack compares converted panels with their definition.
+func testRepack(c *check, k asm.Kernel, fn any) {
+	f := fn.(kernel.Repack)
 	for _, groups := range upTo(10, 48, 192) {
-		src, want := narrow[uint8](c, c.in, 64*groups+192), make([]uint8, 128*groups+192)
+		repack, room := repackOf(k.Op, groups)
+		src, want := narrow[uint8](c, c.in, 64*groups+192), make([]uint8, room)
 		for i := range src {
 			src[i] = uint8(c.rng.Uint32())
 		}
-		widenPanel(want, src, groups)
+		repack(want, src, groups)
 		dst := c.newMat(c.out, 1, len(want)/4, len(want)/4, c.normal)
 		f(groups, (*int8)(unsafe.Pointer(dst.ptr())), (*int8)(unsafe.Pointer(&src[0])))
 		for i := range dst.p {

@@ -239,6 +239,7 @@ func (w *writer) FCVTL2(d, n V)             { w.emit(fcvtl2, int(d), int(n)) }  
 func (w *writer) SHLL(d, n V)               { w.emit(shll, int(d), int(n)) }                // four bf16, the low half of n
 func (w *writer) SHLL2(d, n V)              { w.emit(shll2, int(d), int(n)) }               // the high half
 func (w *writer) SDOTlane(d, n, m V, i int) { w.emit(sdotLane, int(d), int(n), int(m), i) } // d += sums of four products of signed bytes, m's group i
+func (w *writer) USMMLA(d, n, m V)          { w.emit(usmmla, int(d), int(n), int(m)) }      // d += n*m transposed, 2x2: n is two rows of eight unsigned bytes, m of signed ones
 func (w *writer) SMULL(d, n, m V)           { w.emit(smull, int(d), int(n), int(m)) }       // d = n*m, low bytes to int16
 func (w *writer) SMULL2(d, n, m V)          { w.emit(smull2, int(d), int(n), int(m)) }      // high bytes
 func (w *writer) SMLAL(d, n, m V)           { w.emit(smlal, int(d), int(n), int(m)) }       // d += n*m, low bytes to int16
@@ -264,6 +265,8 @@ func (w *writer) TRN1(d, n, m V)            { w.emit(trn1, int(d), int(n), int(m
 func (w *writer) TRN2(d, n, m V)            { w.emit(trn2, int(d), int(n), int(m)) }        // n[1] m[1] n[3] m[3]
 func (w *writer) ZIP1(d, n, m V)            { w.emit(zip1, int(d), int(n), int(m)) }        // n[0] n[1] m[0] m[1]
 func (w *writer) ZIP2(d, n, m V)            { w.emit(zip2, int(d), int(n), int(m)) }        // n[2] n[3] m[2] m[3]
+func (w *writer) ZIP1s(d, n, m V)           { w.emit(zip1S, int(d), int(n), int(m)) }       // n[0] m[0] n[1] m[1]
+func (w *writer) ZIP2s(d, n, m V)           { w.emit(zip2S, int(d), int(n), int(m)) }       // n[2] m[2] n[3] m[3]
 
 // Vector arithmetic, eight 16-bit lanes.
 

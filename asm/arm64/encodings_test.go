@@ -121,7 +121,7 @@ func assemble(t *testing.T, texts []string) []uint32 {
 	t.Helper()
 	dir := t.TempDir()
 	source, object, binaryFile := filepath.Join(dir, "a.s"), filepath.Join(dir, "a.o"), filepath.Join(dir, "a.bin")
-	asmtest.Write(t, source, ".arch armv8.2-a+dotprod\n"+strings.Join(texts, "\n")+"\n")
+	asmtest.Write(t, source, ".arch armv8.2-a+dotprod+i8mm\n"+strings.Join(texts, "\n")+"\n")
 	asmtest.Run(t, exec.Command("aarch64-linux-gnu-as", "-o", object, source))
 	asmtest.Run(t, exec.Command("aarch64-linux-gnu-objcopy", "-O", "binary", "-j", ".text", object, binaryFile))
 	code := asmtest.Read(t, binaryFile)

@@ -158,6 +158,7 @@ const (
 	shll
 	shll2
 	sdotLane
+	usmmla
 	smull
 	smull2
 	smlal
@@ -205,6 +206,8 @@ const (
 	trn2
 	zip1
 	zip2
+	zip1S
+	zip2S
 	scvtf
 	faddS
 	fdivS
@@ -313,6 +316,7 @@ var table = [...]inst{
 	shll:     {text: "shll v{d}.4s, v{n}.4h, #16", word: 0x2e613800, ops: []operand{d, n}},
 	shll2:    {text: "shll2 v{d}.4s, v{n}.8h, #16", word: 0x6e613800, ops: []operand{d, n}},
 	sdotLane: {text: "sdot v{d}.4s, v{n}.16b, v{m}.4b[{i}]", word: 0x4f80e000, isa: "ASIMDDP", ops: []operand{d, n, m, imm("i", 1, field{21, 1}, field{11, 1})}},
+	usmmla:   {text: "usmmla v{d}.4s, v{n}.16b, v{m}.16b", word: 0x4e80ac00, isa: "I8MM", ops: []operand{d, n, m}},
 	smull:    {text: "smull v{d}.8h, v{n}.8b, v{m}.8b", word: 0x0e20c000, ops: []operand{d, n, m}},
 	smull2:   {text: "smull2 v{d}.8h, v{n}.16b, v{m}.16b", word: 0x4e20c000, ops: []operand{d, n, m}},
 	smlal:    {text: "smlal v{d}.8h, v{n}.8b, v{m}.8b", word: 0x0e208000, ops: []operand{d, n, m}},
@@ -361,6 +365,8 @@ var table = [...]inst{
 	trn2:     three("trn2", 0x4e806800),
 	zip1:     doubles("zip1", 0x4ec03800),
 	zip2:     doubles("zip2", 0x4ec07800),
+	zip1S:    three("zip1", 0x4e803800),
+	zip2S:    three("zip2", 0x4e807800),
 	scvtf:    {text: "scvtf s{d}, x{n}", word: 0x9e220000, ops: []operand{d, base}},
 	faddS:    {text: "fadd s{d}, s{n}, s{m}", word: 0x1e202800, ops: []operand{d, n, m}},
 	fdivS:    {text: "fdiv s{d}, s{n}, s{m}", word: 0x1e201800, ops: []operand{d, n, m}},

@@ -2,12 +2,15 @@ package arm64
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multiway-go/multiway/asm"
 )
 
 func init() {
 	generators[asm.OpGemmI8] = gemmI8
+	generators[asm.OpGemmEights] = eights
+	generators[asm.OpRegroup] = regroup
 	generators[asm.OpQuant] = quant
 	generators[asm.OpNormQuant] = normQuant
 }
@@ -104,6 +107,154 @@ func pairs(w *writer, mr int) {
 	w.epilogue(acc, b)
 	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
 	w.nextTile(mr, 0)
+}
+
+// eights writes the tile for CPUs that multiply 2x8 bytes by 8x2. A takes part without its zero point subtracted, for which
+// the panel's compensation makes up. Of an odd number of rows the last is multiplied beside itself or zeros.
+func eights(w *writer, kernel asm.Kernel) {
+	mr := kernel.MR
+	const k, b, pf, step = R(0), R(7), R(10), R(11)
+	const second = V(6) // the second row of a pair, before the two become operands
+	row := func(r int) R { return R(1 + r) }
+	a := func(p, half int) V { return V(2*p + half) }
+	bv, compensation := w.hold("two columns of B each, eight elements", regs(6, 2)), w.hold("compensations", regs(0, 4))
+	blocks := make([]vecs, (mr+1)/2)
+	for p := range blocks {
+		blocks[p] = regs(8+V(8*p), 8)
+		w.hold("two rows of A, eight elements, then the next eight", regs(a(p, 0), 2))
+	}
+	w.hold("C, blocks of 2x2, pair of rows after pair", slices.Concat(blocks...))
+	for r := range mr {
+		w.holds(fmt.Sprintf("row %d of A", r), row(r))
+	}
+	w.mark("tile")
+	zero(w, blocks)
+	w.arg("k", k)
+	w.arg("a", row(0))
+	w.arg("lda", pf)
+	for r := 1; r < mr; r++ {
+		w.ADD(row(r), row(r-1), pf)
+	}
+	w.arg("b", b)
+	w.arg("pf", pf)
+	w.arg("pfstep", step)
+
+	// load writes the load of n bytes of each row by f, which advances the row. The operands of the first eight bytes follow, and
+	// those of the next if n is 16.
+	load := func(f func(d V, at R, n int), n int) {
+		for p := range blocks {
+			low, high, other := a(p, 0), a(p, 1), a(p, 0)
+			f(low, row(2*p), n)
+			if 2*p+1 < mr {
+				other = second
+				f(other, row(2*p+1), n)
+			}
+			if n == 16 {
+				w.ZIP2(high, low, other)
+			}
+			w.ZIP1(low, low, other)
+		}
+	}
+	// multiply writes the products of eight elements, which are groups groups of four.
+	multiply := func(half, groups int) {
+		for range groups {
+			w.PRFM(pf, 0)
+			w.ADD(pf, pf, step)
+		}
+		for j := 0; j < 8; j += 2 {
+			w.LDPpost(bv[0], bv[1], b, 32)
+			for p, block := range blocks {
+				w.USMMLA(block[j], a(p, half), bv[0])
+				w.USMMLA(block[j+1], a(p, half), bv[1])
+			}
+		}
+	}
+	w.SUBSI(k, k, 4)
+	w.BLT("tail")
+	w.loop("loop", w.BGE, func() {
+		load(w.LDRpost, 16)
+		multiply(0, 2)
+		multiply(1, 2)
+		w.SUBSI(k, k, 4)
+	})
+	w.mark("tail")
+	w.ADDSI(k, k, 2)
+	w.BLT("last")
+	load(w.LDRdpost, 8)
+	multiply(0, 2)
+	w.SUBSI(k, k, 2)
+	w.mark("last")
+	w.ADDSI(k, k, 2)
+	w.BEQ("store")
+	load(w.LDRs, 4)
+	multiply(0, 1)
+
+	w.mark("store")
+	w.setArg("pf", pf)
+	w.LDP(compensation[0], compensation[1], b, 64)
+	w.LDP(compensation[2], compensation[3], b, 96)
+	free := bv[1]
+	acc := make([]vecs, mr)
+	for p, block := range blocks {
+		for j := range compensation {
+			left, right := block[2*j], block[2*j+1]
+			w.ZIP1(free, left, right)
+			w.ADDint(free, free, compensation[j])
+			acc[2*p] = append(acc[2*p], free)
+			if free = left; 2*p+1 < mr {
+				w.ZIP2(right, left, right)
+				w.ADDint(right, right, compensation[j])
+				acc[2*p+1] = append(acc[2*p+1], right)
+			}
+		}
+	}
+	w.epilogue(acc, b)
+	w.result(acc, func(low, high V, off int) { w.STP(low, high, c, off) })
+	w.nextTile(mr, 0)
+}
+
+// regroup writes the conversion of a panel to groups of eight.
+func regroup(w *writer, _ asm.Kernel) {
+	const group = 4 * asm.Panel // bytes
+	k, dst, src := w.arg("k", 0), w.arg("dst", 1), w.arg("src", 2)
+	even, odd, out := w.hold("a group of four, or part of the tail", regs(0, 4)), w.hold("the next group, or zeros", regs(4, 4)), w.hold("the group of eight", regs(16, 8))
+	read := func(v vecs, off int) {
+		w.LDP(v[0], v[1], src, off)
+		w.LDP(v[2], v[3], src, off+32)
+	}
+	zip := func() {
+		even.each(func(j int) {
+			w.ZIP1s(out[2*j], even[j], odd[j])
+			w.ZIP2s(out[2*j+1], even[j], odd[j])
+		})
+		for j := 0; j < len(out); j += 2 {
+			w.STP(out[j], out[j+1], dst, 16*j)
+		}
+		w.ADDI(dst, dst, 2*group)
+	}
+	w.SUBSI(k, k, 2)
+	w.BLT("odd")
+	w.loop("loop", w.BGE, func() {
+		read(even, 0)
+		read(odd, group)
+		zip()
+		w.ADDI(src, src, 2*group)
+		w.SUBSI(k, k, 2)
+	})
+	w.mark("odd")
+	w.ADDSI(k, k, 2)
+	w.BEQ("copy")
+	read(even, 0)
+	odd.each(func(j int) { w.ZERO(odd[j]) })
+	zip()
+	w.ADDI(src, src, group)
+	w.mark("copy")
+	for off := 0; off < 3*group; off += group {
+		read(even, off)
+		w.STP(even[0], even[1], dst, off)
+		w.STP(even[2], even[3], dst, off+32)
+	}
+	w.RET()
 }
 
 // epilogue converts sums to floats, and advances the arguments scale and midpoint. b is the address of the panel's tail.

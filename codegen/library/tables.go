@@ -2,6 +2,7 @@ package library
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -169,22 +170,14 @@ func families(kernels []asm.Kernel, dtype ir.DType) (all [][]asm.Kernel) {
 
 // int8s returns the fields of kernel.Int8 of a level that has int8 tiles of its own, otherwise nil, for weights of a scaled type.
 func int8s(isa asm.ISA, carried []asm.Kernel, dtype ir.DType) literal {
-	of := func(op asm.Op) (ks []asm.Kernel) {
-		for _, k := range carried {
-			if k.Op == op {
-				ks = append(ks, k)
-			}
-		}
-		return ks
+	own := func(op asm.Op) bool {
+		return slices.ContainsFunc(carried, func(k asm.Kernel) bool { return k.Op == op })
 	}
 	best := func(op asm.Op, dtype string) jen.Code {
 		return jen.Id(asm.Best(asm.Kernel{Op: op, DType: dtype}.Family(), isa)[0].Name())
 	}
 	fields := func(gemm, quant, norm asm.Op) (l literal) {
-		ks := of(gemm)
-		if len(ks) == 0 {
-			return nil
-		}
+		ks := asm.Best(asm.Kernel{Op: gemm, DType: gemm.Row().DTypes[0]}.Family(), isa)
 		l.add("NR", jen.Lit(ks[0].NR))
 		l.add("Gemm", tiles("GemmI8", ks))
 		l.add("Gemm16", tiles("GemmI8", narrow(ks[0].Family(), isa)))
@@ -196,18 +189,25 @@ func int8s(isa asm.ISA, carried []asm.Kernel, dtype ir.DType) literal {
 		}
 		return l
 	}
-	// The runtime's plain Go multiplies int8 directly; the Go twins of gemm_i7 and of the kernels for int16 are only for tests.
-	if dtype == ir.I7 {
-		if own := fields(asm.OpGemmI7, asm.OpQuant, asm.OpNormQuant); own != nil && isa != asm.Generic {
-			return own
-		}
-		return fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
+	// The runtime's plain Go multiplies int8 directly; the Go twins of the other products are only for tests.
+	native := isa != asm.Generic
+	var many literal
+	switch {
+	case native && dtype == ir.I7 && own(asm.OpGemmI7):
+		return fields(asm.OpGemmI7, asm.OpQuant, asm.OpNormQuant)
+	case native && own(asm.OpGemmI16):
+		many = fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16)
+		many.add("Repack", best(asm.OpWiden, ir.I8.String()))
+		many.add("Compensate", best(asm.OpRowCompensation, ir.I8.String()))
+	case native && own(asm.OpGemmEights):
+		many = fields(asm.OpGemmEights, asm.OpQuant, asm.OpNormQuant)
+		many.add("Repack", best(asm.OpRegroup, ir.I8.String()))
+	case !own(asm.OpGemmI8):
+		return nil
 	}
 	l := fields(asm.OpGemmI8, asm.OpQuant, asm.OpNormQuant)
-	if w := fields(asm.OpGemmI16, asm.OpQuantI16, asm.OpNormQuantI16); w != nil && isa != asm.Generic {
-		w.add("Widen", best(asm.OpWiden, of(asm.OpWiden)[0].DType))
-		w.add("Compensate", best(asm.OpRowCompensation, of(asm.OpRowCompensation)[0].DType))
-		l.add("Wide", jen.Op("&").Qual(kernelPath, "Int8").Values(w.lines()...))
+	if many != nil {
+		l.add("Many", jen.Op("&").Qual(kernelPath, "Int8").Values(many.lines()...))
 	}
 	return l
 }

@@ -20,4 +20,5 @@ var Speeds = map[asm.ISA]Speed{
 	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int7": 0.26, "int8x2": 0.51, "bf16dot": 0.50}},
 	"neon":       {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int7": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 	"neondot":    {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int7": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
+	"neoni8mm":   {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.15, "int7": 0.15, "int8x2": 0.29, "bf16dot": 0.53}},
 }

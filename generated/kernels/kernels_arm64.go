@@ -376,3 +376,44 @@ func gemm_i8_5x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride 
 //
 //go:noescape
 func gemm_i8_6x16_neondot(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_1x16_neoni8mm is a kernel of op gemm_eights:
+//
+// Computes what gemm_i8 does, for panels that regroup wrote. k still counts groups of four.
+// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
+//
+//go:noescape
+func gemm_eights_i8_1x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_2x16_neoni8mm is gemm_eights_i8_1x16_neoni8mm with 2 rows.
+//
+//go:noescape
+func gemm_eights_i8_2x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_3x16_neoni8mm is gemm_eights_i8_1x16_neoni8mm with 3 rows.
+//
+//go:noescape
+func gemm_eights_i8_3x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_4x16_neoni8mm is gemm_eights_i8_1x16_neoni8mm with 4 rows.
+//
+//go:noescape
+func gemm_eights_i8_4x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_5x16_neoni8mm is gemm_eights_i8_1x16_neoni8mm with 5 rows.
+//
+//go:noescape
+func gemm_eights_i8_5x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// gemm_eights_i8_6x16_neoni8mm is gemm_eights_i8_1x16_neoni8mm with 6 rows.
+//
+//go:noescape
+func gemm_eights_i8_6x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+
+// regroup_i8_neoni8mm is a kernel of op regroup:
+//
+// Converts a panel of gemm_i8, src, to one of gemm_eights, dst, in the order [(k+1)/2][16 columns][8]. If k is odd, each column's
+// last four values are zeros. The tail is copied. k >= 1.
+//
+//go:noescape
+func regroup_i8_neoni8mm(k int, dst *int8, src *int8)

@@ -17727,3 +17727,2356 @@ alone:
 	MOVD R10, tiles+0(FP)
 	BNE tile
 	RET
+
+// func gemm_eights_i8_1x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_1x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V8..V15   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// V4 V5     scale and midpoint of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x4ec07801 // zip2 v1.2d, v0.2d, v0.2d
+	WORD $0x4ec03800 // zip1 v0.2d, v0.2d, v0.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0x4ec03800 // zip1 v0.2d, v0.2d, v0.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0x4ec03800 // zip1 v0.2d, v0.2d, v0.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func gemm_eights_i8_2x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_2x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V8..V15   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// V4 V5     scale and midpoint of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	ADD R10, R1, R2
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x4ec67801 // zip2 v1.2d, v0.2d, v6.2d
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408446 // ldr d6, [x2], #8
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404446 // ldr s6, [x2], #4
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ec97909 // zip2 v9.2d, v8.2d, v9.2d
+	WORD $0x4ea08529 // add v9.4s, v9.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecb794b // zip2 v11.2d, v10.2d, v11.2d
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecd798d // zip2 v13.2d, v12.2d, v13.2d
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	WORD $0x4ecf79cf // zip2 v15.2d, v14.2d, v15.2d
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6e21dd6b // fmul v11.4s, v11.4s, v1.4s
+	WORD $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
+	WORD $0x4e21d56b // fadd v11.4s, v11.4s, v1.4s
+	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ad // fadd v13.4s, v13.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad002d09 // stp q9, q11, [x8, #0]
+	WORD $0xad013d0d // stp q13, q15, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func gemm_eights_i8_3x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_3x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V2 V3     two rows of A, eight elements, then the next eight
+	// V8..V23   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// V4 V5     scale and midpoint of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	ADD R10, R1, R2
+	ADD R10, R2, R3
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x4ec67801 // zip2 v1.2d, v0.2d, v6.2d
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x4ec27843 // zip2 v3.2d, v2.2d, v2.2d
+	WORD $0x4ec23842 // zip1 v2.2d, v2.2d, v2.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0x4e86ac70 // usmmla v16.4s, v3.16b, v6.16b
+	WORD $0x4e87ac71 // usmmla v17.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0x4e86ac72 // usmmla v18.4s, v3.16b, v6.16b
+	WORD $0x4e87ac73 // usmmla v19.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0x4e86ac74 // usmmla v20.4s, v3.16b, v6.16b
+	WORD $0x4e87ac75 // usmmla v21.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	WORD $0x4e86ac76 // usmmla v22.4s, v3.16b, v6.16b
+	WORD $0x4e87ac77 // usmmla v23.4s, v3.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408446 // ldr d6, [x2], #8
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0x4ec23842 // zip1 v2.2d, v2.2d, v2.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404446 // ldr s6, [x2], #4
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0x4ec23842 // zip1 v2.2d, v2.2d, v2.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ec97909 // zip2 v9.2d, v8.2d, v9.2d
+	WORD $0x4ea08529 // add v9.4s, v9.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecb794b // zip2 v11.2d, v10.2d, v11.2d
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecd798d // zip2 v13.2d, v12.2d, v13.2d
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	WORD $0x4ecf79cf // zip2 v15.2d, v14.2d, v15.2d
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ed13a0e // zip1 v14.2d, v16.2d, v17.2d
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
+	WORD $0x4ea18610 // add v16.4s, v16.4s, v1.4s
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ed73ad4 // zip1 v20.2d, v22.2d, v23.2d
+	WORD $0x4ea38694 // add v20.4s, v20.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6e21dd6b // fmul v11.4s, v11.4s, v1.4s
+	WORD $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
+	WORD $0x4e21d56b // fadd v11.4s, v11.4s, v1.4s
+	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD $0x4e21d610 // fadd v16.4s, v16.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ad // fadd v13.4s, v13.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad002d09 // stp q9, q11, [x8, #0]
+	WORD $0xad013d0d // stp q13, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00410e // stp q14, q16, [x8, #0]
+	WORD $0xad015112 // stp q18, q20, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func gemm_eights_i8_4x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_4x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V2 V3     two rows of A, eight elements, then the next eight
+	// V8..V23   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// V4 V5     scale and midpoint of a row
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	ADD R10, R1, R2
+	ADD R10, R2, R3
+	ADD R10, R3, R4
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x4ec67801 // zip2 v1.2d, v0.2d, v6.2d
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10486 // ldr q6, [x4], #16
+	WORD $0x4ec67843 // zip2 v3.2d, v2.2d, v6.2d
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0x4e86ac70 // usmmla v16.4s, v3.16b, v6.16b
+	WORD $0x4e87ac71 // usmmla v17.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0x4e86ac72 // usmmla v18.4s, v3.16b, v6.16b
+	WORD $0x4e87ac73 // usmmla v19.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0x4e86ac74 // usmmla v20.4s, v3.16b, v6.16b
+	WORD $0x4e87ac75 // usmmla v21.4s, v3.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	WORD $0x4e86ac76 // usmmla v22.4s, v3.16b, v6.16b
+	WORD $0x4e87ac77 // usmmla v23.4s, v3.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408446 // ldr d6, [x2], #8
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408486 // ldr d6, [x4], #8
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404446 // ldr s6, [x2], #4
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404486 // ldr s6, [x4], #4
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ec97909 // zip2 v9.2d, v8.2d, v9.2d
+	WORD $0x4ea08529 // add v9.4s, v9.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecb794b // zip2 v11.2d, v10.2d, v11.2d
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecd798d // zip2 v13.2d, v12.2d, v13.2d
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	WORD $0x4ecf79cf // zip2 v15.2d, v14.2d, v15.2d
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ed13a0e // zip1 v14.2d, v16.2d, v17.2d
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ed17a11 // zip2 v17.2d, v16.2d, v17.2d
+	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
+	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
+	WORD $0x4ea18610 // add v16.4s, v16.4s, v1.4s
+	WORD $0x4ed37a53 // zip2 v19.2d, v18.2d, v19.2d
+	WORD $0x4ea18673 // add v19.4s, v19.4s, v1.4s
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ed57a95 // zip2 v21.2d, v20.2d, v21.2d
+	WORD $0x4ea286b5 // add v21.4s, v21.4s, v2.4s
+	WORD $0x4ed73ad4 // zip1 v20.2d, v22.2d, v23.2d
+	WORD $0x4ea38694 // add v20.4s, v20.4s, v3.4s
+	WORD $0x4ed77ad7 // zip2 v23.2d, v22.2d, v23.2d
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6e21dd6b // fmul v11.4s, v11.4s, v1.4s
+	WORD $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de31 // fmul v17.4s, v17.4s, v0.4s
+	WORD $0x6e21de73 // fmul v19.4s, v19.4s, v1.4s
+	WORD $0x6e22deb5 // fmul v21.4s, v21.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
+	WORD $0x4e21d56b // fadd v11.4s, v11.4s, v1.4s
+	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD $0x4e21d610 // fadd v16.4s, v16.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+	WORD $0x4e20d631 // fadd v17.4s, v17.4s, v0.4s
+	WORD $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ad // fadd v13.4s, v13.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d631 // fadd v17.4s, v17.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6b5 // fadd v21.4s, v21.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad002d09 // stp q9, q11, [x8, #0]
+	WORD $0xad013d0d // stp q13, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00410e // stp q14, q16, [x8, #0]
+	WORD $0xad015112 // stp q18, q20, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004d11 // stp q17, q19, [x8, #0]
+	WORD $0xad015d15 // stp q21, q23, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func gemm_eights_i8_5x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_5x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V2 V3     two rows of A, eight elements, then the next eight
+	// V4 V5     two rows of A, eight elements, then the next eight, then scale and midpoint of a row
+	// V8..V31   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+	WORD $0x6f00e41c // movi v28.2d, #0
+	WORD $0x6f00e41d // movi v29.2d, #0
+	WORD $0x6f00e41e // movi v30.2d, #0
+	WORD $0x6f00e41f // movi v31.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	ADD R10, R1, R2
+	ADD R10, R2, R3
+	ADD R10, R3, R4
+	ADD R10, R4, R5
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x4ec67801 // zip2 v1.2d, v0.2d, v6.2d
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10486 // ldr q6, [x4], #16
+	WORD $0x4ec67843 // zip2 v3.2d, v2.2d, v6.2d
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x4ec47885 // zip2 v5.2d, v4.2d, v4.2d
+	WORD $0x4ec43884 // zip1 v4.2d, v4.2d, v4.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0x4e86ac70 // usmmla v16.4s, v3.16b, v6.16b
+	WORD $0x4e87ac71 // usmmla v17.4s, v3.16b, v7.16b
+	WORD $0x4e86acb8 // usmmla v24.4s, v5.16b, v6.16b
+	WORD $0x4e87acb9 // usmmla v25.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0x4e86ac72 // usmmla v18.4s, v3.16b, v6.16b
+	WORD $0x4e87ac73 // usmmla v19.4s, v3.16b, v7.16b
+	WORD $0x4e86acba // usmmla v26.4s, v5.16b, v6.16b
+	WORD $0x4e87acbb // usmmla v27.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0x4e86ac74 // usmmla v20.4s, v3.16b, v6.16b
+	WORD $0x4e87ac75 // usmmla v21.4s, v3.16b, v7.16b
+	WORD $0x4e86acbc // usmmla v28.4s, v5.16b, v6.16b
+	WORD $0x4e87acbd // usmmla v29.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	WORD $0x4e86ac76 // usmmla v22.4s, v3.16b, v6.16b
+	WORD $0x4e87ac77 // usmmla v23.4s, v3.16b, v7.16b
+	WORD $0x4e86acbe // usmmla v30.4s, v5.16b, v6.16b
+	WORD $0x4e87acbf // usmmla v31.4s, v5.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408446 // ldr d6, [x2], #8
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408486 // ldr d6, [x4], #8
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xfc4084a4 // ldr d4, [x5], #8
+	WORD $0x4ec43884 // zip1 v4.2d, v4.2d, v4.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404446 // ldr s6, [x2], #4
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404486 // ldr s6, [x4], #4
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0x4ec43884 // zip1 v4.2d, v4.2d, v4.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ec97909 // zip2 v9.2d, v8.2d, v9.2d
+	WORD $0x4ea08529 // add v9.4s, v9.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecb794b // zip2 v11.2d, v10.2d, v11.2d
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecd798d // zip2 v13.2d, v12.2d, v13.2d
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	WORD $0x4ecf79cf // zip2 v15.2d, v14.2d, v15.2d
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ed13a0e // zip1 v14.2d, v16.2d, v17.2d
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ed17a11 // zip2 v17.2d, v16.2d, v17.2d
+	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
+	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
+	WORD $0x4ea18610 // add v16.4s, v16.4s, v1.4s
+	WORD $0x4ed37a53 // zip2 v19.2d, v18.2d, v19.2d
+	WORD $0x4ea18673 // add v19.4s, v19.4s, v1.4s
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ed57a95 // zip2 v21.2d, v20.2d, v21.2d
+	WORD $0x4ea286b5 // add v21.4s, v21.4s, v2.4s
+	WORD $0x4ed73ad4 // zip1 v20.2d, v22.2d, v23.2d
+	WORD $0x4ea38694 // add v20.4s, v20.4s, v3.4s
+	WORD $0x4ed77ad7 // zip2 v23.2d, v22.2d, v23.2d
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ed93b16 // zip1 v22.2d, v24.2d, v25.2d
+	WORD $0x4ea086d6 // add v22.4s, v22.4s, v0.4s
+	WORD $0x4edb3b58 // zip1 v24.2d, v26.2d, v27.2d
+	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4edf3bdc // zip1 v28.2d, v30.2d, v31.2d
+	WORD $0x4ea3879c // add v28.4s, v28.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6e21dd6b // fmul v11.4s, v11.4s, v1.4s
+	WORD $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de31 // fmul v17.4s, v17.4s, v0.4s
+	WORD $0x6e21de73 // fmul v19.4s, v19.4s, v1.4s
+	WORD $0x6e22deb5 // fmul v21.4s, v21.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e24df18 // fmul v24.4s, v24.4s, v4.4s
+	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
+	WORD $0x6e24df9c // fmul v28.4s, v28.4s, v4.4s
+	WORD $0x6e20ded6 // fmul v22.4s, v22.4s, v0.4s
+	WORD $0x6e21df18 // fmul v24.4s, v24.4s, v1.4s
+	WORD $0x6e22df5a // fmul v26.4s, v26.4s, v2.4s
+	WORD $0x6e23df9c // fmul v28.4s, v28.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
+	WORD $0x4e21d56b // fadd v11.4s, v11.4s, v1.4s
+	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD $0x4e21d610 // fadd v16.4s, v16.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+	WORD $0x4e20d631 // fadd v17.4s, v17.4s, v0.4s
+	WORD $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d6d6 // fadd v22.4s, v22.4s, v0.4s
+	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d79c // fadd v28.4s, v28.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ad // fadd v13.4s, v13.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d631 // fadd v17.4s, v17.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6b5 // fadd v21.4s, v21.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
+	WORD $0x4e25d718 // fadd v24.4s, v24.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d75a // fadd v26.4s, v26.4s, v4.4s
+	WORD $0x4e25d79c // fadd v28.4s, v28.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad002d09 // stp q9, q11, [x8, #0]
+	WORD $0xad013d0d // stp q13, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00410e // stp q14, q16, [x8, #0]
+	WORD $0xad015112 // stp q18, q20, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004d11 // stp q17, q19, [x8, #0]
+	WORD $0xad015d15 // stp q21, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006116 // stp q22, q24, [x8, #0]
+	WORD $0xad01711a // stp q26, q28, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func gemm_eights_i8_6x16_neoni8mm(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
+TEXT ·gemm_eights_i8_6x16_neoni8mm(SB), NOSPLIT, $0-112
+	// V6 V7     two columns of B each, eight elements
+	// V0..V3    compensations, then scales of the columns, then bias
+	// V0 V1     two rows of A, eight elements, then the next eight
+	// V2 V3     two rows of A, eight elements, then the next eight
+	// V4 V5     two rows of A, eight elements, then the next eight, then scale and midpoint of a row
+	// V8..V31   C, blocks of 2x2, pair of rows after pair
+	// R1        row 0 of A, then a
+	// R2        row 1 of A
+	// R3        row 2 of A
+	// R4        row 3 of A
+	// R5        row 4 of A
+	// R6        row 5 of A
+	// R0        k
+	// R10       lda, then pf, then scale, then acc, then a, then tiles
+	// R7        b
+	// R11       pfstep, then midpoint, then lda
+	// R13       bias
+	// R8        c
+	// R9        ldc
+
+tile:
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x6f00e41a // movi v26.2d, #0
+	WORD $0x6f00e41b // movi v27.2d, #0
+	WORD $0x6f00e41c // movi v28.2d, #0
+	WORD $0x6f00e41d // movi v29.2d, #0
+	WORD $0x6f00e41e // movi v30.2d, #0
+	WORD $0x6f00e41f // movi v31.2d, #0
+	MOVD k+8(FP), R0
+	MOVD a+16(FP), R1
+	MOVD lda+24(FP), R10
+	ADD R10, R1, R2
+	ADD R10, R2, R3
+	ADD R10, R3, R4
+	ADD R10, R4, R5
+	ADD R10, R5, R6
+	MOVD b+32(FP), R7
+	MOVD pf+96(FP), R10
+	MOVD pfstep+104(FP), R11
+	SUBS $4, R0, R0
+	BLT tail
+
+loop:
+	WORD $0x3cc10420 // ldr q0, [x1], #16
+	WORD $0x3cc10446 // ldr q6, [x2], #16
+	WORD $0x4ec67801 // zip2 v1.2d, v0.2d, v6.2d
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0x3cc10462 // ldr q2, [x3], #16
+	WORD $0x3cc10486 // ldr q6, [x4], #16
+	WORD $0x4ec67843 // zip2 v3.2d, v2.2d, v6.2d
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0x3cc104a4 // ldr q4, [x5], #16
+	WORD $0x3cc104c6 // ldr q6, [x6], #16
+	WORD $0x4ec67885 // zip2 v5.2d, v4.2d, v6.2d
+	WORD $0x4ec63884 // zip1 v4.2d, v4.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac28 // usmmla v8.4s, v1.16b, v6.16b
+	WORD $0x4e87ac29 // usmmla v9.4s, v1.16b, v7.16b
+	WORD $0x4e86ac70 // usmmla v16.4s, v3.16b, v6.16b
+	WORD $0x4e87ac71 // usmmla v17.4s, v3.16b, v7.16b
+	WORD $0x4e86acb8 // usmmla v24.4s, v5.16b, v6.16b
+	WORD $0x4e87acb9 // usmmla v25.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2a // usmmla v10.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2b // usmmla v11.4s, v1.16b, v7.16b
+	WORD $0x4e86ac72 // usmmla v18.4s, v3.16b, v6.16b
+	WORD $0x4e87ac73 // usmmla v19.4s, v3.16b, v7.16b
+	WORD $0x4e86acba // usmmla v26.4s, v5.16b, v6.16b
+	WORD $0x4e87acbb // usmmla v27.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2c // usmmla v12.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2d // usmmla v13.4s, v1.16b, v7.16b
+	WORD $0x4e86ac74 // usmmla v20.4s, v3.16b, v6.16b
+	WORD $0x4e87ac75 // usmmla v21.4s, v3.16b, v7.16b
+	WORD $0x4e86acbc // usmmla v28.4s, v5.16b, v6.16b
+	WORD $0x4e87acbd // usmmla v29.4s, v5.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac2e // usmmla v14.4s, v1.16b, v6.16b
+	WORD $0x4e87ac2f // usmmla v15.4s, v1.16b, v7.16b
+	WORD $0x4e86ac76 // usmmla v22.4s, v3.16b, v6.16b
+	WORD $0x4e87ac77 // usmmla v23.4s, v3.16b, v7.16b
+	WORD $0x4e86acbe // usmmla v30.4s, v5.16b, v6.16b
+	WORD $0x4e87acbf // usmmla v31.4s, v5.16b, v7.16b
+	SUBS $4, R0, R0
+	BGE loop
+
+tail:
+	ADDS $2, R0, R0
+	BLT last
+	WORD $0xfc408420 // ldr d0, [x1], #8
+	WORD $0xfc408446 // ldr d6, [x2], #8
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xfc408462 // ldr d2, [x3], #8
+	WORD $0xfc408486 // ldr d6, [x4], #8
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xfc4084a4 // ldr d4, [x5], #8
+	WORD $0xfc4084c6 // ldr d6, [x6], #8
+	WORD $0x4ec63884 // zip1 v4.2d, v4.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+	SUBS $2, R0, R0
+
+last:
+	ADDS $2, R0, R0
+	BEQ store
+	WORD $0xbc404420 // ldr s0, [x1], #4
+	WORD $0xbc404446 // ldr s6, [x2], #4
+	WORD $0x4ec63800 // zip1 v0.2d, v0.2d, v6.2d
+	WORD $0xbc404462 // ldr s2, [x3], #4
+	WORD $0xbc404486 // ldr s6, [x4], #4
+	WORD $0x4ec63842 // zip1 v2.2d, v2.2d, v6.2d
+	WORD $0xbc4044a4 // ldr s4, [x5], #4
+	WORD $0xbc4044c6 // ldr s6, [x6], #4
+	WORD $0x4ec63884 // zip1 v4.2d, v4.2d, v6.2d
+	WORD $0xf9800140 // prfm pldl1keep, [x10, #0]
+	ADD R11, R10, R10
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac08 // usmmla v8.4s, v0.16b, v6.16b
+	WORD $0x4e87ac09 // usmmla v9.4s, v0.16b, v7.16b
+	WORD $0x4e86ac50 // usmmla v16.4s, v2.16b, v6.16b
+	WORD $0x4e87ac51 // usmmla v17.4s, v2.16b, v7.16b
+	WORD $0x4e86ac98 // usmmla v24.4s, v4.16b, v6.16b
+	WORD $0x4e87ac99 // usmmla v25.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0a // usmmla v10.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0b // usmmla v11.4s, v0.16b, v7.16b
+	WORD $0x4e86ac52 // usmmla v18.4s, v2.16b, v6.16b
+	WORD $0x4e87ac53 // usmmla v19.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9a // usmmla v26.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9b // usmmla v27.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0c // usmmla v12.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0d // usmmla v13.4s, v0.16b, v7.16b
+	WORD $0x4e86ac54 // usmmla v20.4s, v2.16b, v6.16b
+	WORD $0x4e87ac55 // usmmla v21.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9c // usmmla v28.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9d // usmmla v29.4s, v4.16b, v7.16b
+	WORD $0xacc11ce6 // ldp q6, q7, [x7], #32
+	WORD $0x4e86ac0e // usmmla v14.4s, v0.16b, v6.16b
+	WORD $0x4e87ac0f // usmmla v15.4s, v0.16b, v7.16b
+	WORD $0x4e86ac56 // usmmla v22.4s, v2.16b, v6.16b
+	WORD $0x4e87ac57 // usmmla v23.4s, v2.16b, v7.16b
+	WORD $0x4e86ac9e // usmmla v30.4s, v4.16b, v6.16b
+	WORD $0x4e87ac9f // usmmla v31.4s, v4.16b, v7.16b
+
+store:
+	MOVD R10, pf+96(FP)
+	WORD $0xad4204e0 // ldp q0, q1, [x7, #64]
+	WORD $0xad430ce2 // ldp q2, q3, [x7, #96]
+	WORD $0x4ec93907 // zip1 v7.2d, v8.2d, v9.2d
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ec97909 // zip2 v9.2d, v8.2d, v9.2d
+	WORD $0x4ea08529 // add v9.4s, v9.4s, v0.4s
+	WORD $0x4ecb3948 // zip1 v8.2d, v10.2d, v11.2d
+	WORD $0x4ea18508 // add v8.4s, v8.4s, v1.4s
+	WORD $0x4ecb794b // zip2 v11.2d, v10.2d, v11.2d
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ecd798d // zip2 v13.2d, v12.2d, v13.2d
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ecf39cc // zip1 v12.2d, v14.2d, v15.2d
+	WORD $0x4ea3858c // add v12.4s, v12.4s, v3.4s
+	WORD $0x4ecf79cf // zip2 v15.2d, v14.2d, v15.2d
+	WORD $0x4ea385ef // add v15.4s, v15.4s, v3.4s
+	WORD $0x4ed13a0e // zip1 v14.2d, v16.2d, v17.2d
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ed17a11 // zip2 v17.2d, v16.2d, v17.2d
+	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
+	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
+	WORD $0x4ea18610 // add v16.4s, v16.4s, v1.4s
+	WORD $0x4ed37a53 // zip2 v19.2d, v18.2d, v19.2d
+	WORD $0x4ea18673 // add v19.4s, v19.4s, v1.4s
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ed57a95 // zip2 v21.2d, v20.2d, v21.2d
+	WORD $0x4ea286b5 // add v21.4s, v21.4s, v2.4s
+	WORD $0x4ed73ad4 // zip1 v20.2d, v22.2d, v23.2d
+	WORD $0x4ea38694 // add v20.4s, v20.4s, v3.4s
+	WORD $0x4ed77ad7 // zip2 v23.2d, v22.2d, v23.2d
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ed93b16 // zip1 v22.2d, v24.2d, v25.2d
+	WORD $0x4ea086d6 // add v22.4s, v22.4s, v0.4s
+	WORD $0x4ed97b19 // zip2 v25.2d, v24.2d, v25.2d
+	WORD $0x4ea08739 // add v25.4s, v25.4s, v0.4s
+	WORD $0x4edb3b58 // zip1 v24.2d, v26.2d, v27.2d
+	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
+	WORD $0x4edb7b5b // zip2 v27.2d, v26.2d, v27.2d
+	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4edd7b9d // zip2 v29.2d, v28.2d, v29.2d
+	WORD $0x4ea287bd // add v29.4s, v29.4s, v2.4s
+	WORD $0x4edf3bdc // zip1 v28.2d, v30.2d, v31.2d
+	WORD $0x4ea3879c // add v28.4s, v28.4s, v3.4s
+	WORD $0x4edf7bdf // zip2 v31.2d, v30.2d, v31.2d
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+	MOVD scale+64(FP), R10
+	MOVD midpoint+72(FP), R11
+	WORD $0xad4004e0 // ldp q0, q1, [x7, #0]
+	WORD $0xad410ce2 // ldp q2, q3, [x7, #32]
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d508 // fadd v8.4s, v8.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e24dd29 // fmul v9.4s, v9.4s, v4.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e24ddad // fmul v13.4s, v13.4s, v4.4s
+	WORD $0x6e24ddef // fmul v15.4s, v15.4s, v4.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6e21dd6b // fmul v11.4s, v11.4s, v1.4s
+	WORD $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	WORD $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ad // fadd v13.4s, v13.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e24ddce // fmul v14.4s, v14.4s, v4.4s
+	WORD $0x6e24de10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6e24de52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6e24de94 // fmul v20.4s, v20.4s, v4.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x6e22de52 // fmul v18.4s, v18.4s, v2.4s
+	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d5ce // fadd v14.4s, v14.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
+	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD $0x6e24de31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6e24de73 // fmul v19.4s, v19.4s, v4.4s
+	WORD $0x6e24deb5 // fmul v21.4s, v21.4s, v4.4s
+	WORD $0x6e24def7 // fmul v23.4s, v23.4s, v4.4s
+	WORD $0x6e20de31 // fmul v17.4s, v17.4s, v0.4s
+	WORD $0x6e21de73 // fmul v19.4s, v19.4s, v1.4s
+	WORD $0x6e22deb5 // fmul v21.4s, v21.4s, v2.4s
+	WORD $0x6e23def7 // fmul v23.4s, v23.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x6e24ded6 // fmul v22.4s, v22.4s, v4.4s
+	WORD $0x6e24df18 // fmul v24.4s, v24.4s, v4.4s
+	WORD $0x6e24df5a // fmul v26.4s, v26.4s, v4.4s
+	WORD $0x6e24df9c // fmul v28.4s, v28.4s, v4.4s
+	WORD $0x6e20ded6 // fmul v22.4s, v22.4s, v0.4s
+	WORD $0x6e21df18 // fmul v24.4s, v24.4s, v1.4s
+	WORD $0x6e22df5a // fmul v26.4s, v26.4s, v2.4s
+	WORD $0x6e23df9c // fmul v28.4s, v28.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x4ddfc944 // ld1r {v4.4s}, [x10], #4
+	WORD $0x4ddfc965 // ld1r {v5.4s}, [x11], #4
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x6e24df39 // fmul v25.4s, v25.4s, v4.4s
+	WORD $0x6e24df7b // fmul v27.4s, v27.4s, v4.4s
+	WORD $0x6e24dfbd // fmul v29.4s, v29.4s, v4.4s
+	WORD $0x6e24dfff // fmul v31.4s, v31.4s, v4.4s
+	WORD $0x6e20df39 // fmul v25.4s, v25.4s, v0.4s
+	WORD $0x6e21df7b // fmul v27.4s, v27.4s, v1.4s
+	WORD $0x6e22dfbd // fmul v29.4s, v29.4s, v2.4s
+	WORD $0x6e23dfff // fmul v31.4s, v31.4s, v3.4s
+	WORD $0x3dc020e6 // ldr q6, [x7, #128]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x3dc024e6 // ldr q6, [x7, #144]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d77b // fadd v27.4s, v27.4s, v6.4s
+	WORD $0x3dc028e6 // ldr q6, [x7, #160]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x3dc02ce6 // ldr q6, [x7, #176]
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d7ff // fadd v31.4s, v31.4s, v6.4s
+	MOVD R10, scale+64(FP)
+	MOVD R11, midpoint+72(FP)
+	MOVD bias+80(FP), R13
+	CBZ R13, plain
+	WORD $0xad4005a0 // ldp q0, q1, [x13, #0]
+	WORD $0xad410da2 // ldp q2, q3, [x13, #32]
+	WORD $0x4e20d4e7 // fadd v7.4s, v7.4s, v0.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x4e23d58c // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4e20d529 // fadd v9.4s, v9.4s, v0.4s
+	WORD $0x4e21d56b // fadd v11.4s, v11.4s, v1.4s
+	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD $0x4e21d610 // fadd v16.4s, v16.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+	WORD $0x4e20d631 // fadd v17.4s, v17.4s, v0.4s
+	WORD $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	WORD $0x4e22d6b5 // fadd v21.4s, v21.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d6d6 // fadd v22.4s, v22.4s, v0.4s
+	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d79c // fadd v28.4s, v28.4s, v3.4s
+	WORD $0x4e20d739 // fadd v25.4s, v25.4s, v0.4s
+	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
+	WORD $0x4e22d7bd // fadd v29.4s, v29.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+
+plain:
+	MOVD acc+88(FP), R10
+	CBZ R10, alone
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d54a // fadd v10.4s, v10.4s, v4.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x4e25d56b // fadd v11.4s, v11.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d5ad // fadd v13.4s, v13.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d610 // fadd v16.4s, v16.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d652 // fadd v18.4s, v18.4s, v4.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d631 // fadd v17.4s, v17.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d6b5 // fadd v21.4s, v21.4s, v4.4s
+	WORD $0x4e25d6f7 // fadd v23.4s, v23.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
+	WORD $0x4e25d718 // fadd v24.4s, v24.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d75a // fadd v26.4s, v26.4s, v4.4s
+	WORD $0x4e25d79c // fadd v28.4s, v28.4s, v5.4s
+	ADD R9, R8, R8
+	WORD $0xad401504 // ldp q4, q5, [x8, #0]
+	WORD $0x4e24d739 // fadd v25.4s, v25.4s, v4.4s
+	WORD $0x4e25d77b // fadd v27.4s, v27.4s, v5.4s
+	WORD $0xad411504 // ldp q4, q5, [x8, #32]
+	WORD $0x4e24d7bd // fadd v29.4s, v29.4s, v4.4s
+	WORD $0x4e25d7ff // fadd v31.4s, v31.4s, v5.4s
+
+alone:
+	MOVD c+48(FP), R8
+	MOVD ldc+56(FP), R9
+	LSL $2, R9, R9
+	WORD $0xad002107 // stp q7, q8, [x8, #0]
+	WORD $0xad01310a // stp q10, q12, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad002d09 // stp q9, q11, [x8, #0]
+	WORD $0xad013d0d // stp q13, q15, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad00410e // stp q14, q16, [x8, #0]
+	WORD $0xad015112 // stp q18, q20, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad004d11 // stp q17, q19, [x8, #0]
+	WORD $0xad015d15 // stp q21, q23, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006116 // stp q22, q24, [x8, #0]
+	WORD $0xad01711a // stp q26, q28, [x8, #32]
+	ADD R9, R8, R8
+	WORD $0xad006d19 // stp q25, q27, [x8, #0]
+	WORD $0xad017d1d // stp q29, q31, [x8, #32]
+	ADD R9, R8, R8
+	MOVD R8, c+48(FP)
+	MOVD a+16(FP), R10
+	MOVD lda+24(FP), R11
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	ADD R11, R10, R10
+	MOVD R10, a+16(FP)
+	MOVD tiles+0(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, tiles+0(FP)
+	BNE tile
+	RET
+
+// func regroup_i8_neoni8mm(k int, dst *int8, src *int8)
+TEXT ·regroup_i8_neoni8mm(SB), NOSPLIT, $0-24
+	// R0        k
+	// R1        dst
+	// R2        src
+	// V0..V3    a group of four, or part of the tail
+	// V4..V7    the next group, or zeros
+	// V16..V23  the group of eight
+	MOVD k+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD src+16(FP), R2
+	SUBS $2, R0, R0
+	BLT odd
+
+loop:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0xad421444 // ldp q4, q5, [x2, #64]
+	WORD $0xad431c46 // ldp q6, q7, [x2, #96]
+	WORD $0x4e843810 // zip1 v16.4s, v0.4s, v4.4s
+	WORD $0x4e847811 // zip2 v17.4s, v0.4s, v4.4s
+	WORD $0x4e853832 // zip1 v18.4s, v1.4s, v5.4s
+	WORD $0x4e857833 // zip2 v19.4s, v1.4s, v5.4s
+	WORD $0x4e863854 // zip1 v20.4s, v2.4s, v6.4s
+	WORD $0x4e867855 // zip2 v21.4s, v2.4s, v6.4s
+	WORD $0x4e873876 // zip1 v22.4s, v3.4s, v7.4s
+	WORD $0x4e877877 // zip2 v23.4s, v3.4s, v7.4s
+	WORD $0xad004430 // stp q16, q17, [x1, #0]
+	WORD $0xad014c32 // stp q18, q19, [x1, #32]
+	WORD $0xad025434 // stp q20, q21, [x1, #64]
+	WORD $0xad035c36 // stp q22, q23, [x1, #96]
+	ADD $128, R1, R1
+	ADD $128, R2, R2
+	SUBS $2, R0, R0
+	BGE loop
+
+odd:
+	ADDS $2, R0, R0
+	BEQ copy
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e843810 // zip1 v16.4s, v0.4s, v4.4s
+	WORD $0x4e847811 // zip2 v17.4s, v0.4s, v4.4s
+	WORD $0x4e853832 // zip1 v18.4s, v1.4s, v5.4s
+	WORD $0x4e857833 // zip2 v19.4s, v1.4s, v5.4s
+	WORD $0x4e863854 // zip1 v20.4s, v2.4s, v6.4s
+	WORD $0x4e867855 // zip2 v21.4s, v2.4s, v6.4s
+	WORD $0x4e873876 // zip1 v22.4s, v3.4s, v7.4s
+	WORD $0x4e877877 // zip2 v23.4s, v3.4s, v7.4s
+	WORD $0xad004430 // stp q16, q17, [x1, #0]
+	WORD $0xad014c32 // stp q18, q19, [x1, #32]
+	WORD $0xad025434 // stp q20, q21, [x1, #64]
+	WORD $0xad035c36 // stp q22, q23, [x1, #96]
+	ADD $128, R1, R1
+	ADD $64, R2, R2
+
+copy:
+	WORD $0xad400440 // ldp q0, q1, [x2, #0]
+	WORD $0xad410c42 // ldp q2, q3, [x2, #32]
+	WORD $0xad000420 // stp q0, q1, [x1, #0]
+	WORD $0xad010c22 // stp q2, q3, [x1, #32]
+	WORD $0xad420440 // ldp q0, q1, [x2, #64]
+	WORD $0xad430c42 // ldp q2, q3, [x2, #96]
+	WORD $0xad020420 // stp q0, q1, [x1, #64]
+	WORD $0xad030c22 // stp q2, q3, [x1, #96]
+	WORD $0xad440440 // ldp q0, q1, [x2, #128]
+	WORD $0xad450c42 // ldp q2, q3, [x2, #160]
+	WORD $0xad040420 // stp q0, q1, [x1, #128]
+	WORD $0xad050c22 // stp q2, q3, [x1, #160]
+	RET

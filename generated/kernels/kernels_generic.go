@@ -351,6 +351,45 @@ func gemm_i16_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *
 	}
 }
 
+func gemm_eights_i8_1x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_eights_i8_generic(1*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_eights_i8_2x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_eights_i8_generic(2*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_eights_i8_3x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_eights_i8_generic(3*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_eights_i8_4x16_generic(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int) {
+	gemm_eights_i8_generic(4*tiles, k, a, lda, b, bstride, c, ldc, scale, midpoint, bias, acc, pf, pfstep)
+}
+
+func gemm_eights_i8_generic(rows int, k int, a *uint8, lda int, b *int8, _ int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, _ *int8, _ int) {
+	room := (k + 1) / 2 * 128
+	panel := unsafe.Slice(b, room)
+	fours := make([]int8, 64*k+192)
+	for i := range fours[:64*k] {
+		fours[i] = panel[i/128*128+i%64/4*8+i/64%2*4+i%4]
+	}
+	copy(fours[64*k:], unsafe.Slice(b, room+192)[room:])
+	gemm_i8_generic(rows, k, a, lda, &fours[0], 0, c, ldc, scale, midpoint, bias, acc, nil, 0)
+}
+
+func regroup_i8_generic(k int, dst *int8, src *int8) {
+	from, room := unsafe.Slice(src, 64*k+192), (k+1)/2*128
+	to := unsafe.Slice(dst, room+192)
+	for i := range to[:room] {
+		to[i] = 0
+		if four := i/128*2 + i/4%2; four < k {
+			to[i] = from[64*four+i%128/8*4+i%4]
+		}
+	}
+	copy(to[room:], from[64*k:])
+}
+
 // widened returns the index in a panel of gemm_i8 of the value with index i in the panel of gemm_i16.
 func widened(i int) int { return i/64*64 + i%32/2*4 + i%64/32*2 + i%2 }
 

@@ -141,13 +141,13 @@ var I8 = []*kernel.Table{
 			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_avx2, gemm_i8_2x16_avx2, gemm_i8_3x16_avx2, gemm_i8_4x16_avx2, gemm_i8_5x16_avx2},
 			Quant:     quant_i8_avx2,
 			NormQuant: layernorm_quant_i8_avx2,
-			Wide: &kernel.Int8{
+			Many: &kernel.Int8{
 				NR:         16,
 				Gemm:       []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
 				Gemm16:     []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
 				Quant:      quant_i16_i8_avx2,
 				NormQuant:  layernorm_quant_i16_i8_avx2,
-				Widen:      widen_i8_avx2,
+				Repack:     widen_i8_avx2,
 				Compensate: row_compensation_i8_avx2,
 			},
 		},
@@ -232,7 +232,7 @@ var I8X2 = []*kernel.Table{
 			NormQuant:     layernorm_quant_i8_avx2,
 			QuantI8X2:     quant_i8x2_avx2,
 			NormQuantI8X2: layernorm_quant_i8x2_avx2,
-			Wide: &kernel.Int8{
+			Many: &kernel.Int8{
 				NR:            16,
 				Gemm:          []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
 				Gemm16:        []kernel.GemmI8{nil, gemm_i16_i8_1x16_avx2, gemm_i16_i8_2x16_avx2, gemm_i16_i8_3x16_avx2, gemm_i16_i8_4x16_avx2},
@@ -240,7 +240,7 @@ var I8X2 = []*kernel.Table{
 				NormQuant:     layernorm_quant_i16_i8_avx2,
 				QuantI8X2:     quant_i16_i8x2_avx2,
 				NormQuantI8X2: layernorm_quant_i16_i8x2_avx2,
-				Widen:         widen_i8_avx2,
+				Repack:        widen_i8_avx2,
 				Compensate:    row_compensation_i8_avx2,
 			},
 		},

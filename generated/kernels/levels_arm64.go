@@ -123,6 +123,24 @@ var I8 = []*kernel.Table{
 			NormQuant: layernorm_quant_i8_neon,
 		},
 	},
+	{
+		Level: "neoni8mm",
+		I8: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Quant:     quant_i8_neon,
+			NormQuant: layernorm_quant_i8_neon,
+			Many: &kernel.Int8{
+				NR:        16,
+				Gemm:      []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Gemm16:    []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Quant:     quant_i8_neon,
+				NormQuant: layernorm_quant_i8_neon,
+				Repack:    regroup_i8_neoni8mm,
+			},
+		},
+	},
 }
 
 // BF16Dot has the kernels for weights of type bf16dot, lowest level first.
@@ -183,6 +201,28 @@ var I8X2 = []*kernel.Table{
 			NormQuantI8X2: layernorm_quant_i8x2_neon,
 		},
 	},
+	{
+		Level: "neoni8mm",
+		I8: kernel.Int8{
+			NR:            16,
+			Gemm:          []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Gemm16:        []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Quant:         quant_i8_neon,
+			NormQuant:     layernorm_quant_i8_neon,
+			QuantI8X2:     quant_i8x2_neon,
+			NormQuantI8X2: layernorm_quant_i8x2_neon,
+			Many: &kernel.Int8{
+				NR:            16,
+				Gemm:          []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Gemm16:        []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Quant:         quant_i8_neon,
+				NormQuant:     layernorm_quant_i8_neon,
+				QuantI8X2:     quant_i8x2_neon,
+				NormQuantI8X2: layernorm_quant_i8x2_neon,
+				Repack:        regroup_i8_neoni8mm,
+			},
+		},
+	},
 }
 
 // I7 has the kernels for weights of type i7, lowest level first.
@@ -215,6 +255,24 @@ var I7 = []*kernel.Table{
 			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
 			Quant:     quant_i8_neon,
 			NormQuant: layernorm_quant_i8_neon,
+		},
+	},
+	{
+		Level: "neoni8mm",
+		I7: kernel.Int8{
+			NR:        16,
+			Gemm:      []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i8_1x16_neondot, gemm_i8_2x16_neondot, gemm_i8_3x16_neondot, gemm_i8_4x16_neondot, gemm_i8_5x16_neondot, gemm_i8_6x16_neondot},
+			Quant:     quant_i8_neon,
+			NormQuant: layernorm_quant_i8_neon,
+			Many: &kernel.Int8{
+				NR:        16,
+				Gemm:      []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Gemm16:    []kernel.GemmI8{nil, gemm_eights_i8_1x16_neoni8mm, gemm_eights_i8_2x16_neoni8mm, gemm_eights_i8_3x16_neoni8mm, gemm_eights_i8_4x16_neoni8mm, gemm_eights_i8_5x16_neoni8mm, gemm_eights_i8_6x16_neoni8mm},
+				Quant:     quant_i8_neon,
+				NormQuant: layernorm_quant_i8_neon,
+				Repack:    regroup_i8_neoni8mm,
+			},
 		},
 	},
 }

@@ -61,4 +61,11 @@ var native = []Kernel{
 	{Name: "gemm_i8_4x16_neondot", Level: "neondot", Func: gemm_i8_4x16_neondot},
 	{Name: "gemm_i8_5x16_neondot", Level: "neondot", Func: gemm_i8_5x16_neondot},
 	{Name: "gemm_i8_6x16_neondot", Level: "neondot", Func: gemm_i8_6x16_neondot},
+	{Name: "gemm_eights_i8_1x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_1x16_neoni8mm},
+	{Name: "gemm_eights_i8_2x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_2x16_neoni8mm},
+	{Name: "gemm_eights_i8_3x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_3x16_neoni8mm},
+	{Name: "gemm_eights_i8_4x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_4x16_neoni8mm},
+	{Name: "gemm_eights_i8_5x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_5x16_neoni8mm},
+	{Name: "gemm_eights_i8_6x16_neoni8mm", Level: "neoni8mm", Func: gemm_eights_i8_6x16_neoni8mm},
+	{Name: "regroup_i8_neoni8mm", Level: "neoni8mm", Func: regroup_i8_neoni8mm},
 }

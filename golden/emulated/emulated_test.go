@@ -47,7 +47,7 @@ func asked(t *testing.T) {
 // those of the emulated CPU.
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot"), name, args)
+	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot,neoni8mm"), name, args)
 }
 
 // native is like command, for this machine.
@@ -139,6 +139,9 @@ func TestArm64Cases(t *testing.T) {
 		{"bf16", "neon", []string{"golden/testdata/encode_t1"}, 28},
 		{"int8", "neon", []string{"golden/testdata/classification"}, 4},
 		{"int8", "neondot", []string{"golden/testdata/classification"}, 4},
+		{"int8", "neoni8mm", []string{"golden/testdata/classification"}, 4},
+		{"int7", "neoni8mm", []string{"golden/testdata/classification"}, 4},
+		{"int8x2", "neoni8mm", []string{"golden/testdata/classification"}, 4},
 		{"bf16dot", "neon", []string{"golden/testdata/classification"}, 4},
 	} {
 		t.Run(c.precision+"_"+c.level, func(t *testing.T) {
@@ -157,14 +160,15 @@ func TestArm64Cases(t *testing.T) {
 // summary matches the last lines of a check.
 var summary = regexp.MustCompile(`(?m)^(not run, .*|\d+ passed, .*)$`)
 
-// TestArm64Compiler runs the compiler under emulation too: it checks a case at the levels of a CPU with dot products and of one
-// without.
+// TestArm64Compiler runs the compiler under emulation too: it checks a case at the levels of a CPU with everything, of one with dot
+// products and of one without.
 func TestArm64Compiler(t *testing.T) {
 	asked(t)
 	multiway := build(t, "multiway")
 	for cpu, want := range map[string]map[string]int{
-		"max":        {"generic": 4, "neon": 4, "neondot": 4},
-		"cortex-a53": {"generic": 4, "neon": 4},
+		"max":         {"generic": 4, "neon": 4, "neondot": 4, "neoni8mm": 4},
+		"neoverse-n1": {"generic": 4, "neon": 4, "neondot": 4},
+		"cortex-a53":  {"generic": 4, "neon": 4},
 	} {
 		t.Run(cpu, func(t *testing.T) {
 			t.Setenv("QEMU_CPU", cpu)

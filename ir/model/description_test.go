@@ -145,7 +145,7 @@ var badDescriptions = []struct {
 	{"image of a preset", emoji, "model: 1\npreset: beit3-base-itc-patch16-224\nsizes: {image: 384}\n", "m.yaml:3:9: sizes.image is 384, but preset beit3-base-itc-patch16-224 is for pictures of 224; add `interpolate: true` to resize its position table"},
 	{"decoder", "precision: f32", "decoders: [heic, jxl]", "m.yaml:12:18: decoders[1]: unknown decoder \"jxl\"; want one of heic, avif"},
 	{"decoder alone", "precision: f32", "decoders: heic", "m.yaml:12:11: decoders: got \"heic\", want a list such as [heic, avif]"},
-	{"level", "precision: f32", "tune: {level: sse}", "m.yaml:12:8: tune.level: unknown level \"sse\"; want one of avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon, neondot"},
+	{"level", "precision: f32", "tune: {level: sse}", "m.yaml:12:8: tune.level: unknown level \"sse\"; want one of avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon, neondot, neoni8mm"},
 	{"level alone", "precision: f32", "tune: avx2", "m.yaml:12:7: tune: unknown switch \"avx2\"; want one of on, off"},
 	{"smooth", "precision: f32", "smooth: 0.5", "m.yaml:12:9: smooth: got the number 0.5, want on or off"},
 	{"interpolate", "precision: f32", "interpolate: bicubic", "m.yaml:12:14: interpolate: got \"bicubic\", want true or false"},

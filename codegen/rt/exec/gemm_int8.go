@@ -16,7 +16,8 @@ import (
 // column scales; 16 compensations as int32, -128 times the column's sum, which sums start from; 16
 // scaled column sums, which the midpoint of a row is multiplied by.
 //
-// Weights of I7 are within ±64, for which some CPUs have faster kernels.
+// Weights of I7 are within ±64, for which some CPUs have faster kernels. For many rows some CPUs have
+// faster kernels for another layout, to which each panel is converted first.
 //
 // With weights of I8X2 an activation is two int8 terms: the value and its rounding residual, in
 // steps of 1/254 of the value's. Kernels for uint8 multiply the terms one after the other. Kernels
@@ -27,7 +28,7 @@ const (
 	panelTail     = 16 * (4 + 4 + 4) // bytes of a panel's tail
 	rowTail       = 8                // bytes after each pass's part of an int16 row
 	rowAlign      = 64               // the distance of quantised rows is a multiple of it, in bytes
-	wideRows      = 9                // rows from which on int16 kernels are faster, conversion of panels included
+	manyRows      = 9                // rows from which on kernels for many rows are faster, conversion of panels included
 	residualSteps = 254              // steps of the residual in a step of the value
 
 	// wideGroups is the largest number of groups of four in a pass, so that no sum overflows int32.
@@ -75,23 +76,27 @@ type int8Product struct {
 
 func (g *int8Product) tile() (mr, nr int) { return len(g.i8.Gemm) - 1, g.i8.NR }
 
+// int16s reports whether the kernels multiply int16.
+func (g *int8Product) int16s() bool { return g.i8.Compensate != nil }
+
 // prepare quantises the left-hand side.
 func (g *int8Product) prepare(e *Exec, rows int) {
 	g.i8, g.twoTerm = &g.k.I8, g.layer.DType == blob.I8X2
 	if g.layer.DType == blob.I7 {
 		g.i8 = &g.k.I7
 	}
-	if g.i8.Wide != nil && g.m >= wideRows {
-		g.i8 = g.i8.Wide
+	if g.i8.Many != nil && g.m >= manyRows {
+		g.i8 = g.i8.Many
 	}
-	size := g.kk
-	if g.i8.Widen != nil {
-		k := panelGroups(g.kk)
+	k, size := panelGroups(g.kk), g.kk
+	if g.int16s() {
 		size = 8*k + g.kPasses(k)*rowTail
+	}
+	if g.i8.Repack != nil { // which doubles a panel at most
 		g.widened(e.workers, (2*64*k+g.kPasses(k)*panelTail)/4)
 	}
 	parts := 1 // terms that a row has one after the other
-	if g.twoTerm && g.i8.Widen == nil {
+	if g.twoTerm && !g.int16s() {
 		parts = 2
 	}
 	// Rows at a distance of a multiple of 1 KiB would all map to the same cache sets.
@@ -134,12 +139,12 @@ func quantBlock(g *int8Product, src Mat, r, rows int) {
 	if g.twoTerm {
 		for i := r; i < r+rows; i++ {
 			g.residualScales[i] = g.scales[i] / residualSteps
-			if g.i8.Widen != nil {
+			if g.int16s() {
 				g.scales[i] = g.residualScales[i]
 			}
 		}
 	}
-	if g.i8.Compensate != nil {
+	if g.int16s() {
 		g.compensateRows(r, rows)
 	}
 }
@@ -206,7 +211,7 @@ func (g *int8Product) kPasses(k int) int {
 	switch {
 	case !g.twoTerm:
 		return 1
-	case g.i8.Widen == nil:
+	case !g.int16s():
 		return 2
 	}
 	return (k + wideGroups - 1) / wideGroups
@@ -218,9 +223,12 @@ func (g *int8Product) strip(tile []kernel.GemmI8, first int, next unsafe.Pointer
 	k := panelGroups(g.kk)
 	stride := panelStride(g.kk)
 	b := g.weightsAt(first * stride)
-	passes, deep, wide := g.kPasses(k), k, g.i8.Widen != nil
+	passes, deep, wide := g.kPasses(k), k, g.int16s()
+	if g.i8.Repack != nil {
+		b = g.repack(k, b, worker)
+	}
 	if wide {
-		b, deep = g.widen(k, passes, b, worker), (k+passes-1)/passes
+		deep = (k + passes - 1) / passes
 	}
 	c = at(c, first*16)
 	var bias *float32
@@ -253,14 +261,19 @@ func (g *int8Product) strip(tile []kernel.GemmI8, first int, next unsafe.Pointer
 	}
 }
 
-// widen converts a panel to int16 in the worker's memory. Each pass gets its part of the panel, with a tail.
-func (g *int8Product) widen(k, passes int, panel unsafe.Pointer, worker int) unsafe.Pointer {
+// repack converts a panel in the worker's memory. Of int16 each pass gets its part of the panel, with a tail.
+func (g *int8Product) repack(k int, panel unsafe.Pointer, worker int) unsafe.Pointer {
 	wide := unsafe.Pointer(&g.wide[worker][0])
+	if !g.int16s() {
+		g.i8.Repack(k, (*int8)(wide), (*int8)(panel))
+		return wide
+	}
+	passes := g.kPasses(k)
 	for pass := range passes {
 		k0, k1 := part(k, passes, pass)
 		to := unsafe.Add(wide, 2*64*k0+pass*panelTail)
-		g.i8.Widen(k1-k0, (*int8)(to), (*int8)(unsafe.Add(panel, 64*k0)))
-		if k1 < k { // Widen copied what follows the part, which is not the panel's tail
+		g.i8.Repack(k1-k0, (*int8)(to), (*int8)(unsafe.Add(panel, 64*k0)))
+		if k1 < k { // Repack copied what follows the part, which is not the panel's tail
 			tail := unsafe.Slice((*byte)(unsafe.Add(to, 2*64*(k1-k0))), panelTail)
 			own := unsafe.Slice((*byte)(unsafe.Add(panel, 64*k)), panelTail)
 			copy(tail[:64], own[:64])

@@ -13,17 +13,39 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/kernel/kerneltest"
 )
 
-// i8s returns kernels for int8 products, with tiles of up to mr rows and nr columns (16 if wide),
+// layout is the order of the values in panels of int8 products.
+type layout string
+
+const (
+	fours  layout = "[k/4][16][4]"
+	eights layout = "[k/8][16][8]"
+	int16s layout = "[k/2][16][2] of int16"
+)
+
+// i8s returns kernels for int8 products, with tiles of up to mr rows and nr columns (16 of other layouts than fours),
 // written plainly by the comments of their types.
-func i8s(mr, nr int, wide bool) kernel.Int8 {
-	size := 1
+func i8s(mr, nr int, of layout) kernel.Int8 {
+	size, wide := 1, of == int16s
 	if wide {
-		size, nr = 2, 16
+		size = 2
+	}
+	if of != fours {
+		nr = 16
+	}
+	// room returns the bytes of a panel of k groups of four, without its tail.
+	room := func(k int) int {
+		if of == eights {
+			k += k % 2
+		}
+		return size * 64 * k
 	}
 	// value returns the value in row i and column j of a panel.
 	value := func(panel []int8, i, j int) int32 {
-		if wide {
+		switch of {
+		case int16s:
 			return int32(unsafe.Slice((*int16)(unsafe.Pointer(&panel[0])), len(panel)/2)[i/2*32+j*2+i%2])
+		case eights:
+			return int32(panel[i/8*128+j*8+i%8])
 		}
 		return int32(panel[i/4*64+j*4+i%4])
 	}
@@ -34,8 +56,8 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 				_ = *pf // the first prefetch lies inside the panels
 				for r := range tiles * m {
 					for j := range nr {
-						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), size*64*k+panelTail)
-						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[size*64*k+64*i+j%16*4]) }
+						panel := unsafe.Slice((*int8)(unsafe.Add(unsafe.Pointer(b), j/16*bstride)), room(k)+panelTail)
+						tail := func(i int) unsafe.Pointer { return unsafe.Pointer(&panel[room(k)+64*i+j%16*4]) }
 						sum := *(*int32)(tail(1))
 						row := unsafe.Add(unsafe.Pointer(a), r*lda)
 						if wide {
@@ -107,8 +129,19 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 	i := kernel.Int8{NR: nr, Gemm: gemms(nr), Gemm16: gemms(16)}
 	i.Quant, i.NormQuant = rounding(false)
 	i.QuantI8X2, i.NormQuantI8X2 = rounding(true)
-	if wide {
-		i.Widen = func(k int, dst *int8, src *int8) {
+	switch of {
+	case eights:
+		i.Repack = func(k int, dst *int8, src *int8) {
+			from, to := unsafe.Slice(src, 64*k+panelTail), unsafe.Slice(dst, room(k)+panelTail)
+			for i := range 4 * k {
+				for j := range 16 {
+					to[i/8*128+j*8+i%8] = from[i/4*64+j*4+i%4]
+				}
+			}
+			copy(to[room(k):], from[64*k:])
+		}
+	case int16s:
+		i.Repack = func(k int, dst *int8, src *int8) {
 			from, to := unsafe.Slice(src, 64*k+panelTail), unsafe.Slice(dst, 2*64*k+panelTail)
 			for i := range 4 * k {
 				for j := range 16 {
@@ -142,10 +175,10 @@ func i8s(mr, nr int, wide bool) kernel.Int8 {
 // An int8 product equals the product of the quantised rows and weights.
 func TestInt8Linear(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
-		k.I8 = i8s(3, max(16, k.NR-16), false)
-		if threads%2 == 0 {
-			wide := i8s(4, 16, true)
-			k.I8.Wide = &wide
+		k.I8 = i8s(3, max(16, k.NR-16), fours)
+		if of := map[int]layout{2: eights, 4: int16s}[threads]; of != "" {
+			many := i8s(4, 16, of)
+			k.I8.Many = &many
 		}
 		type shape struct {
 			m, k, n int

@@ -46,18 +46,19 @@ type Int8 struct {
 	QuantI8X2     Quant
 	NormQuantI8X2 LayerNormQuant
 
-	// Wide, if it is not nil, holds kernels that are faster for many rows. They multiply int16: its
-	// Quant and NormQuant write int16 without zero point, Compensate completes the rows, Widen
-	// converts panels, and its tiles have 16 columns. Widen and Compensate are nil elsewhere.
-	Wide       *Int8
-	Widen      Widen
+	// Many, if it is not nil, holds kernels that are faster for many rows: its Repack converts panels
+	// for its tiles, which have 16 columns. If it has a Compensate, they multiply int16: its Quant and
+	// NormQuant write int16 without zero point, and Compensate completes the rows. Repack and
+	// Compensate are nil elsewhere.
+	Many       *Int8
+	Repack     Repack
 	Compensate RowCompensation
 }
 
 // complete reports whether the kernels that belong together are there and fit together.
 func (i *Int8) complete() bool {
 	return i.NR >= 16 && i.NR%16 == 0 && len(i.Gemm) > 1 && len(i.Gemm16) > 1 && i.Quant != nil && i.NormQuant != nil && (i.QuantI8X2 == nil) == (i.NormQuantI8X2 == nil) &&
-		(i.Wide == nil || i.Wide.complete() && i.Wide.NR == 16 && i.Wide.Widen != nil && i.Wide.Compensate != nil && (i.QuantI8X2 == nil) == (i.Wide.QuantI8X2 == nil))
+		(i.Many == nil || i.Many.complete() && i.Many.NR == 16 && i.Many.Repack != nil && (i.QuantI8X2 == nil) == (i.Many.QuantI8X2 == nil))
 }
 
 // Table has kernels of one CPU level. Package generated/kernels has one for each level and type of
@@ -112,11 +113,14 @@ type Info struct {
 }
 
 // int8Ops names the operations of the kernels of an Int8, in the order of Int8.kernels, int7Ops the first
-// ones of I7. int16Ops names those of its Wide, then Widen and Compensate.
+// ones of I7. int16Ops names those of a Many that multiplies int16, then Repack and Compensate, eightsOps
+// the tiles and Repack of another Many.
 var (
 	int8Ops  = []string{"gemm_i8", "quant_i8", "layernorm_quant_i8", "quant_i8x2", "layernorm_quant_i8x2"}
 	int7Ops  = []string{"gemm_i7", "quant_i8", "layernorm_quant_i8"}
 	int16Ops = []string{"gemm_i16_i8", "quant_i16_i8", "layernorm_quant_i16_i8", "quant_i16_i8x2", "layernorm_quant_i16_i8x2", "widen_i8", "row_compensation_i8"}
+
+	eightsOps = []string{"gemm_eights_i8", "regroup_i8"}
 )
 
 // kernels returns the kernels of int8Ops, in that order.
@@ -232,12 +236,16 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 			if of.to == &out.I7 {
 				continue
 			}
-			for _, op := range int16Ops {
+			for _, op := range slices.Concat(int16Ops, eightsOps) {
 				delete(name, op)
 			}
-			if w := from.Wide; w != nil {
-				for i, f := range append(w.kernels(), w.Widen, w.Compensate) {
-					name[int16Ops[i]] = symbol(f)
+			if m := from.Many; m != nil {
+				ops, kernels := eightsOps, []any{m.kernels()[0], m.Repack}
+				if m.Compensate != nil {
+					ops, kernels = int16Ops, append(m.kernels(), m.Repack, m.Compensate)
+				}
+				for i, f := range kernels {
+					name[ops[i]] = symbol(f)
 				}
 			}
 		}
@@ -254,7 +262,7 @@ func resolve(tables []*Table) (*Table, []Info, error) {
 		}
 		add(r.family)
 	}
-	for _, family := range slices.Concat(int8Ops, int7Ops[:1], int16Ops) {
+	for _, family := range slices.Concat(int8Ops, int7Ops[:1], int16Ops, eightsOps) {
 		add(family)
 	}
 	return out, info, nil

@@ -101,6 +101,11 @@ type (
 	//
 	// Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
+	//
+	// Kernels of op gemm_eights have the same type:
+	//
+	// Computes what gemm_i8 does, for panels that regroup wrote. k still counts groups of four.
+	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	GemmI8 = func(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 	// Quant is the type of kernels of op quant:
@@ -127,12 +132,17 @@ type (
 	// Computes what quant_i16 does with the rows that layernorm computes of src without a gain.
 	LayerNormQuant = func(rows int, dst *uint8, ldd int, src *float32, lds int, n int, eps float32, scale *float32, midpoint *float32)
 
-	// Widen is the type of kernels of op widen:
+	// Repack is the type of kernels of op widen:
 	//
 	// Converts a panel of gemm_i8, src, to one of gemm_i16, dst: to int16 in the order [k][2][16 columns][2], the first two values of
 	// each group of four before the other two. The tail is copied, but for the compensation: that is minus the sum over groups of
 	// B0*B2 + B1*B3, modulo 2^32. k >= 1.
-	Widen = func(k int, dst *int8, src *int8)
+	//
+	// Kernels of op regroup have the same type:
+	//
+	// Converts a panel of gemm_i8, src, to one of gemm_eights, dst, in the order [(k+1)/2][16 columns][8]. If k is odd, each column's
+	// last four values are zeros. The tail is copied. k >= 1.
+	Repack = func(k int, dst *int8, src *int8)
 
 	// RowCompensation is the type of kernels of op row_compensation:
 	//

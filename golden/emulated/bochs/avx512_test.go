@@ -39,12 +39,6 @@ var cpus = []struct {
 	{asm.AVX512BF16, "sapphire_rapids", []asm.ISA{asm.AVXVNNI}},
 }
 
-// includes reports whether level i is other or includes it.
-func includes(i, other asm.ISA) bool {
-	l, ok := i.Level()
-	return ok && (i == other || includes(l.Base, other))
-}
-
 // highest returns the model with every level.
 func highest() string { return cpus[len(cpus)-1].model }
 
@@ -162,7 +156,7 @@ func TestAVX512(t *testing.T) {
 	for _, c := range cpus {
 		var levels []string
 		for _, l := range asm.Levels {
-			if includes(c.level, l.ISA) || slices.Contains(c.beside, l.ISA) {
+			if c.level.Includes(l.ISA) || slices.Contains(c.beside, l.ISA) {
 				levels = append(levels, string(l.ISA))
 			}
 		}
