@@ -41,6 +41,11 @@ The calls of several precisions alternate in one process, and their lines are si
 
 ` + cli.BenchBusy + `
 
+--scale predicts the time on more threads than there are cores: one thread computes the shares
+of all threads one after the other, and each step takes as long as its longest share, or as its
+weights take from memory, which is measured up to the number of cores; above, --bandwidth times
+threads. With up to as many threads as cores it also measures the time, in turns.
+
 --json writes the numbers to a file: fma_peak_gflops and read_gbps by the number of threads;
 gc_pause_ms, the longest pause of a garbage collection beside a call; peaks, the readings of
 both; busy, signs of other load, with unsure_threads, whose peaks are affected; and results, a
@@ -49,10 +54,15 @@ runs, gflops, percent_of_peak, roofline_ms, roofline_ratio, allocs (per call), s
 (the 90th minus the 10th percentile of runs, as a share of the median) and busy, true for marked
 figures. FLOPs are those of products and attention in the description's model; bytes are its
 weights, inputs and outputs, each read or written once. The peak is of float32 at every
-precision: int8 and bf16 dot products can exceed it.`,
+precision: int8 and bf16 dot products can exceed it. With --scale there are no results but
+scale, a list of objects with entry, tokens, batch, threads, level, precision, predicted_ms,
+runs, spread_percent, bandwidth_gbps, serial_ms (where one thread works), memory_ms (waiting for
+weights after the longest share), speedup, of_ideal (speedup by threads), measured_ms (0: not
+measured), off_percent and steps, objects with step, work, count, ms and largest_over_mean.`,
 		Example: `  multiway bench --preset beit3-base-patch16-224 --entry vision --threads 1,2
   multiway bench --preset beit3-base-patch16-224 --entry language --cold --json bench.json
   multiway bench --preset beit3-base-patch16-224 --entry vision --precision f32,bf16,int8 --tune off
+  multiway bench --preset beit3-base-patch16-224 --entry vision --scale 1..64
   multiway bench --ops --kernels model.yaml`,
 		Args: arguments(0, 1, "a description"),
 		RunE: func(c *cobra.Command, args []string) error {

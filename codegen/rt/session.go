@@ -72,6 +72,10 @@ func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
 // not be called during a call. The Work is valid until f returns.
 func (s *Session) Trace(f func(*exec.Work)) { s.exec.Trace(f) }
 
+// TraceShares is Trace with a session that computes the shares of all of its threads one after the other, and
+// times them; see [exec.Exec.TraceShares].
+func (s *Session) TraceShares(f func(*exec.Work)) { s.exec.TraceShares(f) }
+
 // Model returns the model the session belongs to.
 func (s *Session) Model() *Model { return s.model }
 

@@ -30,6 +30,9 @@ type Options struct {
 	Cold    bool          // evict the caches before each run, by reading eight times the last-level cache
 	Kernels bool          // also time each kernel alone
 	Ops     bool          // also time the ops of a forward pass
+
+	Scale     []int   // numbers of threads: instead of timing calls, predict their times from the shares of the threads; 1 is added
+	Bandwidth float64 // of Scale: GB/s of a thread where there are more threads than cores; 0: DefaultBandwidth
 }
 
 // Open opens a subject's model.
@@ -57,6 +60,7 @@ type Report struct {
 	Results []Result           `json:"results"`
 	Ops     []Op               `json:"ops,omitempty"`
 	Kernels []Kernel           `json:"kernels,omitempty"`
+	Scale   []Scale            `json:"scale,omitempty"`
 }
 
 // Result is the time of one function on one kind of batch.
@@ -97,6 +101,15 @@ var defaultTokens = []int{16, 64}
 type point struct {
 	f     *exec.Func
 	texts []int // number of tokens of each sequence's text; 0: no text
+}
+
+// tokens returns the number of tokens per text: the mean if they differ.
+func (pt *point) tokens() int {
+	sum := 0
+	for _, n := range pt.texts {
+		sum += n
+	}
+	return (sum + len(pt.texts)/2) / len(pt.texts)
 }
 
 // Check returns an error if the options select something that the package does not have.
@@ -153,7 +166,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		}
 	}
 	text := slices.ContainsFunc(funcs, func(f *exec.Func) bool { return f.Text })
-	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024)} {
+	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024), check("scale", o.Scale, 1024)} {
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +175,12 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		if !slices.Contains(kernel.Levels(), l) {
 			return nil, fmt.Errorf("level has %q, this CPU has %s", l, strings.Join(kernel.Levels(), ", "))
 		}
+	}
+	if o.Scale != nil && (o.Threads != nil || o.Cold || o.Ops || o.Kernels) {
+		return nil, errors.New("scale goes with none of threads, cold, ops and kernels")
+	}
+	if o.Bandwidth < 0 || o.Bandwidth > 0 && o.Scale == nil {
+		return nil, fmt.Errorf("bandwidth is %v GB/s, want a positive number, together with scale", o.Bandwidth)
 	}
 	if o.Time < 0 || o.Time > MaxTime {
 		return nil, fmt.Errorf("time is %v, want up to %v", o.Time, MaxTime)
@@ -220,6 +239,13 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 	if threads == nil {
 		threads = slices.Compact([]int{1, cores})
 	}
+	measure := (*bencher).point
+	if o.Scale != nil {
+		o.Scale = append(o.Scale, 1)
+		slices.Sort(o.Scale)
+		o.Scale, threads, measure = slices.Compact(o.Scale), []int{1}, func(b *bencher, ms []*rt.Model, pt point, _ int) error { return b.scale(ms, pt) }
+	}
+	o.Bandwidth = cmp.Or(o.Bandwidth, DefaultBandwidth)
 	levels := o.Levels
 	if levels == nil {
 		levels = []string{""}
@@ -238,7 +264,7 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 			}
 			err := b.models(subjects, opts, func(ms []*rt.Model) error {
 				for _, pt := range points {
-					if err := b.point(ms, pt, n); err != nil {
+					if err := measure(b, ms, pt, n); err != nil {
 						return err
 					}
 					if done++; progress != nil {
@@ -404,10 +430,6 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 		defer calls[i].Close()
 		runs[i] = calls[i].Run
 	}
-	sum := 0
-	for _, n := range pt.texts {
-		sum += n
-	}
 	all, err := b.times(runs, func() {
 		if threads > 1 {
 			b.m.sample(1) // other load shows where two threads reach less than twice the peak of one
@@ -420,7 +442,7 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	for i, m := range ms {
 		c, ms := calls[i], all[i]
 		r := Result{
-			Entry: pt.f.Name, Tokens: (sum + len(pt.texts)/2) / len(pt.texts), Batch: len(pt.texts),
+			Entry: pt.f.Name, Tokens: pt.tokens(), Batch: len(pt.texts),
 			Threads: threads, Level: m.Info().Level, Precision: m.Info().Precision,
 			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1], Spread: Spread(ms),
 		}

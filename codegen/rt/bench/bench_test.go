@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +98,48 @@ func TestRun(t *testing.T) {
 	for _, want := range []string{"FMA peak", "garbage collection pauses a call for at most ", "% of peak", "Where the time of pair goes (12 tokens, batch 1, 2 threads, generic, f32)", "Each kernel alone"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text.String())
+		}
+	}
+}
+
+// A prediction adds up, covers the steps of the call, and is compared with calls on as many threads as there
+// are cores.
+func TestScale(t *testing.T) {
+	o := Options{Entries: []string{"vision", "pair"}, Tokens: []int{3}, Scale: []int{2, 64}, Bandwidth: 1e-3}
+	r, err := run(context.Background(), tiny, o, little, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, x := range r.Scale {
+		lines = append(lines, fmt.Sprint(x.Entry, " ", x.Threads))
+		sum := x.Serial
+		for _, s := range x.Steps {
+			sum += s.Time
+			if s.Count < 1 || s.Largest < 1-1e-9 || s.Largest > float64(x.Threads)+1e-9 {
+				t.Errorf("%s on %d threads: %+v does not fit together", x.Entry, x.Threads, s)
+			}
+		}
+		if x.Runs < MinRuns || x.Predicted <= 0 || sum <= 0 || math.Abs(x.Ideal*float64(x.Threads)-x.Speedup) > 1e-9*x.Speedup {
+			t.Errorf("%+v does not fit together", x)
+		}
+		if real := x.Threads <= min(cores(), runtime.GOMAXPROCS(0)); real != (x.Measured > 0) {
+			t.Errorf("%s on %d threads takes %v ms", x.Entry, x.Threads, x.Measured)
+		}
+		if x.Threads == 64 && (math.Abs(x.Bandwidth-0.064) > 1e-9 || x.Memory <= x.Predicted/2) {
+			t.Errorf("%s at %v GB/s waits for memory for %v of %v ms", x.Entry, x.Bandwidth, x.Memory, x.Predicted)
+		}
+	}
+	if want := []string{"vision 1", "vision 2", "vision 64", "pair 1", "pair 2", "pair 64"}; !slices.Equal(lines, want) {
+		t.Errorf("predictions of %q, want %q", lines, want)
+	}
+	var text bytes.Buffer
+	if err := r.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"predicted off by", "Longest share to the mean, by the number of threads, in pair (3 tokens, batch 1, ", "ms on 1 thread  count  2", "SelfAttention  attention"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, &text)
 		}
 	}
 }
@@ -197,6 +241,27 @@ func TestJSON(t *testing.T) {
 	fields := strings.Fields("allocs batch busy entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs spread_percent threads tokens")
 	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(got.Results[0]))); d != "" {
 		t.Errorf("fields of a result (-want +got):\n%s", d)
+	}
+	r, err = run(context.Background(), tiny, Options{Entries: []string{"language"}, Tokens: []int{3}, Scale: []int{2}}, little, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var predicted struct {
+		Scale []map[string]any `json:"scale"`
+	}
+	if text, err = json.Marshal(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &predicted); err != nil {
+		t.Fatal(err)
+	}
+	fields = strings.Fields("bandwidth_gbps batch entry level measured_ms memory_ms of_ideal off_percent precision predicted_ms runs serial_ms speedup spread_percent steps threads tokens")
+	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(predicted.Scale[1]))); d != "" {
+		t.Errorf("fields of a prediction (-want +got):\n%s", d)
+	}
+	step, _ := predicted.Scale[1]["steps"].([]any)[0].(map[string]any)
+	if d := cmp.Diff(strings.Fields("count largest_over_mean ms step work"), slices.Sorted(maps.Keys(step))); d != "" {
+		t.Errorf("fields of a step (-want +got):\n%s", d)
 	}
 	x := got.Results[0]
 	want := map[string]any{"entry": "language", "tokens": 4.0, "batch": 3.0, "threads": 1.0, "precision": "f32", "allocs": 0.0}
@@ -301,6 +366,9 @@ func TestErrors(t *testing.T) {
 		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no selected function takes text"},
 		{Options{Time: 2 * time.Hour}, "time is 2h0m0s, want up to 1h0m0s"},
 		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
+		{Options{Scale: []int{1025}}, "scale has 1025, want 1 to 1024"},
+		{Options{Scale: []int{2}, Threads: []int{2}}, "scale goes with none of threads, cold, ops and kernels"},
+		{Options{Bandwidth: 5}, "bandwidth is 5 GB/s, want a positive number, together with scale"},
 		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},
 	} {
 		if err := Check(beit3tiny.Package(), test.o); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -43,47 +44,74 @@ type traced struct {
 	seconds    float64
 }
 
-// trace runs calls and sums their work by step, kind and shape. It also returns the total
-// seconds between the kernel calls.
-func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, error) {
-	type key struct {
-		step, name     string
-		m, n, k, heads int
-		act            exec.Act
-		weights        blob.DType
+// traces sums the work of calls by step, kind and shape.
+type traces struct {
+	names   map[[32]uintptr][2]string
+	sums    map[workKey]*traced
+	between float64 // seconds before, between and after the work
+	last    time.Time
+}
+
+type workKey struct {
+	step, name     string
+	m, n, k, heads int
+	act            exec.Act
+	weights        blob.DType
+}
+
+func newTraces() *traces {
+	return &traces{names: map[[32]uintptr][2]string{}, sums: map[workKey]*traced{}}
+}
+
+// add adds work and returns the total that it belongs to.
+func (ts *traces) add(w *exec.Work) *traced {
+	var pcs [32]uintptr
+	copy(pcs[:], w.Stack)
+	name, known := ts.names[pcs]
+	if !known {
+		name[0], name[1] = where(w)
+		ts.names[pcs] = name
 	}
-	names := map[[32]uintptr][2]string{}
-	sums := map[key]*traced{}
-	between := 0.0
-	s.Trace(func(w *exec.Work) {
-		var pcs [32]uintptr
-		copy(pcs[:], w.Stack)
-		name, known := names[pcs]
-		if !known {
-			name[0], name[1] = where(w)
-			names[pcs] = name
-		}
-		k := key{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Act, w.Weights}
-		t := sums[k]
-		if t == nil {
-			t = &traced{step: name[0], name: name[1], work: *w}
-			t.work.Stack = nil
-			sums[k] = t
-		}
-		t.count++
-		t.seconds += w.Time.Seconds()
-		between += w.Before.Seconds()
+	k := workKey{name[0], name[1], w.M, w.N, w.K, w.Heads, w.Act, w.Weights}
+	t := ts.sums[k]
+	if t == nil {
+		t = &traced{step: name[0], name: name[1], work: *w}
+		t.work.Stack, t.work.Shares = nil, nil
+		ts.sums[k] = t
+	}
+	t.count++
+	t.seconds += w.Time.Seconds()
+	ts.between += w.Before.Seconds()
+	ts.last = time.Now()
+	return t
+}
+
+// call makes a call of a session whose work is added.
+func (ts *traces) call(call func() error) error {
+	ts.last = time.Now()
+	err := call()
+	ts.between += time.Since(ts.last).Seconds()
+	return err
+}
+
+// list returns the totals, longest first.
+func (ts *traces) list() []*traced {
+	return slices.SortedFunc(maps.Values(ts.sums), func(a, b *traced) int {
+		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.label(), b.label()), cmp.Compare(a.step, b.step))
 	})
+}
+
+// trace makes calls and returns their work, and the seconds before, between and after it.
+func trace(s *rt.Session, calls int, call func() error) ([]*traced, float64, error) {
+	ts := newTraces()
+	s.Trace(func(w *exec.Work) { ts.add(w) })
 	defer s.Trace(nil)
 	for range calls {
-		if err := call(); err != nil {
+		if err := ts.call(call); err != nil {
 			return nil, 0, err
 		}
 	}
-	list := slices.SortedFunc(maps.Values(sums), func(a, b *traced) int {
-		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.label(), b.label()), cmp.Compare(a.step, b.step))
-	})
-	return list, between, nil
+	return ts.list(), ts.between, nil
 }
 
 // where returns the step that a kernel call belongs to, and its name: the outermost and the

@@ -38,6 +38,9 @@ func (r *Report) Print(out io.Writer) error {
 		fmt.Fprintf(out, "%s marks figures that differ by over %d %% within this run. Shares of a marked peak and ratios\nto it are left out. Stop other programs, then time again.\n", BusyMark, BusySpread)
 	}
 	fmt.Fprintln(out)
+	if r.Scale != nil {
+		return r.printScale(out)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "entry\ttokens\tbatch\tthreads\tlevel\tprecision\tmedian ms\tmin\tmax\truns\tinputs/s\tGFLOP/s\t% of peak\troofline ms\tratio\tallocs\t")
 	for _, x := range r.Results {
@@ -119,6 +122,62 @@ func (r *Report) printOps(out io.Writer) error {
 			fmt.Fprintln(w, "share\tms\tcount\tGFLOP/s\t% of peak\tstep\twork")
 		}
 		fmt.Fprintf(w, "%.1f%%\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", o.Share, Figure(o.Time), o.Count, number(o.GFLOPS), r.share(o.Threads, o.Peak), o.Step, o.Work, strings.Repeat("#", int(o.Share*bar/100+0.5)))
+	}
+	return w.Flush()
+}
+
+// printScale prints a line for each prediction and, for each function and batch, a table of its steps.
+func (r *Report) printScale(out io.Writer) error {
+	fmt.Fprintln(out, `Times as the threads' shares allow, each share timed alone. ideal: one thread's time by the number of threads.
+read: of all threads, measured up to the number of cores; waiting for it is part of the predicted time.`)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "entry\ttokens\tbatch\tlevel\tprecision\tthreads\tpredicted ms\tspeed-up\tof ideal\tread GB/s\twaiting ms\tserial ms\truns\tmeasured ms\tpredicted off by\t")
+	for _, x := range r.Scale {
+		measured, off := "-", "-"
+		if x.Measured > 0 {
+			measured, off = Figure(x.Measured), fmt.Sprintf("%+.1f%%", x.Off)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s%s\t%.2f\t%.3f\t%.1f\t%s\t%s\t%d\t%s\t%s\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Level, x.Precision, x.Threads,
+			marked(x.Spread), Figure(x.Predicted), x.Speedup, x.Ideal, x.Bandwidth, Figure(x.Memory), Figure(x.Serial), x.Runs, measured, off)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for rest := r.Scale; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Threads > 1 {
+			n++
+		}
+		if err := printShares(out, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// printShares prints the steps of predictions for one function and batch, the first for one thread.
+func printShares(out io.Writer, of []Scale) error {
+	x := of[0]
+	fmt.Fprintf(out, "\nLongest share to the mean, by the number of threads, in %s (%s tokens, batch %d, %s, %s):\n", x.Entry, tokens(x.Tokens), x.Batch, x.Level, x.Precision)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "ms on 1 thread\tcount")
+	for _, x := range of[1:] {
+		fmt.Fprintf(w, "\t%d", x.Threads)
+	}
+	fmt.Fprintln(w, "\tstep\twork")
+	for _, s := range x.Steps {
+		fmt.Fprintf(w, "%s\t%d", Figure(s.Time), s.Count)
+		for _, x := range of[1:] {
+			largest := "-"
+			for _, t := range x.Steps {
+				if t.Step == s.Step && t.Work == s.Work {
+					largest = fmt.Sprintf("%.2f", t.Largest)
+				}
+			}
+			fmt.Fprintf(w, "\t%s", largest)
+		}
+		fmt.Fprintf(w, "\t%s\t%s\n", s.Step, s.Work)
 	}
 	return w.Flush()
 }

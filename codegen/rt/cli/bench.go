@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,8 @@ func (a *App) benchCommand() *cobra.Command {
 call, the share of the machine's peak of multiply-adds, and the ratio to the roofline, the
 least time that peak and memory bandwidth allow. --ops prints the time of each op, --kernels
 times each kernel alone. This does not include reading and resizing pictures: --folder times
-these steps and the model for up to 1000 pictures of a folder.
+these steps and the model for up to 1000 pictures of a folder. --scale predicts the times on
+any number of threads from those of the threads' shares, which one thread computes in turn.
 
 ` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",
@@ -69,6 +72,46 @@ func BenchFlags(c *cobra.Command, o *bench.Options) {
 	f.BoolVar(&o.Cold, "cold", false, "empty the caches before each call")
 	f.BoolVar(&o.Ops, "ops", false, "print the time of each op of a call")
 	f.BoolVar(&o.Kernels, "kernels", false, "time each kernel alone")
+	f.Var((*threadList)(&o.Scale), "scale", "predict times on 1,8 threads, or on 1..64: 1, doubled up to 64")
+	f.Float64Var(&o.Bandwidth, "bandwidth", 0, "of --scale: GB/s of a thread beyond the number of cores (default 5)")
+}
+
+// threadList is the value of --scale: numbers, and ranges a..b, which stand for a, doubled up to b, and b.
+type threadList []int
+
+func (l *threadList) Set(text string) error {
+	for word := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(word, "..")
+		if !isRange {
+			last = first
+		}
+		a, err := strconv.Atoi(strings.TrimSpace(first))
+		if err != nil {
+			return fmt.Errorf("%q is no number", first)
+		}
+		b, err := strconv.Atoi(strings.TrimSpace(last))
+		if err != nil {
+			return fmt.Errorf("%q is no number", last)
+		}
+		if a < 1 || b < a {
+			return fmt.Errorf("%q: want a number from 1 on, or a range such as 1..64", word)
+		}
+		for ; a < b; a *= 2 {
+			*l = append(*l, a)
+		}
+		*l = append(*l, b)
+	}
+	return nil
+}
+
+func (l *threadList) Type() string { return "threads" }
+
+func (l *threadList) String() string {
+	words := make([]string, len(*l))
+	for i, n := range *l {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ",")
 }
 
 func (a *App) bench(ctx context.Context, o bench.Options) error {

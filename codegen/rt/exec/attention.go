@@ -78,6 +78,7 @@ type attnTask struct {
 	slot         int // slot of the state whose keys come first; -1: none
 	parts        int // of the queries of a head
 	chunks       int
+	shares       shares // of the chunks
 }
 
 // SelfAttention computes dst[rows][H*D] from qkv[rows][q|k|v][head][DP]. The rows of a
@@ -172,6 +173,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 		t.parts = max(1, min((enough+pairs-1)/pairs, e.packed(qs)/e.B/(2*queryRows)))
 	}
 	t.chunks = min(pairs*t.parts, 32*e.workers)
+	t.shares.deal(t.chunks, e.workers)
 	e.do(t.chunks, t)
 }
 
@@ -228,12 +230,17 @@ func (t *attnTask) resolve(s Section, seq int) int {
 	return s.C
 }
 
-func (t *attnTask) run(chunk, worker int) {
+func (t *attnTask) next(worker int) bool {
+	chunk, end := t.shares.take(worker, 1, t.chunks)
+	if end == 0 {
+		return false
+	}
 	lo, hi := part(t.e.B*t.heads*t.parts, t.chunks, chunk)
 	for i := lo; i < hi; i++ {
 		pair := i / t.parts
 		t.head(pair/t.heads, pair%t.heads, i%t.parts, &t.e.scratch[worker])
 	}
+	return true
 }
 
 // head computes attention for part share of the queries of head h of sequence seq.

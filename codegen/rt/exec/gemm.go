@@ -253,7 +253,7 @@ func (e *Exec) runGemm(seqs int) {
 	}
 	parts := seqs * g.blocks * g.parts
 	g.shares.deal(parts, e.workers)
-	e.do(min(parts, e.workers), g)
+	e.do(parts, g)
 }
 
 // tileStart returns the first row of tile t if m rows are split into n tiles. Tiles differ
@@ -274,19 +274,18 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// run computes parts until none are left. Parts that are taken together go through the activation together.
-func (g *gemmTask) run(_, worker int) {
+// next computes parts of one block. Parts that are taken together go through the activation together.
+func (g *gemmTask) next(worker int) bool {
 	most := 1
 	if g.act != NoAct {
 		most = max(1, actColumns*g.parts/(g.groups*g.nr))
 	}
-	for {
-		lo, hi := g.shares.take(worker, most, g.parts)
-		if hi == 0 {
-			return
-		}
-		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, worker)
+	lo, hi := g.shares.take(worker, most, g.parts)
+	if hi == 0 {
+		return false
 	}
+	g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, worker)
+	return true
 }
 
 // compute computes the columns of parts [p0, p1) for the rows of one block.

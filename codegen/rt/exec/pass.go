@@ -1,5 +1,7 @@
 package exec
 
+import "time"
+
 // A session runs a call of a function as passes over parts of its batch: Exec.Begin; for each pass
 // Clear, Append for every sequence, Run, and Out for each output and sequence; then End.
 
@@ -12,6 +14,9 @@ func (e *Exec) Begin(f *Func, text int) {
 	if e.order = e.orders[f]; e.order == nil {
 		e.order = &order{}
 		e.orders[f] = e.order
+	}
+	if e.trace != nil {
+		e.trace.last = time.Now()
 	}
 	e.pool.enter()
 }

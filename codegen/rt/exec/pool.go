@@ -8,21 +8,22 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 )
 
-// task is work that is split into chunks. Tasks are preallocated structs, since a
+// task is work that workers take piece by piece. Tasks are preallocated structs, since a
 // pointer in an interface costs no allocation and a closure would.
 type task interface {
-	// run computes one chunk. worker is 0 for the caller and from 1 on for helpers; two
-	// chunks with the same worker never run at the same time.
-	run(chunk, worker int)
+	// next takes a piece and computes it. It returns false if no piece is left, and from then on.
+	// worker is 0 for the caller and from 1 on for helpers; two calls with the same worker never
+	// run at the same time.
+	next(worker int) bool
 }
 
-// pool runs the chunks of a task on the caller and on helper goroutines. Workers
-// get chunks by an atomic ticket counter, so a helper that the system has descheduled
-// delays nobody: the others take its chunks, and the caller waits only for chunks that
-// were started. Between enter and leave, idle helpers poll for a bounded time before
+// pool runs a task on the caller and on helper goroutines. Whoever holds a ticket of the task takes
+// pieces until none is left. An atomic counter gives out the tickets, so a helper that the system has
+// descheduled delays nobody: the others take its pieces, and the caller waits only for tickets that
+// were given out. Between enter and leave, idle helpers poll for a bounded time before
 // they park; otherwise they park at once.
 type pool struct {
-	// state packs epoch (24 bits), number of chunks (20) and next ticket (20): one Add
+	// state packs epoch (24 bits), number of tickets (20) and next ticket (20): one Add
 	// takes a ticket and shows whether it is valid.
 	state atomic.Uint64
 	_     [56]byte
@@ -35,7 +36,7 @@ type pool struct {
 	hot    atomic.Bool
 	quit   atomic.Bool
 	task   task                       // written before state, read after a valid ticket
-	fault  atomic.Pointer[blob.Fault] // the fault of a chunk of the task; nil: none
+	fault  atomic.Pointer[blob.Fault] // the fault of a piece of the task; nil: none
 	wake   chan struct{}
 	exited sync.WaitGroup
 	n      int // helpers
@@ -45,7 +46,6 @@ const (
 	ticketBits = 20
 	ticketMask = 1<<ticketBits - 1
 	epochMask  = 1<<24 - 1
-	maxChunks  = 1 << 19
 
 	// pollLimit is the number of pauses that an idle helper polls for, about 50
 	// microseconds: longer than the gaps between the steps of a call, short compared
@@ -79,13 +79,12 @@ func (p *pool) leave() {
 	p.task = nil // a parked pool must not keep it alive
 }
 
-// run computes the chunks [0, n) of t and returns when all are done. If there are more chunks than
-// tickets, the caller computes all. Only one run at a time is allowed. A fault (see [blob.Watch])
-// in a chunk becomes a panic of the caller, after all helpers have stopped working.
+// run computes the pieces of t, at most n at a time, and returns when all are done. Only one run at a time
+// is allowed. A fault (see [blob.Watch]) in a piece becomes a panic of the caller, after all helpers
+// have stopped working.
 func (p *pool) run(n int, t task) {
-	if n <= 1 || n > maxChunks || p.n == 0 {
-		for c := range n {
-			t.run(c, 0)
+	if n = min(n, p.n+1); n <= 1 {
+		for t.next(0) {
 		}
 		return
 	}
@@ -104,7 +103,7 @@ func (p *pool) run(n int, t task) {
 	}
 }
 
-// kick publishes n chunks and wakes up to want parked helpers.
+// kick publishes n tickets and wakes up to want parked helpers.
 func (p *pool) kick(n, want int) {
 	e := (p.state.Load()>>(2*ticketBits) + 1) & epochMask
 	// Swap and not Store, since the load of parked must not pass it: QEMU's arm64 lets a load pass a store-release, and a
@@ -121,15 +120,15 @@ func (p *pool) kick(n, want int) {
 	}
 }
 
-// take runs chunks until none are left. After a fault it only counts them.
+// take takes tickets until none are left. After a fault it only counts them.
 func (p *pool) take(worker int) {
-	for p.chunks(worker) {
+	for p.tickets(worker) {
 	}
 }
 
-// chunks runs chunks until none are left, which it reports by false, or until a fault, after which it
+// tickets takes tickets until none are left, which it reports by false, or until a fault, after which it
 // returns true.
-func (p *pool) chunks(worker int) (again bool) {
+func (p *pool) tickets(worker int) (again bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			f, ok := r.(blob.Fault)
@@ -147,8 +146,7 @@ func (p *pool) chunks(worker int) (again bool) {
 		if c >= n {
 			return false
 		}
-		if p.fault.Load() == nil {
-			p.task.run(c, worker) // task does not change: run returns only after done has counted this chunk
+		for p.fault.Load() == nil && p.task.next(worker) { // task does not change: run returns only after done has counted this ticket
 		}
 		p.done.Add(1)
 	}

@@ -7,29 +7,42 @@ import (
 	"time"
 )
 
-// sumTask sums the chunks that it runs, and checks that no worker runs two at a time.
+// sumTask sums the numbers of its pieces, n to 1, and checks that no worker runs two at a time.
 type sumTask struct {
+	left    atomic.Int64
 	sum     atomic.Int64
 	running [8]atomic.Int32
 	clash   atomic.Bool
 	work    int
 }
 
-func (s *sumTask) run(chunk, worker int) {
+func (s *sumTask) next(worker int) bool {
+	i := s.left.Add(-1) + 1
+	if i <= 0 {
+		return false
+	}
 	if s.running[worker].Add(1) != 1 {
 		s.clash.Store(true)
 	}
 	for range s.work {
 		pause()
 	}
-	s.sum.Add(int64(chunk) + 1)
+	s.sum.Add(i)
 	s.running[worker].Add(-1)
+	return true
+}
+
+// pieces returns a sumTask of n pieces.
+func pieces(n int) *sumTask {
+	s := &sumTask{}
+	s.left.Store(int64(n))
+	return s
 }
 
 func TestPool(t *testing.T) {
 	for _, threads := range []int{1, 2, 3, 5} {
 		p := newPool(threads)
-		s := &sumTask{}
+		s := pieces(0)
 		want := int64(0)
 		for i := range 6000 {
 			if i%20 == 0 { // calls: helpers park in between
@@ -41,23 +54,26 @@ func TestPool(t *testing.T) {
 			}
 			s.work = i % 3 * 10
 			n := i % 11
+			s.left.Store(int64(n))
 			p.run(n, s)
 			want += int64(n) * int64(n+1) / 2
 			if got := s.sum.Load(); got != want {
 				t.Fatalf("%d threads, run %d: sum %d, want %d", threads, i, got, want)
 			}
 		}
+		const many = 1 << 20
 		s.sum.Store(0)
 		s.work = 0
-		p.run(maxChunks+3, s)
-		if got, want := s.sum.Load(), int64(maxChunks+3)*(maxChunks+4)/2; got != want {
-			t.Errorf("%d threads: sum %d of many chunks, want %d", threads, got, want)
+		s.left.Store(many)
+		p.run(many, s)
+		if got, want := s.sum.Load(), int64(many)*(many+1)/2; got != want {
+			t.Errorf("%d threads: sum %d of many pieces, want %d", threads, got, want)
 		}
 		p.leave()
 		p.close()
 		p.close()
 		if s.clash.Load() {
-			t.Errorf("%d threads: a worker ran two chunks at once", threads)
+			t.Errorf("%d threads: a worker ran two pieces at once", threads)
 		}
 	}
 }
@@ -67,7 +83,7 @@ func TestPoolParks(t *testing.T) {
 	p := newPool(4)
 	p.enter()
 	for range 100 {
-		p.run(16, &sumTask{})
+		p.run(16, pieces(16))
 	}
 	p.leave()
 	for start := time.Now(); p.parked.Load() != 3; time.Sleep(time.Millisecond) {
@@ -94,8 +110,9 @@ func BenchmarkPool(b *testing.B) {
 	p := newPool(2)
 	defer p.close()
 	p.enter()
-	s := &sumTask{}
+	s := pieces(0)
 	for b.Loop() {
+		s.left.Store(8)
 		p.run(8, s)
 	}
 }

@@ -25,6 +25,7 @@ type rowTask struct {
 	e             *Exec
 	fn            func(t *rowTask, lo, hi int)
 	units, chunks int
+	shares        shares // of the chunks
 
 	// Operands, of which each fn uses some.
 	dst, src, more Mat
@@ -42,9 +43,14 @@ type rowTask struct {
 	side, width    int
 }
 
-func (t *rowTask) run(chunk, _ int) {
+func (t *rowTask) next(worker int) bool {
+	chunk, end := t.shares.take(worker, 1, t.chunks)
+	if end == 0 {
+		return false
+	}
 	lo, hi := part(t.units, t.chunks, chunk)
 	t.fn(t, lo, hi)
+	return true
 }
 
 // runRows runs the task e.each over units (rows or sequences) of elems elements each, on several
@@ -57,6 +63,7 @@ func (e *Exec) runRows(units, elems int) {
 	}
 	t.units, t.chunks = units, chunks
 	if units > 0 {
+		t.shares.deal(chunks, e.workers)
 		e.do(chunks, t)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestShares checks that every unit is taken once, that no run of units is too long or
@@ -59,5 +60,38 @@ func TestShares(t *testing.T) {
 		{8, 10}, {6, 8}, {5, 6}, {4, 5}, {3, 4}, {2, 3}, {1, 2}, {0, 1}}
 	if !slices.Equal(got, want) {
 		t.Errorf("a worker alone takes %v, want %v", got, want)
+	}
+}
+
+// unitTask is units that take the same time.
+type unitTask struct {
+	shares shares
+	units  int
+}
+
+func (u *unitTask) next(worker int) bool {
+	_, hi := u.shares.take(worker, 1, u.units)
+	return hi > 0
+}
+
+// A slow worker does not hold up the others: they take what is left of its share.
+func TestSlowWorker(t *testing.T) {
+	for _, slow := range []int{1, 2, 5, 20} {
+		for _, workers := range []int{2, 8, 64} {
+			u := &unitTask{units: 8 * workers}
+			u.shares.deal(u.units, workers)
+			times := make([]time.Duration, workers)
+			longest := rehearse(u, times, func(worker int) time.Duration {
+				if worker == 1 {
+					return time.Duration(slow) * time.Second
+				}
+				return time.Second
+			})
+			rate := float64(workers-1) + 1/float64(slow)
+			ideal := time.Duration(float64(u.units) / rate * float64(time.Second))
+			if most := ideal + max(time.Duration(slow), 2)*time.Second; longest > most || longest != slices.Max(times) {
+				t.Errorf("%d workers, one of them %d times slower: the longest share takes %v, want %v at most", workers, slow, longest, most)
+			}
+		}
 	}
 }

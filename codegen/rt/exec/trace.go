@@ -16,17 +16,20 @@ type Work struct {
 	Weights blob.DType // gemm: the type of the weights
 	Layer   *Linear    // gemm: the layer
 	FLOPs   int64
+	Bytes   int64 // gemm: of the weights
 	Time    time.Duration
-	Before  time.Duration // from the end of the previous work, possibly in an earlier call; 0 for the first
-	Stack   []uintptr     // of its caller, for runtime.CallersFrames; valid during the call
+	Before  time.Duration   // from the end of the previous work of the call, or from the call's beginning
+	Shares  []time.Duration // of [Exec.TraceShares]: the time of each thread; valid during the call
+	Stack   []uintptr       // of its caller, for runtime.CallersFrames; valid during the call
 }
 
 // tracer measures each piece of work and passes it to f. It reuses work and stack.
 type tracer struct {
-	f     func(*Work)
-	work  Work
-	stack [32]uintptr
-	last  time.Time
+	f      func(*Work)
+	shares []time.Duration // by worker; nil: the pool runs the work
+	work   Work
+	stack  [32]uintptr
+	last   time.Time
 }
 
 // Trace makes e call f after each piece of work; a nil f stops that. It must not be called during a
@@ -38,28 +41,47 @@ func (e *Exec) Trace(f func(*Work)) {
 	}
 }
 
-// do runs the chunks of a task.
-func (e *Exec) do(chunks int, t task) {
-	if e.trace == nil {
-		e.pool.run(chunks, t)
-		return
+// TraceShares is Trace with a caller that computes the shares of all threads alone, each piece for the
+// thread that would be free first, as the pieces before it took. Work.Time is the time of the longest
+// share. It does not include what threads wait for memory or caches that others use at the same time.
+func (e *Exec) TraceShares(f func(*Work)) {
+	e.Trace(f)
+	if f != nil {
+		e.trace.shares = make([]time.Duration, e.workers)
 	}
-	e.traced(chunks, t)
 }
 
-func (e *Exec) traced(chunks int, t task) {
-	w := &e.trace.work
-	*w = Work{Act: NoAct}
-	start := time.Now()
-	if !e.trace.last.IsZero() {
-		w.Before = start.Sub(e.trace.last)
+// do runs a task, of at most that many pieces.
+func (e *Exec) do(pieces int, t task) {
+	if e.trace == nil {
+		e.pool.run(pieces, t)
+		return
 	}
-	e.pool.run(chunks, t)
-	w.Time = time.Since(start)
+	e.traced(pieces, t)
+}
+
+func (e *Exec) traced(pieces int, t task) {
+	w := &e.trace.work
+	*w = Work{Act: NoAct, Shares: e.trace.shares}
+	start := time.Now()
+	w.Before = start.Sub(e.trace.last)
+	if w.Shares == nil {
+		e.pool.run(pieces, t)
+		w.Time = time.Since(start)
+	} else {
+		clear(w.Shares)
+		w.Time = rehearse(t, w.Shares[:min(pieces, len(w.Shares))], func(int) time.Duration {
+			now := time.Now()
+			d := now.Sub(start)
+			start = now
+			return d
+		})
+	}
 	switch t := t.(type) {
 	case *gemmTask:
 		w.Kind, w.M, w.N, w.K, w.Act = "gemm", t.m*t.seqs, t.n, t.kk, t.act
 		w.FLOPs = 2 * int64(w.M) * int64(w.N) * int64(w.K)
+		w.Bytes = int64(w.N) * int64(t.paddedK) * int64(t.size)
 		w.Weights, w.Layer = max(blob.F32, t.layer.DType), t.layer
 	case *attnTask:
 		w.Kind, w.K, w.Heads = "attention", t.d, e.B*t.heads
@@ -78,4 +100,23 @@ func (e *Exec) traced(chunks int, t task) {
 	w.Stack = e.trace.stack[:runtime.Callers(3, e.trace.stack[:])]
 	e.trace.f(w)
 	e.trace.last = time.Now()
+}
+
+// rehearse runs t alone, each piece for the worker that would be free first. lap returns the time of the
+// piece that a worker just computed; rehearse adds it to the worker's share and returns the longest.
+func rehearse(t task, shares []time.Duration, lap func(worker int) time.Duration) time.Duration {
+	longest := time.Duration(0)
+	for {
+		free := 0
+		for w, d := range shares {
+			if d < shares[free] {
+				free = w
+			}
+		}
+		if !t.next(free) {
+			return longest
+		}
+		shares[free] += lap(free)
+		longest = max(longest, shares[free])
+	}
 }
