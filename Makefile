@@ -105,18 +105,18 @@ python = bin/venv/bin/python
 bin/venv/bin/python:
 	python3 -m venv bin/venv && bin/venv/bin/pip install -q numpy onnx onnxruntime || { rm -rf bin/venv; exit 1; }
 
-# bench-peers needs Linux, Python 3.11 or later, 10 GB under TMPDIR, and a network the first time, to fill bin/peers. PyTorch is several
+# bench-peers needs Linux, Python 3.11 or later, 40 GB under bin, and a network the first time, to fill bin/peers. PyTorch is several
 # GB; PIP_EXTRA_INDEX_URL can name its index of builds for CPUs. Its results depend on these versions, and name them.
 bin/peers/bin/python:
-	python3 -m venv bin/peers && bin/peers/bin/pip install -q numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 \
-	  torch==2.15.0 transformers==4.57.1 onnxscript==0.7.2 || { rm -rf bin/peers; exit 1; }
+	python3 -m venv bin/peers && bin/peers/bin/pip install -q numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 nncf==3.4.0 \
+	  torch==2.15.0 transformers==4.57.1 onnxscript==0.7.2 sentencepiece==0.2.1 pillow==13.0.0 || { rm -rf bin/peers; exit 1; }
 
-preset ?= beit3-base-patch16-224,clip-vit-base-patch32,clip-vit-base-patch16,siglip-base-patch16-224
 peers ?= golden/reference/peers
-peerflags ?= --int8
-bench-peers: bin/peers/bin/python ## time against ONNX Runtime and OpenVINO in turns, an hour on an idle machine, and write README's table and chart (preset=NAME,NAME, peerflags=--help)
+race ?= --work bin/race
+bench-peers: bin/peers/bin/python ## race ONNX Runtime and OpenVINO by turns, 1.5 hours on an idle machine, and write README's tables and picture (race=--help)
 	$(GO) build -trimpath -o bin/multiway ./cmd/multiway
-	bin/peers/bin/python golden/reference/bench_peers.py --multiway bin/multiway --preset $(preset) --out $(peers) --readme README.md $(peerflags)
+	bin/peers/bin/python golden/reference/bench_peers.py --multiway bin/multiway --out $(peers).json $(race)
+	$(GO) run ./golden/peers $(peers) README.md
 
 goldens ?= golden/testdata
 check-onnx: $(python) ## check the exported models of the golden cases with ONNX Runtime (goldens=FOLDER)

@@ -60,6 +60,7 @@ var ladder = []rung{
 	{path: "codegen/rt/imagefile/heic", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/heic", tests: "codegen/rt/imagefile/heif/heiftest"}, // LGPL: linked only where it is asked for
 	{path: "codegen/rt/imagefile/avif", imports: "codegen/rt/imagefile codegen/rt/imagefile/heif github.com/gen2brain/avif", tests: "codegen/rt/imagefile/heif/heiftest"},
 	{path: "codegen/rt/decode"},
+	{path: "codegen/rt/plot"}, // for mains: it knows nothing of models
 	{path: "codegen/rt/caption", imports: "codegen/rt codegen/rt/exec", tests: "codegen/rt/rttest"},
 	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel codegen/rt/imagefile", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task", tests: "generated/beit3tiny generated/emoji"},
@@ -78,6 +79,7 @@ var ladder = []rung{
 	{path: "generated/...", imports: "generated/kernels codegen/rt codegen/rt/exec codegen/rt/blob codegen/rt/task codegen/rt/caption codegen/rt/token codegen/rt/pixel", tests: "golden/cases/casetest"}, // packages of models; rt/cli is for mains
 
 	{path: "golden/suite", imports: "asm asm/asmtest"},
+	{path: "golden/peers", imports: "codegen/rt/plot"},
 	{path: "golden/emulated"}, // drives commands
 	{path: "golden/emulated/bochs", imports: "ir/file golang.org/x/sys/...", tests: "asm codegen/engine"},
 	{path: "golden/emulated/bochs/init", imports: "golden/emulated/bochs golang.org/x/sys/..."},

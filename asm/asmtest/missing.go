@@ -39,7 +39,6 @@ func features() map[string]string {
 		"links":        "a file system with symbolic links under TMPDIR",
 		"holes":        "a file system with holes in files under TMPDIR",
 		"qemu":         "user emulators of arm and s390x; on Debian: apt-get install qemu-user-static",
-		"python":       "Python 3.8 or later, as python3 or as MULTIWAY_PYTHON names it",
 		"torch":        "Python with torch, safetensors, numpy and Pillow, as python3 or as MULTIWAY_PYTHON names it",
 		"transformers": "Python with what torch needs, transformers and open_clip_torch",
 		"wine":         "Wine, on amd64; on Debian: apt-get install wine wine64",

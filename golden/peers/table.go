@@ -1,0 +1,262 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// row begins a row of a Markdown table.
+func row(b *strings.Builder, cells ...string) {
+	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+}
+
+// head writes the head of a table.
+func head(b *strings.Builder, cells ...string) {
+	b.WriteString("\n")
+	row(b, cells...)
+	b.WriteString(strings.Repeat("|---", len(cells)) + "|\n")
+}
+
+// intro says what was raced, on which machine, and in which state that was.
+func (r *run) intro() string {
+	var names, versions []string
+	for _, m := range r.Models {
+		names = append(names, m.Name)
+	}
+	for name, v := range r.Machine.Versions {
+		versions = append(versions, name+" "+v)
+	}
+	slices.Sort(versions)
+	level := ""
+	if r.Machine.Level != "" {
+		level = fmt.Sprintf(" (%s at level %s)", ours, r.Machine.Level)
+	}
+	return fmt.Sprintf("%s on %s, %d cores, %s%s; %s, Python %s. %s Medians of %d processes each, by turns. ~: over %.0f %% between them, so that a ratio is rough.",
+		strings.Join(names, ", "), r.Machine.CPU, r.Machine.Cores, r.Machine.System, level, strings.Join(versions, ", "), r.Machine.Python, r.state(), r.Processes, 100*busy)
+}
+
+// state says what the machine could do before, between and after the processes.
+func (r *run) state() string {
+	var parts []string
+	for threads := 1; threads <= r.Machine.Cores; threads++ {
+		var at []string
+		var all []float64
+		for _, when := range []string{"before", "between", "after"} {
+			var list []float64
+			for _, p := range r.Machine.Peaks {
+				if p.Threads == threads && p.When == when {
+					list = append(list, p.FMA)
+				}
+			}
+			if list == nil {
+				continue
+			}
+			all = append(all, list...)
+			figure := fmt.Sprintf("%.0f", slices.Min(list))
+			if len(list) > 1 {
+				figure += fmt.Sprintf(" to %.0f", slices.Max(list))
+			}
+			at = append(at, when+" "+figure)
+		}
+		if at != nil {
+			parts = append(parts, fmt.Sprintf("%s%s with %s", cellOf(all).mark(), strings.Join(at, ", "), threadsOf(fmt.Sprint(threads))))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "FMA peak in GFLOP/s: " + strings.Join(parts, "; ") + "."
+}
+
+func threadsOf(n string) string {
+	if n == "1" {
+		return "1 thread"
+	}
+	return n + " threads"
+}
+
+// label names a workload among those of all models.
+func (r *run) label(m *model, w workload) string {
+	if len(r.Models) > 1 {
+		return m.Name + ": " + w.Label
+	}
+	return w.Label
+}
+
+// line is one workload of a model on some threads, of our side and of the others.
+type line struct {
+	label, threads string
+	mine           cell
+	theirs         []*cell // nil where a side has no figure
+}
+
+// lines returns the lines of one of our sides that another side has too.
+func (r *run) lines(kind func(*model) values, mine side, theirs []side) []line {
+	var list []line
+	for i := range r.Models {
+		m := &r.Models[i]
+		for _, w := range m.Workloads {
+			for _, n := range m.threads() {
+				own := kind(m).of(mine, n, w.Name)
+				if own == nil {
+					continue
+				}
+				l := line{label: r.label(m, w), threads: n, mine: cellOf(own)}
+				some := false
+				for _, s := range theirs {
+					var c *cell
+					if x := kind(m).of(s, n, w.Name); x != nil {
+						v := cellOf(x)
+						c, some = &v, true
+					}
+					l.theirs = append(l.theirs, c)
+				}
+				if some {
+					list = append(list, l)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func times(m *model) values { return m.Times }
+
+// formats are what engines are raced at.
+var formats = []string{"f32", "int8"}
+
+// tables returns every figure of the run.
+func (r *run) tables() string {
+	var b strings.Builder
+	b.WriteString(r.intro() + " In brackets the least and the largest. Ratios are those of the medians beside them; above 1 " + ours + " is ahead.\n")
+	for _, k := range []struct {
+		title string
+		of    func(*model) values
+	}{
+		{"a call, ms", times},
+		{"process start to first result, ms", func(m *model) values { return m.First }},
+		{"peak memory of that process, MB", func(m *model) values { return m.Memory }},
+	} {
+		for _, format := range formats {
+			theirs := r.of(format, false)
+			for _, mine := range r.of(format, true) {
+				lines := r.lines(k.of, mine, theirs)
+				if lines == nil {
+					continue
+				}
+				titles := []string{k.title, "threads", string(mine)}
+				for _, s := range theirs {
+					titles = append(titles, string(s), "ratio")
+				}
+				head(&b, titles...)
+				for _, l := range lines {
+					cells := []string{l.label, l.threads, l.mine.String()}
+					for _, c := range l.theirs {
+						if c == nil {
+							cells = append(cells, "", "")
+							continue
+						}
+						_, x := ratio(l.mine, *c)
+						cells = append(cells, c.String(), x)
+					}
+					row(&b, cells...)
+				}
+			}
+		}
+	}
+	b.WriteString(r.accuracy())
+	return b.String()
+}
+
+// accuracy is the table of every side's cosines, and of its recall where a model has it.
+func (r *run) accuracy() string {
+	var b strings.Builder
+	for _, s := range r.Sides {
+		cells, some := []string{string(s)}, false
+		for i := range r.Models {
+			text := ""
+			if x := r.Models[i].least(s); !math.IsNaN(x) {
+				text, some = fmt.Sprintf("%.4f", x), true
+			}
+			if x, ok := r.Models[i].Recall[s]; ok {
+				text += fmt.Sprintf("; %.1f %%, %.1f %%", 100*x["text_to_image"], 100*x["image_to_text"])
+			}
+			cells = append(cells, text)
+		}
+		if !some {
+			continue
+		}
+		if b.Len() == 0 {
+			titles := []string{"least cosine to float64"}
+			for _, m := range r.Models {
+				name := m.Name
+				if m.Recall != nil {
+					name += "; held-out drawings found first by their names, names by drawings"
+				}
+				titles = append(titles, name)
+			}
+			head(&b, titles...)
+		}
+		row(&b, cells...)
+	}
+	return b.String()
+}
+
+// least returns the least cosine of a side's embeddings, NaN if none was measured.
+func (m *model) least(s side) float64 {
+	x := math.NaN()
+	for _, c := range m.Cosine[s] {
+		if !(x <= c) {
+			x = c
+		}
+	}
+	return x
+}
+
+// summary is README's part: ratios, accuracy, and how to read them.
+func (r *run) summary() string {
+	var b strings.Builder
+	b.WriteString(r.intro() + "\n")
+	for _, format := range formats {
+		theirs := r.of(format, false)
+		for _, mine := range r.of(format, true) {
+			lines := r.lines(times, mine, theirs)
+			if lines == nil {
+				continue
+			}
+			titles := []string{"a call", "threads", string(mine) + ", ms"}
+			for _, s := range theirs {
+				titles = append(titles, "times as fast as "+string(s))
+			}
+			head(&b, titles...)
+			for i := 0; i < len(lines); {
+				n := i + 1
+				for n < len(lines) && lines[n].label == lines[i].label {
+					n++
+				}
+				cells := make([][]string, 2+len(theirs))
+				for _, l := range lines[i:n] {
+					cells[0] = append(cells[0], l.threads)
+					cells[1] = append(cells[1], l.mine.mark()+l.mine.text)
+					for j, c := range l.theirs {
+						if c != nil {
+							_, x := ratio(l.mine, *c)
+							cells[2+j] = append(cells[2+j], x)
+						}
+					}
+				}
+				out := []string{lines[i].label}
+				for _, c := range cells {
+					out = append(out, strings.Join(c, ", "))
+				}
+				row(&b, out...)
+				i = n
+			}
+		}
+	}
+	b.WriteString(r.accuracy())
+	b.WriteString("\n" + r.reading() + "\n")
+	return b.String()
+}
