@@ -42,7 +42,7 @@ var Levels = []Level{
 	},
 	{
 		ISA: AVX2, Base: Generic, Arch: "amd64", Vector: 8, Features: []string{"AVX", "AVX2", "FMA3", "F16C"},
-		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpGemmI8: {5, 16}, OpGemmI7: {5, 16}, OpGemmI16: {4, 16}},
+		Tile: Tile{6, 16}, Tiles: map[Op]Tile{OpGemmI8: {5, 16}, OpGemmI7: {4, 16}, OpGemmI16: {4, 16}},
 	},
 	{
 		ISA: AVXVNNI, Base: AVX2, Arch: "amd64", Vector: 8, Features: []string{"AVXVNNI"},

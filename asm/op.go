@@ -200,7 +200,8 @@ modulo 2^32. lda counts bytes. k >= 1.`,
 	{
 		Op: OpGemmI7, DTypes: []string{"i7"}, Tiled: true, From: AVX2,
 		Type: "GemmI8", Signature: gemmI8Signature,
-		Doc: `Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.`,
+		Doc: `Computes what gemm_i8 does. Of the elements 0, 1, 4 and 5 of each two groups of a column of B, and of the other four, positive
+ones must add up to 128 at most and negative ones to -128 at least, with which the sum of four products fits 16 bits.`,
 	},
 	{
 		Op: OpGemmEights, DTypes: []string{"i8"}, Tiled: true, From: NEONI8MM,

@@ -104,7 +104,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 		data = asm.PackColumns(w.Layout, data, w.Type.Cols())
 	case w.Layout == asm.RowsLayout:
 		return func(to io.Writer) error {
-			_, err := to.Write(asm.PackTable(data, w.Type.Cols(), w.Type.DType.Limit()))
+			_, err := to.Write(asm.PackTable(data, w.Type.Cols()))
 			return err
 		}, nil
 	default:
@@ -114,7 +114,7 @@ func store(w *ir.Weight) (func(io.Writer) error, error) {
 		}
 		if w.Type.DType.Scaled() {
 			return func(to io.Writer) error {
-				_, err := to.Write(l.PackInt8(w.Type.DType.Limit(), data))
+				_, err := to.Write(l.PackInt8(w.Type.DType.Small(), data))
 				return err
 			}, nil
 		}

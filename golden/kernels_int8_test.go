@@ -36,9 +36,9 @@ func sizeOf(k asm.Kernel) int {
 // testGemmI8 compares tiles with their exact definition, also with values where 16-bit sums nearly overflow.
 func testGemmI8(c *check, k asm.Kernel, fn any) {
 	f := fn.(kernel.GemmI8)
-	panels, limit := k.NR/asm.Panel, 127
+	panels, limit, run := k.NR/asm.Panel, 127, 7
 	if k.Op == asm.OpGemmI7 {
-		limit = 64
+		limit, run = 32, 4 // times four: as large as a four may be, and all of a column have one sign
 	}
 	for _, groups := range upTo(10, 48, 128, 192) {
 		for variant := range 8 {
@@ -83,8 +83,11 @@ func testGemmI8(c *check, k asm.Kernel, fn any) {
 			}
 			for i := range b {
 				if b[i] = uint8(int8(c.rng.IntN(2*limit+1) - limit)); extreme {
-					b[i] = uint8(int8(limit - 2*limit*(i/7%2)))
+					b[i] = uint8(int8(limit - 2*limit*(i/run%2)))
 				}
+			}
+			if k.Op == asm.OpGemmI7 && !extreme {
+				unevenFours(c, b[:64*groups])
 			}
 			at := func(p, i int) []byte { return b[p*stride+asm.Panel*depth+i:] } // into the tail of a panel
 			colScale, colSum := make([]float32, k.NR), make([]float32, k.NR)
@@ -173,6 +176,20 @@ func regroupPanel(dst, src []uint8, groups int) {
 		}
 	}
 	copy(dst[room:], src[64*groups:])
+}
+
+// unevenFours moves what some weights of a panel of gemm_i7 have to others of their four.
+func unevenFours(c *check, panel []uint8) {
+	for i := 0; i+64 < len(panel); i++ {
+		if i/64%2 == 1 || c.rng.IntN(2) == 0 {
+			continue
+		}
+		a, b := int(int8(panel[i])), int(int8(panel[i+64]))
+		panel[i], panel[i+64] = uint8(a+b), 0
+		if i%2 == 0 && c.rng.IntN(2) == 0 && max(a+b, int(int8(panel[i+1]))) < 64 && min(a+b, int(int8(panel[i+1]))) > -64 {
+			panel[i], panel[i+1] = 0, uint8(a+b+int(int8(panel[i+1])))
+		}
+	}
 }
 
 // widenPanel computes the result of widen, one value at a time.

@@ -33,10 +33,11 @@ var dtypes = [numDTypes]struct {
 	size int // bytes of an element
 	// Encode rounds a number to the nearest of the type, ties to even, and returns its bits, the low ones of the result;
 	// decode is exact. Both are nil for a scaled type: its weights have a scale per row, and their elements are integers
-	// from -limit to limit.
+	// from -127 to 127.
 	encode func(float32) uint32
 	decode func(uint32) float32
-	limit  int // 0: not a scaled type
+	scaled bool
+	small  bool // of a scaled type: sums of four elements are bounded too, see asm.ToInt8
 	// Rows rounds the rows that a product multiplies by a matrix of the type; nil: they are not rounded.
 	rows func(*Tensor) *Tensor
 	// Gemm is the family of kernels that multiply by a matrix of the type; "": no kernel does.
@@ -49,11 +50,11 @@ var dtypes = [numDTypes]struct {
 	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
 	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "gemm_f32xf16", group: 1},
 	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "gemm_f32xbf16", group: 1},
-	I8:      {name: "I8", size: 1, limit: 127, rows: roundOnce, gemm: "gemm_i8", group: 4},
+	I8:      {name: "I8", size: 1, scaled: true, rows: roundOnce, gemm: "gemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
 	BF16Dot: {name: "BF16Dot", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), rows: roundBF16, gemm: "gemm_bf16dot", table: BF16, group: 2},
-	I8X2:    {name: "I8X2", size: 1, limit: 127, rows: roundTwice, gemm: "gemm_i8", table: I8, group: 4},
-	I7:      {name: "I7", size: 1, limit: 64, rows: roundOnce, gemm: "gemm_i8", table: I8, group: 4},
+	I8X2:    {name: "I8X2", size: 1, scaled: true, rows: roundTwice, gemm: "gemm_i8", table: I8, group: 4},
+	I7:      {name: "I7", size: 1, scaled: true, small: true, rows: roundOnce, gemm: "gemm_i8", table: I8, group: 4},
 }
 
 func wide(to func(float32) uint16) func(float32) uint32 {
@@ -88,10 +89,10 @@ func (d DType) String() string { return strings.ToLower(d.Ident()) }
 func (d DType) Size() int { return dtypes[d].size }
 
 // Scaled reports whether elements are bytes with a scale a row, which products multiply as such.
-func (d DType) Scaled() bool { return dtypes[d].limit > 0 }
+func (d DType) Scaled() bool { return dtypes[d].scaled }
 
-// Limit returns the largest absolute value of an element of a scaled type, otherwise 0.
-func (d DType) Limit() int { return dtypes[d].limit }
+// Small reports whether elements of a scaled type are so small that sums of four are bounded, as asm.ToInt8 says.
+func (d DType) Small() bool { return dtypes[d].small }
 
 // Gemm names the family of kernels that multiply by matrices of the type, as asm does: gemm_f32xbf16. It is "" where there are
 // none.

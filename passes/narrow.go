@@ -21,7 +21,7 @@ import (
 //	weight @l0.ffn.v~f.fc1.w i8[8,4]
 //
 // Each number is rounded to the nearest of the type, ties to even. An int8 weight has a scale
-// per row, which is an output channel or a token, and integers of at most its limit. For some
+// per row, which is an output channel or a token. For some
 // types kernels and interpreter also round the rows that the matrix is multiplied by. A weight
 // keeps its name and is changed for all functions at once. Biases, norms, position tables,
 // softmax, attention scores and residuals stay in float32, and so does a weight that is both
@@ -103,10 +103,11 @@ func narrow(w *ir.Weight, to ir.DType) {
 			return nil, err
 		}
 		if to.Scaled() {
+			q := make([]int8, k)
 			for row := range slices.Chunk(f, k) {
-				scale := asm.Int8Scale(row, to.Limit())
-				for i, v := range row {
-					row[i] = float32(asm.ToInt8(v, scale, to.Limit())) * scale
+				scale := asm.ToInt8(q, row, to.Small())
+				for i, v := range q {
+					row[i] = float32(v) * scale
 				}
 			}
 		} else if i := ir.Round(f, to); i >= 0 {

@@ -11,7 +11,7 @@ import (
 
 func init() {
 	generators[asm.OpGemmI8] = gemmI8
-	generators[asm.OpGemmI7] = gemmI8
+	generators[asm.OpGemmI7] = gemmI7
 	generators[asm.OpQuant] = quant
 	generators[asm.OpGemmI16] = gemmI16
 	generators[asm.OpQuantI16] = quant
@@ -23,12 +23,10 @@ func init() {
 
 // gemmI8 writes a tile of int8 products; each 32-bit sum takes four products a step. A is uint8 with zero point 128, B is
 // int8. VNNI, of AVX-512 or VEX-encoded, has an instruction that multiplies uint8 by int8, so sums start from the compensation in
-// the panel, which takes off the zero point. AVX2 adds pairs of products in 16 bits, then pairs of these sums in 32. Since 16
-// bits hold 2*255*64, gemm_i7 does so too. They do not hold 2*255*127, so gemm_i8 subtracts the zero point from A, multiplies |A|
-// by B with the sign of A, and starts sums from 0. All kernels are exact.
+// the panel, which takes off the zero point. AVX2 adds pairs of products in 16 bits, which do not hold 2*255*127: it subtracts
+// the zero point from A, multiplies |A| by B with the sign of A, and starts sums from 0. All kernels are exact.
 func gemmI8(w *writer, k asm.Kernel) {
-	v, vnni, narrow := w.vector(k.ISA), k.ISA != asm.AVX2, k.Op == asm.OpGemmI7
-	const group = 4 * asm.Panel // bytes of a group of four k in a panel, and of each part of its tail
+	v, vnni := w.vector(k.ISA), k.ISA != asm.AVX2
 	n := k.NR * 4 / v.bytes
 	acc := make([]vecs, k.MR)
 	for r := range acc {
@@ -49,17 +47,10 @@ func gemmI8(w *writer, k asm.Kernel) {
 		return m
 	}
 	part := func(base reg.Register, disp, j int) operand.Mem {
-		return panel(base, disp+v.bytes*j%group, v.bytes*j/group)
+		return panel(base, disp+v.bytes*j%int8Group, v.bytes*j/int8Group)
 	}
-	if vnni || narrow {
-		at := w.GP64()
-		w.MOVQ(steps, at)
-		w.SHLQ(operand.Imm(6), at)
-		w.ADDQ(b, at)
-		acc[0].each(func(j int) { w.VMOVUPS(part(at, group, j), acc[0][j]) })
-		for r := 1; r < k.MR; r++ {
-			acc[r].each(func(j int) { w.VMOVAPS(acc[0][j], acc[r][j]) })
-		}
+	if vnni {
+		w.compensation(acc, steps, b, part)
 	} else {
 		for r := range acc {
 			acc[r].each(func(j int) { v.zero(acc[r][j]) })
@@ -72,13 +63,10 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.holds("four elements of A in all lanes, then a factor of the row", x)
 	var t, ones, size reg.VecVirtual
 	if !vnni {
-		t, ones = v.new(), v.new()
+		t, ones, size = v.new(), v.new(), v.new()
 		w.holds("products", t)
 		w.holds("16-bit ones", ones)
-		if !narrow {
-			size = v.new()
-			w.holds("absolute values of the elements of A", size)
-		}
+		w.holds("absolute values of the elements of A", size)
 		w.VMOVUPS(w.words("ones16", 1<<16|1), ones)
 	}
 	step := func() {
@@ -91,7 +79,7 @@ func gemmI8(w *writer, k asm.Kernel) {
 		w.ADDQ(pfstep, pf)
 		for r := range acc {
 			w.VPBROADCASTD(a(r, 0), x)
-			if !vnni && !narrow {
+			if !vnni {
 				w.VPXOR(w.words("signs8", 0x80808080), x, x)
 				w.VPABSB(x, size)
 			}
@@ -99,24 +87,20 @@ func gemmI8(w *writer, k asm.Kernel) {
 				switch {
 				case v.wide():
 					w.VPDPBUSD(bv[j], x, acc[r][j])
-					return
 				case vnni:
 					w.VPDPBUSD_VEX(bv[j], x, acc[r][j])
-					return
-				case narrow:
-					w.VPMADDUBSW(bv[j], x, t)
 				default:
 					w.VPSIGNB(x, bv[j], t)
 					w.VPMADDUBSW(t, size, t)
+					w.VPMADDWD(ones, t, t)
+					w.VPADDD(t, acc[r][j], acc[r][j])
 				}
-				w.VPMADDWD(ones, t, t)
-				w.VPADDD(t, acc[r][j], acc[r][j])
 			})
 		}
 		for _, p := range as {
 			w.ADDQ(operand.Imm(4), p)
 		}
-		w.ADDQ(operand.Imm(group), b)
+		w.ADDQ(operand.Imm(int8Group), b)
 	}
 	// The tile of C is most likely not in a near cache. Each of the first steps prefetches one of its rows: prefetches of all
 	// rows at once would delay loads of B, which miss the first-level cache too.
@@ -139,6 +123,94 @@ func gemmI8(w *writer, k asm.Kernel) {
 	w.Label("done")
 
 	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, bv)
+	w.nextTile(k, 1, pf, "scale", "midpoint")
+}
+
+// int8Group is the size, in bytes, of a group of four k in an int8 panel, and of each part of the panel's tail.
+const int8Group = 4 * asm.Panel
+
+// compensation writes the start of sums from the compensation in the panel at b, whose groups steps counts. part returns the
+// address of vector j of the part of a panel at byte disp.
+func (w *writer) compensation(acc []vecs, steps, b reg.Register, part func(base reg.Register, disp, j int) operand.Mem) {
+	at := w.GP64()
+	w.MOVQ(steps, at)
+	w.SHLQ(operand.Imm(6), at)
+	w.ADDQ(b, at)
+	acc[0].each(func(j int) { w.VMOVUPS(part(at, int8Group, j), acc[0][j]) })
+	for _, sums := range acc[1:] {
+		sums.each(func(j int) { w.VMOVAPS(acc[0][j], sums[j]) })
+	}
+}
+
+// gemmI7 writes a tile of int8 products whose weights are small enough that four products fit 16 bits: those of two groups are
+// added there, and only then in 32.
+func gemmI7(w *writer, k asm.Kernel) {
+	acc := make([]vecs, k.MR)
+	for r := range acc {
+		acc[r] = w.ymms(2)
+	}
+	w.hold("C, row after row", slices.Concat(acc...))
+	w.Label("tile")
+	part := func(base reg.Register, disp, j int) operand.Mem { return operand.Mem{Base: base, Disp: disp + 32*j} }
+	steps, b := w.arg("k"), w.arg("b")
+	w.compensation(acc, steps, b, part)
+	a, as := w.rows(w.arg("a"), w.arg("lda"), k.MR)
+	pf, pfstep := w.arg("pf"), w.arg("pfstep")
+	first, second, x, y, s, t := w.ymms(2), w.ymms(2), w.YMM(), w.YMM(), w.YMM(), w.YMM()
+	w.hold("a group of B", first)
+	w.hold("the next group", second)
+	w.holds("the elements of A for the first group in all lanes, then a factor of the row", x)
+	w.holds("the elements of A for the second group", y)
+	w.holds("products", s, t)
+	// step writes the products of one or two groups of B.
+	step := func(groups int) {
+		for g, bv := range []vecs{first, second}[:groups] {
+			bv.each(func(j int) { w.VMOVUPS(part(b, int8Group*g, j), bv[j]) })
+			w.PREFETCHT1(operand.Mem{Base: pf})
+			w.ADDQ(pfstep, pf)
+		}
+		for r := range acc {
+			for g, v := range []reg.VecVirtual{x, y}[:groups] {
+				w.VPBROADCASTD(a(r, 4*g), v)
+			}
+			acc[r].each(func(j int) {
+				w.VPMADDUBSW(first[j], x, s)
+				if groups == 2 {
+					w.VPMADDUBSW(second[j], y, t)
+					w.VPADDW(t, s, s)
+				}
+				w.VPMADDWD(w.words("ones16", 1<<16|1), s, s)
+				w.VPADDD(s, acc[r][j], acc[r][j])
+			})
+		}
+		for _, p := range as {
+			w.ADDQ(operand.Imm(uint64(4*groups)), p)
+		}
+		w.ADDQ(operand.U32(uint32(int8Group*groups)), b)
+	}
+	// Each of the first steps prefetches a row of the tile of C, as in gemm_i8.
+	c, ldc, left := w.arg("c"), w.floats("ldc"), w.GP64()
+	w.MOVQ(operand.I32(int32(k.MR)), left)
+	w.SUBQ(operand.Imm(2), steps)
+	w.JL(operand.LabelRef("last"))
+	w.Label("first")
+	step(2)
+	w.PREFETCHT0(operand.Mem{Base: c})
+	w.ADDQ(ldc, c)
+	w.SUBQ(operand.Imm(2), steps)
+	w.JL(operand.LabelRef("last"))
+	w.DECQ(left)
+	w.JNZ(operand.LabelRef("first"))
+	w.Label("loop")
+	step(2)
+	w.SUBQ(operand.Imm(2), steps)
+	w.JGE(operand.LabelRef("loop"))
+	w.Label("last") // steps is -1 if a group is left, otherwise -2
+	w.INCQ(steps)
+	w.JNZ(operand.LabelRef("done"))
+	step(1)
+	w.Label("done")
+	w.toFloats(acc, 0, func(disp, j int) operand.Mem { return part(b, disp, j) }, x, first)
 	w.nextTile(k, 1, pf, "scale", "midpoint")
 }
 

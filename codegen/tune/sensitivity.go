@@ -92,7 +92,7 @@ func (t *tuner) formats(asked precision.Format) []precision.Format {
 	formats := []precision.Format{asked}
 	for _, x := range precision.Formats {
 		known := slices.ContainsFunc(formats, func(y precision.Format) bool { return y.DType == x.DType })
-		coarser := x.DType.Size() < asked.DType.Size() || x.DType.Limit() > 0 && x.DType.Limit() < asked.DType.Limit()
+		coarser := x.DType.Size() < asked.DType.Size() || x.DType.Small() && !asked.DType.Small()
 		if !known && !coarser && (t.large || x.DType == ir.F32) {
 			formats = append(formats, x)
 		}

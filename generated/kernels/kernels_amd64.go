@@ -369,7 +369,8 @@ func row_compensation_i8_avx2(rows int, k int, a *uint8, lda int)
 
 // gemm_i7_1x16_avx2 is a kernel of op gemm_i7:
 //
-// Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.
+// Computes what gemm_i8 does. Of the elements 0, 1, 4 and 5 of each two groups of a column of B, and of the other four, positive
+// ones must add up to 128 at most and negative ones to -128 at least, with which the sum of four products fits 16 bits.
 // The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 //
 //go:noescape
@@ -389,11 +390,6 @@ func gemm_i7_3x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int
 //
 //go:noescape
 func gemm_i7_4x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
-
-// gemm_i7_5x16_avx2 is gemm_i7_1x16_avx2 with 5 rows.
-//
-//go:noescape
-func gemm_i7_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
 
 // gemm_bf16dot_1x16_avx2 is a kernel of op gemm_bf16:
 //

@@ -11544,10 +11544,11 @@ TEXT ·gemm_i7_1x16_avx2(SB), NOSPLIT, $0-112
 	// DX        a, then midpoint
 	// BX        lda, then pf
 	// SI        pfstep, then bias
-	// Y2 Y3     four rows of B
-	// Y4        four elements of A in all lanes, then a factor of the row
-	// Y2        products
-	// Y5        16-bit ones
+	// Y2 Y3     a group of B
+	// Y4 Y5     the next group
+	// Y6        the elements of A for the first group in all lanes, then a factor of the row
+	// Y7        the elements of A for the second group
+	// Y2 Y4     products
 	// DI        c, then acc
 	// R8        ldc, then c
 	// R9        ldc
@@ -11563,30 +11564,40 @@ tile:
 	MOVQ    lda+24(FP), BX
 	MOVQ    pf+96(FP), BX
 	MOVQ    pfstep+104(FP), SI
-	VMOVUPS ones16<>+0(SB), Y5
 	MOVQ    c+48(FP), DI
 	MOVQ    ldc+56(FP), R8
 	SHLQ    $0x02, R8
 	MOVQ    $+1, R9
+	SUBQ    $0x02, AX
+	JL      last
 
 first:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT1   (BX)
 	ADDQ         SI, BX
-	VPBROADCASTD (DX), Y4
-	VPMADDUBSW   Y2, Y4, Y2
-	VPMADDWD     Y5, Y2, Y2
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VPBROADCASTD (DX), Y6
+	VPBROADCASTD 4(DX), Y7
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDUBSW   Y4, Y7, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y0, Y0
-	VPMADDUBSW   Y3, Y4, Y2
-	VPMADDWD     Y5, Y2, Y2
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y5, Y7, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         AX
-	JZ           done
+	SUBQ         $0x02, AX
+	JL           last
 	DECQ         R9
 	JNZ          first
 
@@ -11595,17 +11606,43 @@ loop:
 	VMOVUPS      32(CX), Y3
 	PREFETCHT1   (BX)
 	ADDQ         SI, BX
-	VPBROADCASTD (DX), Y4
-	VPMADDUBSW   Y2, Y4, Y2
-	VPMADDWD     Y5, Y2, Y2
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VPBROADCASTD (DX), Y6
+	VPBROADCASTD 4(DX), Y7
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDUBSW   Y4, Y7, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y0, Y0
-	VPMADDUBSW   Y3, Y4, Y2
-	VPMADDWD     Y5, Y2, Y2
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDUBSW   Y5, Y7, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+last:
+	INCQ         AX
+	JNZ          done
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT1   (BX)
+	ADDQ         SI, BX
+	VPBROADCASTD (DX), Y6
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDUBSW   Y3, Y6, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y1, Y1
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop
+	ADDQ         $0x00000040, CX
 
 done:
 	MOVQ         scale+64(FP), AX
@@ -11615,16 +11652,16 @@ done:
 	MOVQ         c+48(FP), R8
 	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	VBROADCASTSS (AX), Y4
+	VBROADCASTSS (AX), Y6
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
 	VMULPS       (CX), Y0, Y0
 	VMULPS       32(CX), Y1, Y1
-	VBROADCASTSS (DX), Y4
-	VMULPS       128(CX), Y4, Y2
-	VMULPS       160(CX), Y4, Y3
+	VBROADCASTSS (DX), Y6
+	VMULPS       128(CX), Y6, Y2
+	VMULPS       160(CX), Y6, Y3
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	TESTQ        SI, SI
@@ -11665,10 +11702,11 @@ TEXT ·gemm_i7_2x16_avx2(SB), NOSPLIT, $0-112
 	// BX        lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
-	// Y4 Y5     four rows of B
-	// Y6        four elements of A in all lanes, then a factor of the row
-	// Y7        products
-	// Y8        16-bit ones
+	// Y4 Y5     a group of B
+	// Y6 Y7     the next group
+	// Y8        the elements of A for the first group in all lanes, then a factor of the row
+	// Y9        the elements of A for the second group
+	// Y10 Y11   products
 	// R8        c
 	// R9        ldc
 tile:
@@ -11685,37 +11723,52 @@ tile:
 	MOVQ    lda+24(FP), BX
 	MOVQ    pf+96(FP), SI
 	MOVQ    pfstep+104(FP), DI
-	VMOVUPS ones16<>+0(SB), Y8
 	MOVQ    c+48(FP), R8
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVQ    $+2, R10
+	SUBQ    $0x02, AX
+	JL      last
 
 first:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
 	PREFETCHT1   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTD (DX), Y6
-	VPMADDUBSW   Y4, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   Y5, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y6
-	VPMADDUBSW   Y4, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y2, Y2
-	VPMADDUBSW   Y5, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y3, Y3
-	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y8
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDUBSW   Y6, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDUBSW   Y7, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPBROADCASTD 4(DX)(BX*1), Y9
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDUBSW   Y6, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDUBSW   Y7, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
 	PREFETCHT0   (R8)
 	ADDQ         R9, R8
-	DECQ         AX
-	JZ           done
+	SUBQ         $0x02, AX
+	JL           last
 	DECQ         R10
 	JNZ          first
 
@@ -11724,24 +11777,62 @@ loop:
 	VMOVUPS      32(CX), Y5
 	PREFETCHT1   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTD (DX), Y6
-	VPMADDUBSW   Y4, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   Y5, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y6
-	VPMADDUBSW   Y4, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y2, Y2
-	VPMADDUBSW   Y5, Y6, Y7
-	VPMADDWD     Y8, Y7, Y7
-	VPADDD       Y7, Y3, Y3
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y8
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDUBSW   Y6, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDUBSW   Y7, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPBROADCASTD 4(DX)(BX*1), Y9
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDUBSW   Y6, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDUBSW   Y7, Y9, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+last:
+	INCQ         AX
+	JNZ          done
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPMADDUBSW   Y4, Y8, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDUBSW   Y5, Y8, Y10
+	VPMADDWD     ones16<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y3, Y3
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop
+	ADDQ         $0x00000040, CX
 
 done:
 	MOVQ         scale+64(FP), AX
@@ -11751,28 +11842,28 @@ done:
 	MOVQ         c+48(FP), R8
 	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	VBROADCASTSS (AX), Y6
+	VBROADCASTSS (AX), Y8
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y6, Y0, Y0
-	VMULPS       Y6, Y1, Y1
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
 	VMULPS       (CX), Y0, Y0
 	VMULPS       32(CX), Y1, Y1
-	VBROADCASTSS (DX), Y6
-	VMULPS       128(CX), Y6, Y4
-	VMULPS       160(CX), Y6, Y5
+	VBROADCASTSS (DX), Y8
+	VMULPS       128(CX), Y8, Y4
+	VMULPS       160(CX), Y8, Y5
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
-	VBROADCASTSS 4(AX), Y6
+	VBROADCASTSS 4(AX), Y8
 	VCVTDQ2PS    Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y6, Y3, Y3
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
 	VMULPS       (CX), Y2, Y2
 	VMULPS       32(CX), Y3, Y3
-	VBROADCASTSS 4(DX), Y6
-	VMULPS       128(CX), Y6, Y4
-	VMULPS       160(CX), Y6, Y5
+	VBROADCASTSS 4(DX), Y8
+	VMULPS       128(CX), Y8, Y4
+	VMULPS       160(CX), Y8, Y5
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	TESTQ        BX, BX
@@ -11819,10 +11910,11 @@ TEXT ·gemm_i7_3x16_avx2(SB), NOSPLIT, $0-112
 	// BX        lda, then bias
 	// SI        pf
 	// DI        pfstep, then acc
-	// Y6 Y7     four rows of B
-	// Y8        four elements of A in all lanes, then a factor of the row
-	// Y9        products
-	// Y10       16-bit ones
+	// Y6 Y7     a group of B
+	// Y8 Y9     the next group
+	// Y10       the elements of A for the first group in all lanes, then a factor of the row
+	// Y11       the elements of A for the second group
+	// Y12 Y13   products
 	// R8        c
 	// R9        ldc
 tile:
@@ -11841,44 +11933,64 @@ tile:
 	MOVQ    lda+24(FP), BX
 	MOVQ    pf+96(FP), SI
 	MOVQ    pfstep+104(FP), DI
-	VMOVUPS ones16<>+0(SB), Y10
 	MOVQ    c+48(FP), R8
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVQ    $+3, R10
+	SUBQ    $0x02, AX
+	JL      last
 
 first:
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y7
 	PREFETCHT1   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTD (DX), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y0, Y0
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y2, Y2
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y4, Y4
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y10
+	VPBROADCASTD 4(DX), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPBROADCASTD 4(DX)(BX*1), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPBROADCASTD 4(DX)(BX*2), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
 	PREFETCHT0   (R8)
 	ADDQ         R9, R8
-	DECQ         AX
-	JZ           done
+	SUBQ         $0x02, AX
+	JL           last
 	DECQ         R10
 	JNZ          first
 
@@ -11887,31 +11999,81 @@ loop:
 	VMOVUPS      32(CX), Y7
 	PREFETCHT1   (SI)
 	ADDQ         DI, SI
-	VPBROADCASTD (DX), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y0, Y0
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y2, Y2
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y8
-	VPMADDUBSW   Y6, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y4, Y4
-	VPMADDUBSW   Y7, Y8, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y5, Y5
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y10
+	VPBROADCASTD 4(DX), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPBROADCASTD 4(DX)(BX*1), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPBROADCASTD 4(DX)(BX*2), Y11
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDUBSW   Y8, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDUBSW   Y9, Y11, Y13
+	VPADDW       Y13, Y12, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	ADDQ         $0x08, DX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+last:
+	INCQ         AX
+	JNZ          done
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
+	VPBROADCASTD (DX), Y10
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	VPMADDUBSW   Y6, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDUBSW   Y7, Y10, Y12
+	VPMADDWD     ones16<>+0(SB), Y12, Y12
+	VPADDD       Y12, Y5, Y5
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop
+	ADDQ         $0x00000040, CX
 
 done:
 	MOVQ         scale+64(FP), AX
@@ -11921,40 +12083,40 @@ done:
 	MOVQ         c+48(FP), R8
 	MOVQ         ldc+56(FP), R9
 	SHLQ         $0x02, R9
-	VBROADCASTSS (AX), Y8
+	VBROADCASTSS (AX), Y10
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y8, Y1, Y1
+	VMULPS       Y10, Y0, Y0
+	VMULPS       Y10, Y1, Y1
 	VMULPS       (CX), Y0, Y0
 	VMULPS       32(CX), Y1, Y1
-	VBROADCASTSS (DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VMULPS       160(CX), Y8, Y7
+	VBROADCASTSS (DX), Y10
+	VMULPS       128(CX), Y10, Y6
+	VMULPS       160(CX), Y10, Y7
 	VADDPS       Y6, Y0, Y0
 	VADDPS       Y7, Y1, Y1
-	VBROADCASTSS 4(AX), Y8
+	VBROADCASTSS 4(AX), Y10
 	VCVTDQ2PS    Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y2, Y2
-	VMULPS       Y8, Y3, Y3
+	VMULPS       Y10, Y2, Y2
+	VMULPS       Y10, Y3, Y3
 	VMULPS       (CX), Y2, Y2
 	VMULPS       32(CX), Y3, Y3
-	VBROADCASTSS 4(DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VMULPS       160(CX), Y8, Y7
+	VBROADCASTSS 4(DX), Y10
+	VMULPS       128(CX), Y10, Y6
+	VMULPS       160(CX), Y10, Y7
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	VBROADCASTSS 8(AX), Y8
+	VBROADCASTSS 8(AX), Y10
 	VCVTDQ2PS    Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y8, Y5, Y5
+	VMULPS       Y10, Y4, Y4
+	VMULPS       Y10, Y5, Y5
 	VMULPS       (CX), Y4, Y4
 	VMULPS       32(CX), Y5, Y5
-	VBROADCASTSS 8(DX), Y8
-	VMULPS       128(CX), Y8, Y6
-	VMULPS       160(CX), Y8, Y7
+	VBROADCASTSS 8(DX), Y10
+	VMULPS       128(CX), Y10, Y6
+	VMULPS       160(CX), Y10, Y7
 	VADDPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	TESTQ        BX, BX
@@ -12007,10 +12169,11 @@ TEXT ·gemm_i7_4x16_avx2(SB), NOSPLIT, $0-112
 	// BX        lda, then bias
 	// DI        pf
 	// R8        pfstep, then c
-	// Y8 Y9     four rows of B
-	// Y10       four elements of A in all lanes, then a factor of the row
-	// Y11       products
-	// Y12       16-bit ones
+	// Y8 Y9     a group of B
+	// Y10 Y11   the next group
+	// Y12       the elements of A for the first group in all lanes, then a factor of the row
+	// Y13       the elements of A for the second group
+	// Y14 Y15   products
 	// R9        c, then ldc
 	// R10       ldc
 	// SI        acc
@@ -12034,52 +12197,77 @@ tile:
 	LEAQ    (DX)(SI*1), SI
 	MOVQ    pf+96(FP), DI
 	MOVQ    pfstep+104(FP), R8
-	VMOVUPS ones16<>+0(SB), Y12
 	MOVQ    c+48(FP), R9
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVQ    $+4, R11
+	SUBQ    $0x02, AX
+	JL      last
 
 first:
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	PREFETCHT1   (DI)
 	ADDQ         R8, DI
-	VPBROADCASTD (DX), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y5, Y5
-	VPBROADCASTD (SI), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y6, Y6
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y7, Y7
-	ADDQ         $0x04, DX
-	ADDQ         $0x04, SI
-	ADDQ         $0x40, CX
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y11
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTD (DX), Y12
+	VPBROADCASTD 4(DX), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPBROADCASTD 4(DX)(BX*1), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPBROADCASTD 4(DX)(BX*2), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPBROADCASTD 4(SI), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, CX
 	PREFETCHT0   (R9)
 	ADDQ         R10, R9
-	DECQ         AX
-	JZ           done
+	SUBQ         $0x02, AX
+	JL           last
 	DECQ         R11
 	JNZ          first
 
@@ -12088,39 +12276,102 @@ loop:
 	VMOVUPS      32(CX), Y9
 	PREFETCHT1   (DI)
 	ADDQ         R8, DI
-	VPBROADCASTD (DX), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y5, Y5
-	VPBROADCASTD (SI), Y10
-	VPMADDUBSW   Y8, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y6, Y6
-	VPMADDUBSW   Y9, Y10, Y11
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y7, Y7
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y11
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTD (DX), Y12
+	VPBROADCASTD 4(DX), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPBROADCASTD 4(DX)(BX*1), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPBROADCASTD 4(DX)(BX*2), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPBROADCASTD 4(SI), Y13
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDUBSW   Y10, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDUBSW   Y11, Y13, Y15
+	VPADDW       Y15, Y14, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x02, AX
+	JGE          loop
+
+last:
+	INCQ         AX
+	JNZ          done
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
+	VPBROADCASTD (DX), Y12
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DX)(BX*1), Y12
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (DX)(BX*2), Y12
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPMADDUBSW   Y8, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDUBSW   Y9, Y12, Y14
+	VPMADDWD     ones16<>+0(SB), Y14, Y14
+	VPADDD       Y14, Y7, Y7
 	ADDQ         $0x04, DX
 	ADDQ         $0x04, SI
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop
+	ADDQ         $0x00000040, CX
 
 done:
 	MOVQ         scale+64(FP), AX
@@ -12132,52 +12383,52 @@ done:
 	SHLQ         $0x02, R9
 	LEAQ         (R9)(R9*2), R10
 	LEAQ         (R8)(R10*1), R10
-	VBROADCASTSS (AX), Y10
+	VBROADCASTSS (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y10, Y0, Y0
-	VMULPS       Y10, Y1, Y1
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
 	VMULPS       (CX), Y0, Y0
 	VMULPS       32(CX), Y1, Y1
-	VBROADCASTSS (DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VMULPS       160(CX), Y10, Y9
+	VBROADCASTSS (DX), Y12
+	VMULPS       128(CX), Y12, Y8
+	VMULPS       160(CX), Y12, Y9
 	VADDPS       Y8, Y0, Y0
 	VADDPS       Y9, Y1, Y1
-	VBROADCASTSS 4(AX), Y10
+	VBROADCASTSS 4(AX), Y12
 	VCVTDQ2PS    Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y10, Y2, Y2
-	VMULPS       Y10, Y3, Y3
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
 	VMULPS       (CX), Y2, Y2
 	VMULPS       32(CX), Y3, Y3
-	VBROADCASTSS 4(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VMULPS       160(CX), Y10, Y9
+	VBROADCASTSS 4(DX), Y12
+	VMULPS       128(CX), Y12, Y8
+	VMULPS       160(CX), Y12, Y9
 	VADDPS       Y8, Y2, Y2
 	VADDPS       Y9, Y3, Y3
-	VBROADCASTSS 8(AX), Y10
+	VBROADCASTSS 8(AX), Y12
 	VCVTDQ2PS    Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y10, Y4, Y4
-	VMULPS       Y10, Y5, Y5
+	VMULPS       Y12, Y4, Y4
+	VMULPS       Y12, Y5, Y5
 	VMULPS       (CX), Y4, Y4
 	VMULPS       32(CX), Y5, Y5
-	VBROADCASTSS 8(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VMULPS       160(CX), Y10, Y9
+	VBROADCASTSS 8(DX), Y12
+	VMULPS       128(CX), Y12, Y8
+	VMULPS       160(CX), Y12, Y9
 	VADDPS       Y8, Y4, Y4
 	VADDPS       Y9, Y5, Y5
-	VBROADCASTSS 12(AX), Y10
+	VBROADCASTSS 12(AX), Y12
 	VCVTDQ2PS    Y6, Y6
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y10, Y6, Y6
-	VMULPS       Y10, Y7, Y7
+	VMULPS       Y12, Y6, Y6
+	VMULPS       Y12, Y7, Y7
 	VMULPS       (CX), Y6, Y6
 	VMULPS       32(CX), Y7, Y7
-	VBROADCASTSS 12(DX), Y10
-	VMULPS       128(CX), Y10, Y8
-	VMULPS       160(CX), Y10, Y9
+	VBROADCASTSS 12(DX), Y12
+	VMULPS       128(CX), Y12, Y8
+	VMULPS       160(CX), Y12, Y9
 	VADDPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	TESTQ        BX, BX
@@ -12221,269 +12472,6 @@ alone2:
 	ADDQ    AX, c+48(FP)
 	ADDQ    $0x10, scale+64(FP)
 	ADDQ    $0x10, midpoint+72(FP)
-	DECQ    tiles+0(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func gemm_i7_5x16_avx2(tiles int, k int, a *uint8, lda int, b *int8, bstride int, c *float32, ldc int, scale *float32, midpoint *float32, bias *float32, acc int, pf *int8, pfstep int)
-// Requires: AVX, AVX2, MMX+
-TEXT ·gemm_i7_5x16_avx2(SB), NOSPLIT, $0-112
-	// Y0..Y9    C, row after row
-	// AX        k, then scale, then lda, then ldc
-	// CX        b
-	// DX        a, then midpoint
-	// BX        lda, then bias
-	// DI        pf
-	// R8        pfstep, then c
-	// Y10 Y11   four rows of B
-	// Y12       four elements of A in all lanes, then a factor of the row
-	// Y13       products
-	// Y14       16-bit ones
-	// R9        c, then ldc
-	// R10       ldc
-	// SI        acc
-tile:
-	MOVQ    k+8(FP), AX
-	MOVQ    b+32(FP), CX
-	MOVQ    AX, DX
-	SHLQ    $0x06, DX
-	ADDQ    CX, DX
-	VMOVUPS 64(DX), Y0
-	VMOVUPS 96(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	MOVQ    a+16(FP), DX
-	MOVQ    lda+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (DX)(SI*1), SI
-	MOVQ    pf+96(FP), DI
-	MOVQ    pfstep+104(FP), R8
-	VMOVUPS ones16<>+0(SB), Y14
-	MOVQ    c+48(FP), R9
-	MOVQ    ldc+56(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    $+5, R11
-
-first:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
-	PREFETCHT1   (DI)
-	ADDQ         R8, DI
-	VPBROADCASTD (DX), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y0, Y0
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y2, Y2
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y4, Y4
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y5, Y5
-	VPBROADCASTD (SI), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y6, Y6
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y7, Y7
-	VPBROADCASTD (SI)(BX*1), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y8, Y8
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y9, Y9
-	ADDQ         $0x04, DX
-	ADDQ         $0x04, SI
-	ADDQ         $0x40, CX
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
-	DECQ         AX
-	JZ           done
-	DECQ         R11
-	JNZ          first
-
-loop:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
-	PREFETCHT1   (DI)
-	ADDQ         R8, DI
-	VPBROADCASTD (DX), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y0, Y0
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y1, Y1
-	VPBROADCASTD (DX)(BX*1), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y2, Y2
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y3, Y3
-	VPBROADCASTD (DX)(BX*2), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y4, Y4
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y5, Y5
-	VPBROADCASTD (SI), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y6, Y6
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y7, Y7
-	VPBROADCASTD (SI)(BX*1), Y12
-	VPMADDUBSW   Y10, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y8, Y8
-	VPMADDUBSW   Y11, Y12, Y13
-	VPMADDWD     Y14, Y13, Y13
-	VPADDD       Y13, Y9, Y9
-	ADDQ         $0x04, DX
-	ADDQ         $0x04, SI
-	ADDQ         $0x40, CX
-	DECQ         AX
-	JNZ          loop
-
-done:
-	MOVQ         scale+64(FP), AX
-	MOVQ         midpoint+72(FP), DX
-	MOVQ         bias+80(FP), BX
-	MOVQ         acc+88(FP), SI
-	MOVQ         c+48(FP), R8
-	MOVQ         ldc+56(FP), R9
-	SHLQ         $0x02, R9
-	LEAQ         (R9)(R9*2), R10
-	LEAQ         (R8)(R10*1), R10
-	VBROADCASTSS (AX), Y12
-	VCVTDQ2PS    Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y12, Y0, Y0
-	VMULPS       Y12, Y1, Y1
-	VMULPS       (CX), Y0, Y0
-	VMULPS       32(CX), Y1, Y1
-	VBROADCASTSS (DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VMULPS       160(CX), Y12, Y11
-	VADDPS       Y10, Y0, Y0
-	VADDPS       Y11, Y1, Y1
-	VBROADCASTSS 4(AX), Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y12, Y2, Y2
-	VMULPS       Y12, Y3, Y3
-	VMULPS       (CX), Y2, Y2
-	VMULPS       32(CX), Y3, Y3
-	VBROADCASTSS 4(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VMULPS       160(CX), Y12, Y11
-	VADDPS       Y10, Y2, Y2
-	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS 8(AX), Y12
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y12, Y4, Y4
-	VMULPS       Y12, Y5, Y5
-	VMULPS       (CX), Y4, Y4
-	VMULPS       32(CX), Y5, Y5
-	VBROADCASTSS 8(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VMULPS       160(CX), Y12, Y11
-	VADDPS       Y10, Y4, Y4
-	VADDPS       Y11, Y5, Y5
-	VBROADCASTSS 12(AX), Y12
-	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y12, Y6, Y6
-	VMULPS       Y12, Y7, Y7
-	VMULPS       (CX), Y6, Y6
-	VMULPS       32(CX), Y7, Y7
-	VBROADCASTSS 12(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VMULPS       160(CX), Y12, Y11
-	VADDPS       Y10, Y6, Y6
-	VADDPS       Y11, Y7, Y7
-	VBROADCASTSS 16(AX), Y12
-	VCVTDQ2PS    Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y12, Y8, Y8
-	VMULPS       Y12, Y9, Y9
-	VMULPS       (CX), Y8, Y8
-	VMULPS       32(CX), Y9, Y9
-	VBROADCASTSS 16(DX), Y12
-	VMULPS       128(CX), Y12, Y10
-	VMULPS       160(CX), Y12, Y11
-	VADDPS       Y10, Y8, Y8
-	VADDPS       Y11, Y9, Y9
-	TESTQ        BX, BX
-	JZ           plain1
-	VADDPS       (BX), Y0, Y0
-	VADDPS       32(BX), Y1, Y1
-	VADDPS       (BX), Y2, Y2
-	VADDPS       32(BX), Y3, Y3
-	VADDPS       (BX), Y4, Y4
-	VADDPS       32(BX), Y5, Y5
-	VADDPS       (BX), Y6, Y6
-	VADDPS       32(BX), Y7, Y7
-	VADDPS       (BX), Y8, Y8
-	VADDPS       32(BX), Y9, Y9
-
-plain1:
-	TESTQ  SI, SI
-	JZ     alone2
-	VADDPS (R8), Y0, Y0
-	VADDPS 32(R8), Y1, Y1
-	VADDPS (R8)(R9*1), Y2, Y2
-	VADDPS 32(R8)(R9*1), Y3, Y3
-	VADDPS (R8)(R9*2), Y4, Y4
-	VADDPS 32(R8)(R9*2), Y5, Y5
-	VADDPS (R10), Y6, Y6
-	VADDPS 32(R10), Y7, Y7
-	VADDPS (R10)(R9*1), Y8, Y8
-	VADDPS 32(R10)(R9*1), Y9, Y9
-
-alone2:
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, (R8)(R9*1)
-	VMOVUPS Y3, 32(R8)(R9*1)
-	VMOVUPS Y4, (R8)(R9*2)
-	VMOVUPS Y5, 32(R8)(R9*2)
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	VMOVUPS Y8, (R10)(R9*1)
-	VMOVUPS Y9, 32(R10)(R9*1)
-	MOVQ    DI, pf+96(FP)
-	MOVQ    lda+24(FP), AX
-	IMUL3Q  $+5, AX, AX
-	ADDQ    AX, a+16(FP)
-	MOVQ    ldc+56(FP), AX
-	IMUL3Q  $+20, AX, AX
-	ADDQ    AX, c+48(FP)
-	ADDQ    $0x14, scale+64(FP)
-	ADDQ    $0x14, midpoint+72(FP)
 	DECQ    tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER

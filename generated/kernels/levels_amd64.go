@@ -287,8 +287,8 @@ var I7 = []*kernel.Table{
 		Level: "avx2",
 		I7: kernel.Int8{
 			NR:        16,
-			Gemm:      []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2, gemm_i7_5x16_avx2},
-			Gemm16:    []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2, gemm_i7_5x16_avx2},
+			Gemm:      []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2},
+			Gemm16:    []kernel.GemmI8{nil, gemm_i7_1x16_avx2, gemm_i7_2x16_avx2, gemm_i7_3x16_avx2, gemm_i7_4x16_avx2},
 			Quant:     quant_i8_avx2,
 			NormQuant: layernorm_quant_i8_avx2,
 		},

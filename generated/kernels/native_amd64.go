@@ -63,7 +63,6 @@ var native = []Kernel{
 	{Name: "gemm_i7_2x16_avx2", Level: "avx2", Func: gemm_i7_2x16_avx2},
 	{Name: "gemm_i7_3x16_avx2", Level: "avx2", Func: gemm_i7_3x16_avx2},
 	{Name: "gemm_i7_4x16_avx2", Level: "avx2", Func: gemm_i7_4x16_avx2},
-	{Name: "gemm_i7_5x16_avx2", Level: "avx2", Func: gemm_i7_5x16_avx2},
 	{Name: "gemm_bf16dot_1x16_avx2", Level: "avx2", Func: gemm_bf16dot_1x16_avx2},
 	{Name: "gemm_bf16dot_2x16_avx2", Level: "avx2", Func: gemm_bf16dot_2x16_avx2},
 	{Name: "gemm_bf16dot_3x16_avx2", Level: "avx2", Func: gemm_bf16dot_3x16_avx2},

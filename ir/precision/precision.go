@@ -61,7 +61,7 @@ var Formats = []Format{
 	{Name: "f16", DType: ir.F16, Doc: "half the size, computed in f32; 11 significant bits, up to 65504"},
 	{Name: Int8, DType: ir.I8, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "a quarter of the size; products are computed in int8",
 		coarser: Int7, classes: map[Class]string{Retrieval: Int8X2}},
-	{Name: Int7, DType: ir.I7, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "int8 whose weights have 7 bits, -64 to 64; faster than int8 on CPUs with AVX2 and neither AVX-VNNI nor AVX-512",
+	{Name: Int7, DType: ir.I7, Cosine: 0.9995, Rounding: Rounding{true, 0.1, 0.98}, Doc: "int8 whose weights have about 7 bits: four together have 9; faster than int8 on CPUs with AVX2 and neither AVX-VNNI nor AVX-512",
 		classes: map[Class]string{Embedding: Int8, Retrieval: Int8X2}},
 	{Name: Int8X2, DType: ir.I8X2, Cosine: 0.9995, Rounding: Rounding{false, 0.002, 0.99}, Doc: "int8 whose activations have two terms: the rounded value, and its rounding error in int8 too",
 		classes: map[Class]string{Embedding: Int8}}, // a table is not multiplied, so a second term would be useless

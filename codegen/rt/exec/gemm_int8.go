@@ -16,8 +16,8 @@ import (
 // column scales; 16 compensations as int32, -128 times the column's sum, which sums start from; 16
 // scaled column sums, which the midpoint of a row is multiplied by.
 //
-// Weights of I7 are within ±64, for which some CPUs have faster kernels. For many rows some CPUs have
-// faster kernels for another layout, to which each panel is converted first.
+// Weights of I7 are so small that four products fit 16 bits, for which some CPUs have faster kernels.
+// For many rows some CPUs have faster kernels for another layout, to which each panel is converted first.
 //
 // With weights of I8X2 an activation is two int8 terms: the value and its rounding residual, in
 // steps of 1/254 of the value's. Kernels for uint8 multiply the terms one after the other. Kernels

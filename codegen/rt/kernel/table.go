@@ -93,7 +93,7 @@ type Table struct {
 	Widening []Widening // one per type
 	Dot      Dot
 	I8       Int8
-	I7       Int8 // for weights within ±64
+	I7       Int8 // for weights that are small enough for gemm_i7
 }
 
 // Widens returns the kernels for weights of a type that is converted to float32, nil if there are none.

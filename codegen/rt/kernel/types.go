@@ -99,7 +99,8 @@ type (
 	//
 	// Kernels of op gemm_i7 have the same type:
 	//
-	// Computes what gemm_i8 does, for B from -64 to 64, with which the sum of two products fits 16 bits.
+	// Computes what gemm_i8 does. Of the elements 0, 1, 4 and 5 of each two groups of a column of B, and of the other four, positive
+	// ones must add up to 128 at most and negative ones to -128 at least, with which the sum of four products fits 16 bits.
 	// The kernel computes tiles >= 1 tiles of C, one below the other; pf keeps advancing from one to the next.
 	//
 	// Kernels of op gemm_eights have the same type:
