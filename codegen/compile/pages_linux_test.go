@@ -26,7 +26,7 @@ tasks: [encode]
 `
 
 // window is the largest number of bytes that the system maps at once around a page that is read.
-const window = 64 << 10
+const window = 2 << 20
 
 // weightPages returns the bytes in the payload of a process's mapped weight file that are in its
 // memory.

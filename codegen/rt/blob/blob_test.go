@@ -331,3 +331,43 @@ func FuzzTable(f *testing.F) {
 		}
 	})
 }
+
+// pieces records where the pieces lie that a file is written in.
+type pieces struct {
+	asmtest.Buffer
+	at  int64
+	all []int64 // start and length of each
+}
+
+func (p *pieces) Seek(offset int64, whence int) (int64, error) {
+	at, err := p.Buffer.Seek(offset, whence)
+	p.at = at
+	return at, err
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.all = append(p.all, p.at, int64(len(b)))
+	p.at += int64(len(b))
+	return p.Buffer.Write(b)
+}
+
+// The system caches a file in huge pages where whole ones are written at once.
+func TestWriteHugePages(t *testing.T) {
+	const size = 2*hugePage + hugePage/2
+	var w pieces
+	err := Write(&w, PackingPanels16, []Tensor{{"@w", F32, []int{size / 4}, 0, size}}, func(_ int, w io.Writer) error {
+		for _, n := range []int{1000, hugePage + 24, size - hugePage - 1024} { // smaller and larger than a page
+			if _, err := w.Write(make([]byte, n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []int64{4096, hugePage - 4096, hugePage, hugePage, 2 * hugePage, hugePage/2 + 4096, 0, 4096}
+	if diff := cmp.Diff(want, w.all); diff != "" {
+		t.Errorf("start and length of writes (-want +got):\n%s", diff)
+	}
+}

@@ -6,7 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const hugePage = 2 << 20
+// adviseHuge has the system read a mapped file in huge pages where it can. Pages of the file that are in
+// memory already stay as they are.
+func adviseHuge(mapped []byte) {
+	unix.Madvise(mapped, unix.MADV_HUGEPAGE) // fails on a system without huge pages
+}
 
 // copyHuge copies data into memory backed by huge pages. ok is false if the system does
 // not provide them.

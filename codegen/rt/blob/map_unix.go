@@ -18,5 +18,6 @@ func mapFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
 	if err != nil {
 		return readFile(f, off, size)
 	}
+	adviseHuge(data)
 	return data, func() error { return unix.Munmap(data) }, nil
 }

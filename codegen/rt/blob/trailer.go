@@ -73,8 +73,12 @@ func Append(exe *os.File, blob io.Reader) error {
 	if _, err := exe.Write(make([]byte, off-end)); err != nil {
 		return err
 	}
-	n, err := io.Copy(exe, blob)
+	chunks := &chunks{w: exe, at: off}
+	n, err := io.Copy(chunks, blob)
 	if err != nil {
+		return err
+	}
+	if err := chunks.flush(); err != nil {
 		return err
 	}
 	_, err = exe.Write(trailer(off, n))

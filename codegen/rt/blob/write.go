@@ -24,7 +24,8 @@ func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, 
 		return err
 	}
 	sum := sha256.New()
-	out := &counter{w: io.MultiWriter(w, sum)}
+	chunks := &chunks{w: w, at: start}
+	out := &counter{w: io.MultiWriter(chunks, sum)}
 	for i, t := range tensors {
 		if err := out.zeros(t.Offset - out.n); err != nil {
 			return err
@@ -37,6 +38,9 @@ func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, 
 		}
 	}
 	if err := out.zeros(size - out.n); err != nil {
+		return err
+	}
+	if err := chunks.flush(); err != nil {
 		return err
 	}
 
@@ -60,6 +64,37 @@ func Write(w io.WriteSeeker, packing uint32, tensors []Tensor, data func(i int, 
 		return err
 	}
 	_, err := w.Seek(start+size, io.SeekStart)
+	return err
+}
+
+// hugePage is the size of huge pages of systems with pages of 4 KiB.
+const hugePage = 2 << 20
+
+// chunks writes a file in whole huge pages, so that the system can cache it in such and map them. The end
+// is written by flush.
+type chunks struct {
+	w   io.Writer
+	at  int64 // offset in the file of the start of buf
+	buf []byte
+}
+
+func (c *chunks) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		end := c.at + int64(len(c.buf))
+		n := int(min(int64(len(rest)), hugePage-end%hugePage))
+		c.buf, rest = append(c.buf, rest[:n]...), rest[n:]
+		if (end+int64(n))%hugePage == 0 {
+			if err := c.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(p), nil
+}
+
+func (c *chunks) flush() error {
+	n, err := c.w.Write(c.buf)
+	c.at, c.buf = c.at+int64(n), c.buf[:0]
 	return err
 }
 
