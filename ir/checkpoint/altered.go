@@ -12,8 +12,8 @@ type alteration struct {
 	// words are found, between underscores, in one of the parts of such a tensor's name that dots separate. No supported
 	// model has these words in a name.
 	words []string
-	// ends are suffixes of the names of tensors from which a module computes a weight; the weight has the name without the
-	// suffix. Weight norm is recognised by _g alone, since spectral norm has a weight_v too.
+	// ends are suffixes of the names of tensors from which a module computes a weight, and which a file has all; the weight has
+	// the name without the suffix.
 	ends []string
 	cure string
 }
@@ -30,11 +30,11 @@ const (
 var alterations = []alteration{
 	{adapters, []string{"lora", "loha", "lokr", "hada", "dora", "ia3", "oft", "boft", "vera", "randlora", "adapter", "adapters"}, nil, merge},
 	{adapters, []string{"base_layer", "modules_to_save"}, nil, merge}, // after the row whose words are more specific
-	{"weight norm", nil, []string{"_g"},
+	{"weight norm", nil, []string{"_g", "_v"},
 		"take it off and save again: `torch.nn.utils.remove_weight_norm(module)` for each module that has it"},
-	{"pruning", nil, []string{"_mask"},
+	{"pruning", nil, []string{"_mask", "_orig"},
 		"take it off and save again: `torch.nn.utils.prune.remove(module, \"weight\")` for each module that has it"},
-	{"spectral norm", nil, []string{"_u"},
+	{"spectral norm", nil, []string{"_u", "_orig"},
 		"take it off and save again: `torch.nn.utils.remove_spectral_norm(module)` for each module that has it"},
 	{"parametrizations (weight norm, spectral norm and others)", nil, nil,
 		"take them off and save again: `torch.nn.utils.parametrize.remove_parametrizations(module, \"weight\")` for each module that has them"},
@@ -61,17 +61,18 @@ func adds(name string, taken func(name string) bool) bool {
 	return false
 }
 
-// weight returns the name of the weight that a tensor of the alteration changes, or "". any is true if it changes a weight
-// whose name is not known.
-func (a *alteration) weight(name string) (weight string, any bool) {
+// weight returns the name of the weight that a tensor of the alteration changes, in a file that has the tensors for which has is
+// true, or "". any is true if it changes a weight whose name is not known.
+func (a *alteration) weight(name string, has func(name string) bool) (weight string, any bool) {
 	for part := range strings.SplitSeq(name, ".") {
 		part = "_" + strings.ToLower(part) + "_"
 		if slices.ContainsFunc(a.words, func(w string) bool { return strings.Contains(part, "_"+w+"_") }) {
 			return "", true
 		}
 	}
-	for _, e := range a.ends {
-		if w, ok := strings.CutSuffix(name, e); ok {
+	if len(a.ends) > 0 {
+		w, ok := strings.CutSuffix(name, a.ends[0])
+		if ok && !slices.ContainsFunc(a.ends, func(e string) bool { return !has(w + e) }) {
 			return w, false
 		}
 	}
@@ -105,9 +106,13 @@ func Altered(src Source, wanted func(name string) bool) error {
 		}
 		return fmt.Errorf("%s: has %s, in %s%s; without them the weights would be wrong: %s", src, a.what, quote(first), more, a.cure)
 	}
+	names := map[string]bool{}
+	for _, t := range src.Tensors() {
+		names[t.Name] = true
+	}
 	for _, a := range alterations {
 		err := refuse(&a, func(name string) bool {
-			w, any := a.weight(name)
+			w, any := a.weight(name, func(name string) bool { return names[name] })
 			return any || w != "" && (wanted == nil || wanted(Bare(w)))
 		})
 		if err != nil {
