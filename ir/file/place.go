@@ -70,15 +70,16 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	switch {
 	case there && !st.Mode().IsRegular():
 		return nil, irregular(part, "no file that a run left")
-	case there && (resume || st.Size() == 0):
-		f, held, err = openLocked(part)
 	case there:
-		return nil, fmt.Errorf("%s is %w", Quote(part), ErrPart)
+		f, held, err = openPart(part, resume)
 	default:
 		f, held, err = createLocked(part, perm)
 	}
 	if errors.Is(err, errTaken) || errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s: another process is writing it; wait for it to end", Quote(part))
+	}
+	if errors.Is(err, ErrPart) {
+		return nil, fmt.Errorf("%s is %w", Quote(part), ErrPart)
 	}
 	if err != nil {
 		return nil, PathError(part, err)
@@ -86,6 +87,29 @@ func Part(path string, perm fs.FileMode, resume bool) (*File, error) {
 	t := &File{File: f, held: held, path: path, part: true}
 	live.items = append(live.items, t)
 	return t, nil
+}
+
+// openPart opens and locks an unfinished file. Unless it is to be resumed, it must be empty.
+func openPart(part string, resume bool) (f, held *os.File, err error) {
+	if f, held, err = openLocked(part); err != nil {
+		return nil, nil, err
+	}
+	is, err := f.Stat()
+	if err == nil {
+		at, lerr := os.Lstat(part)
+		switch {
+		case lerr != nil || !os.SameFile(is, at): // the process that had locked it gave it its name
+			err = errTaken
+		case !resume && is.Size() > 0:
+			err = ErrPart
+		}
+	}
+	if err != nil {
+		f.Close()
+		held.Close()
+		return nil, nil, err
+	}
+	return f, held, nil
 }
 
 // Takes returns an error if no file can be created in a folder, or if the folder cannot be made. It tries a temporary file in

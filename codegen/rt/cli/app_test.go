@@ -781,18 +781,60 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %s", out, got.errs)
 		}
 		same("cut at different places")
-		for placed := 1; placed < len(want); placed++ { // a run that ended while it put its files in place
-			cut(func(string) float64 { return 1 })
-			for _, p := range outputs(path)[:placed] {
-				if err := os.Rename(p+file.PartSuffix, p); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := embed(list, "--resume"); got.status != 0 || !strings.Contains(got.errs, "150 vectors, going on behind them") {
-				t.Errorf("%s, %d files in place: %s", out, placed, got.errs)
-			}
-			same(fmt.Sprint("files in place: ", placed))
+		// A run ended while it put its files in place, or a later one while it took them back, beside vectors of the same model.
+		sibling := filepath.Join(dir, map[string]string{"x.npy": "x.jsonl", "x.jsonl": "x.npy"}[out])
+		if got := run(b, list, "embed", "--text", "-o", sibling); got.status != 0 {
+			t.Fatal(got.errs)
 		}
+		beside := asmtest.Tree(t, dir)
+		for placed := range len(want) {
+			for back := range min(placed, len(want)-1) + 1 {
+				what := fmt.Sprintf("%d files in place, %d taken back", placed, back)
+				cut(func(string) float64 { return 1 })
+				for name, data := range beside { // the list of an old run, or that of the sibling
+					if p := filepath.Join(dir, name); p != path {
+						asmtest.Write(t, p, data)
+					}
+				}
+				for i, p := range outputs(path)[:placed] {
+					var err error
+					switch {
+					case i >= placed-back && i > 0:
+						err = os.Remove(p)
+					case back > 0 && i == 0:
+						err = os.Truncate(p+file.PartSuffix, 0)
+					default:
+						err = os.Rename(p+file.PartSuffix, p)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				first, _, _ := strings.Cut(list, "\n")
+				if got := embed(first, "--resume", "--strict"); got.status != exitFailure || !strings.Contains(got.errs, "150 vectors, going on behind them") {
+					t.Errorf("%s, %s: %s", out, what, got.errs)
+				}
+				for _, p := range outputs(sibling) {
+					if data, err := os.ReadFile(p); err != nil || string(data) != beside[filepath.Base(p)] {
+						t.Errorf("%s, %s: %s beside it has changed: %v", out, what, p, err)
+					}
+				}
+				if got := embed(list, "--resume"); got.status != 0 {
+					t.Errorf("%s, %s: %s", out, what, got.errs)
+				}
+				same(what)
+			}
+		}
+		os.Remove(sibling)
+		// Unfinished vectors do not lose their model file to others.
+		cut(func(string) float64 { return 1 })
+		if got := run(b, list, "embed", "--text", "-o", sibling); got.status != exitFailure || !strings.Contains(got.errs, path+".part is the unfinished file of an earlier run and shares "+filepath.Join(dir, model)+": go on with it by -o "+path+" --resume, remove it, or give another name") {
+			t.Errorf("%s beside unfinished vectors: status %d, %s", sibling, got.status, got.errs)
+		}
+		if got := embed(list, "--resume"); got.status != 0 {
+			t.Errorf("%s: %s", out, got.errs)
+		}
+		same("after vectors that would share the model file")
 		cut(func(string) float64 { return 0.2 })
 		if got := embed(list, "--resume"); got.status != exitFailure || !strings.Contains(got.errs, out+".part: no run of embed left it, as ") {
 			t.Errorf("%s: going on with what no model made: status %d, %s", out, got.status, got.errs)
@@ -811,9 +853,8 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %s", out, got.errs)
 		}
 		same("anew")
-		sibling := map[string]string{"x.npy": "x.jsonl", "x.jsonl": "x.npy"}[out]
 		os.WriteFile(filepath.Join(dir, model), []byte(`{"model": "other", "fingerprint": "00"}`), 0o666)
-		if got := run(b, list, "embed", "--text", "-o", filepath.Join(dir, sibling)); got.status != exitFailure || !strings.Contains(got.errs, "says so of "+path+" too, so give another name") {
+		if got := run(b, list, "embed", "--text", "-o", sibling); got.status != exitFailure || !strings.Contains(got.errs, "says so of "+path+" too, so give another name") {
 			t.Errorf("%s beside vectors of another model: status %d, %s", sibling, got.status, got.errs)
 		}
 	}

@@ -122,7 +122,7 @@ func (a *App) embed(ctx context.Context, args []string, asImage, asText, strict,
 		a.warn("%s, and stay", said)
 	}
 	if err := w.close(); err != nil {
-		return err
+		return w.kept(err)
 	}
 	if a.json && out != "" {
 		if err := a.Print(map[string]any{"file": out, "embeddings": w.rows, "failed": t.failed}); err != nil {

@@ -50,8 +50,8 @@ func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { r
 // starts the file anew, with a blank header.
 func (w *npyWriter) begin(rows int) error {
 	w.rows = rows
-	if err := cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols)); err != nil || rows > 0 {
-		return err
+	if rows > 0 {
+		return cut(w.f, int64(npyHeader)+4*int64(rows)*int64(w.cols))
 	}
 	if err := cut(w.f, 0); err != nil {
 		return err

@@ -134,7 +134,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// An interrupt keeps the batches that are done, and says where.
+// An interrupt keeps the batches that are done, and says where. Until then no other process writes to them.
 func TestInterruptKeepsBatches(t *testing.T) {
 	dir := t.TempDir()
 	cmd := process(dir, "embed", "--text", "-o", "x.npy")
@@ -156,6 +156,12 @@ func TestInterruptKeepsBatches(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("no batch is written")
+		}
+	}
+	for _, args := range [][]string{{"-o", "x.npy"}, {"-o", "x.npy", "--resume"}, {"-o", "x.jsonl"}} {
+		other := process(dir, append([]string{"embed", "--text", "red"}, args...)...)
+		if out, err := other.CombinedOutput(); err == nil || !strings.Contains(string(out), ".part: another process is writing it; wait for it to end") {
+			t.Errorf("beside it %v: %v: %s", args, err, out)
 		}
 	}
 	cmd.Process.Signal(os.Interrupt)

@@ -12,7 +12,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -48,6 +47,9 @@ type maker struct {
 	EXIF        bool   `json:"exif"`        // whether pictures were turned upright
 }
 
+// maxMaker is the largest size of a model file in bytes.
+const maxMaker = 1 << 16
+
 // inputKey identifies an input and its kind by a hash.
 type inputKey [16]byte
 
@@ -58,7 +60,7 @@ func keyOf(input, kind string) inputKey {
 
 // madeBy reads NAME.model.json and returns an error if it names another model.
 func madeBy(r io.Reader, name, model, fingerprint string) (made maker, err error) {
-	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&made); err != nil {
+	if err := json.NewDecoder(io.LimitReader(r, maxMaker)).Decode(&made); err != nil {
 		return made, fmt.Errorf("%s: %w; want what embed -o writes beside its vectors", file.Quote(name), err)
 	}
 	if made.Model != model || made.Fingerprint != fingerprint {
@@ -91,19 +93,11 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 		w.lines = bufio.NewWriter(a.Out)
 		return w, nil
 	}
-	defer func() {
-		if err != nil {
-			w.abandon()
-		}
-	}()
 	if resume {
 		_, whole := os.Stat(out)
 		if _, part := os.Stat(out + file.PartSuffix); whole == nil && errors.Is(part, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s is whole, there is nothing to go on with; without --resume it is made anew", file.Quote(out))
 		}
-	}
-	if err := w.besideOthers(); err != nil {
-		return nil, err
 	}
 	vectors, err := file.Part(out, 0o666, resume)
 	if errors.Is(err, file.ErrPart) {
@@ -112,29 +106,40 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	if err != nil {
 		return nil, err
 	}
-	if err := w.takeBack(vectors); err != nil {
-		vectors.Abandon()
+	defer func() {
+		if err != nil {
+			w.abandon()
+			vectors.Abandon()
+		}
+	}()
+	names := outputs(out)
+	w.files.Remove(out) // at no time do vectors stand beside another run's list or model file
+	add := func(f *file.File, err error) (*file.File, error) {
+		if err == nil {
+			w.files.Add(f)
+		}
+		return f, err
+	}
+	// Without vectors, the other files of an earlier run are useless.
+	if w.model, err = add(file.Part(names[0], 0o666, true)); err != nil {
 		return nil, err
 	}
-	w.files.Remove(out) // at no time do vectors stand beside another run's list or model file
-	var parts []*file.File
-	for _, path := range outputs(out) {
-		f := vectors
-		if path != out { // without vectors, the other files of an earlier run are useless
-			if f, err = file.Part(path, 0o666, true); err != nil {
-				vectors.Abandon()
-				return nil, err
-			}
-		}
-		w.files.Add(f)
-		parts = append(parts, f)
+	if err := w.besideOthers(); err != nil {
+		return nil, err
 	}
-	w.model = parts[0]
-	if len(parts) > 2 {
-		if w.array, err = openNPY(parts[2], cmp.Or(m.Package().Find(retrieval, "image"), m.Package().Find(retrieval, "text")).Outputs[0].Cols); err != nil {
+	if err := w.takeBack(vectors); err != nil {
+		return nil, err
+	}
+	lines := vectors
+	if len(names) > 2 {
+		if lines, err = add(file.Part(names[1], 0o666, true)); err != nil {
+			return nil, err
+		}
+		if w.array, err = openNPY(vectors, cmp.Or(m.Package().Find(retrieval, "image"), m.Package().Find(retrieval, "text")).Outputs[0].Cols); err != nil {
 			return nil, err
 		}
 	}
+	w.files.Add(vectors)
 	st, err := vectors.Stat()
 	if err == nil && st.Size() == 0 {
 		err = cut(w.model, 0)
@@ -145,22 +150,30 @@ func (a *App) embeddings(m *task.Model, out string, resume bool) (_ *embeddings,
 	if err != nil {
 		return nil, err
 	}
-	if err := w.resume(parts[1]); err != nil {
+	if err := w.resume(lines); err != nil {
 		return nil, err
 	}
-	w.lines = bufio.NewWriter(parts[1])
+	w.lines = bufio.NewWriter(lines)
 	return w, nil
 }
 
 // takeBack makes unfinished files again of those that the last run put in place, if it ended
 // while it did so: its vectors are unfinished, and its model file, the first in place, is not.
-// In every other state unfinished vectors have an unfinished model file beside them.
+// In every other state unfinished vectors have an unfinished model file beside them. Vectors of
+// the same model may share the file in place, which therefore stays.
 func (w *embeddings) takeBack(vectors *file.File) error {
+	if exists(w.out) || empty(vectors) || !empty(w.model) {
+		return nil
+	}
 	names := outputs(w.out)
-	if st, err := vectors.Stat(); err != nil || st.Size() == 0 || exists(w.out) || exists(names[0]+file.PartSuffix) {
+	made, err := file.Read(names[0], maxMaker)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	for _, name := range slices.Backward(names) { // the model file last: until then this can be done again
+	for _, name := range names[1:] { // the model file last: until then this can be done again
 		if name == w.out || exists(name+file.PartSuffix) || !exists(name) {
 			continue
 		}
@@ -168,7 +181,17 @@ func (w *embeddings) takeBack(vectors *file.File) error {
 			return file.PathError(name, err)
 		}
 	}
-	return nil
+	if _, err := w.model.Write(made); err != nil {
+		return errors.Join(err, cut(w.model, 0))
+	}
+	_, err = w.model.Seek(0, io.SeekStart)
+	return err
+}
+
+// empty reports whether an open file has no bytes.
+func empty(f *file.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Size() == 0
 }
 
 func exists(path string) bool {
@@ -176,13 +199,17 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// besideOthers returns an error if vectors of another model share the model file
-// NAME.model.json with this output: NAME.npy and NAME.jsonl do.
+// besideOthers returns an error if other vectors share the model file NAME.model.json with this
+// output, which NAME.npy and NAME.jsonl do, and are of another model or unfinished.
 func (w *embeddings) besideOthers() error {
 	name := outputs(w.out)[0]
 	other := strings.TrimSuffix(w.out, filepath.Ext(w.out)) + ".npy"
 	if other == w.out {
 		other = strings.TrimSuffix(w.out, ".npy") + ".jsonl"
+	}
+	if st, err := os.Stat(other + file.PartSuffix); err == nil && st.Size() > 0 {
+		return fmt.Errorf("%s is the unfinished file of an earlier run and shares %s: go on with it by -o %s --resume, remove it, or give another name",
+			file.Quote(other+file.PartSuffix), file.Quote(name), file.Quote(other))
 	}
 	f, err := file.Open(name)
 	if err != nil {
@@ -326,7 +353,7 @@ func (w *embeddings) close() error {
 
 // kept adds to an error where the rows written so far are.
 func (w *embeddings) kept(err error) error {
-	if w.model == nil || w.rows == 0 {
+	if w.model == nil || w.rows == 0 || !exists(w.out+file.PartSuffix) {
 		return err
 	}
 	return fmt.Errorf("%w; %s holds the finished part, --resume continues it", err, file.Quote(w.out+file.PartSuffix))
