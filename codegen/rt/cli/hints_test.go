@@ -21,6 +21,7 @@ var followed = []struct{ words, before, after string }{
 	{"if it is a text, use --text", "embed pics/coffee.jpgg", "embed --text pics/coffee.jpgg"},
 	{"without --resume it is made anew", "embed --resume -o DIR/whole.jsonl red", "embed -o DIR/whole.jsonl red"},
 	{"--resume goes on with it; to begin anew, remove it", "embed -o DIR/begun.jsonl red", "embed --resume -o DIR/begun.jsonl red"},
+	{"--resume, remove it, or give another name", "embed -o DIR/begun.npy red", "embed --resume -o DIR/begun.jsonl red"},
 	{"go on so, or remove it", "embed --resume --exif=false -o DIR/begun.jsonl red", "embed --resume --exif=true -o DIR/begun.jsonl red"},
 	{"give a text, or a picture with --image", "search --folder DIR", "search --folder DIR red"},
 	{"--texts goes with --image", "search --texts DIR/notes.txt red", "search --texts DIR/notes.txt --image DIR/apple.png"},
