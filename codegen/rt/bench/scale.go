@@ -18,14 +18,14 @@ type Scale struct {
 	Level     string      `json:"level"`
 	Precision string      `json:"precision"`
 	Bandwidth float64     `json:"bandwidth_gbps"` // of all threads together: measured for as many as the machine has cores, else Options.Bandwidth times Threads
-	Predicted float64     `json:"predicted_ms"`   // median of Runs
+	Predicted float64     `json:"predicted_ms"`   // sum of each step's shortest time among Runs, and Serial
 	Runs      int         `json:"runs"`
 	Spread    float64     `json:"spread_percent"` // of the predictions, as in Result
-	Serial    float64     `json:"serial_ms"`      // before, between and after the steps, where one thread works
+	Serial    float64     `json:"serial_ms"`      // shortest time before, between and after the steps, where one thread works
 	Memory    float64     `json:"memory_ms"`      // what the steps wait for weights, after their longest share
 	Speedup   float64     `json:"speedup"`        // over Predicted of one thread
 	Ideal     float64     `json:"of_ideal"`       // Speedup/Threads
-	Measured  float64     `json:"measured_ms"`    // median of as many calls, in turns with the predictions; 0: the machine has fewer cores
+	Measured  float64     `json:"measured_ms"`    // shortest of as many calls, in turns with the predictions; 0: the machine has fewer cores
 	Off       float64     `json:"off_percent"`    // Predicted over Measured; 0: not measured
 	Steps     []ScaleStep `json:"steps"`
 }
@@ -43,30 +43,40 @@ type ScaleStep struct {
 // the machine has cores: about a core's part where all cores of a server read memory.
 const DefaultBandwidth = 5
 
-// rehearsal predicts the time of a call.
+// rehearsal predicts the time of a call, from several calls. Of each piece of work the shortest time counts,
+// since what else the machine does only lengthens it.
 type rehearsal struct {
 	*traces
 	c         *Call
 	bandwidth func() float64 // in bytes a second
-	memory    float64        // seconds that steps wait for weights, of all calls
-	waits     map[*traced]float64
-	totals    map[*traced]float64 // seconds of all shares
-	step      float64             // seconds of the steps of the current call
-	ms        []float64           // predictions
+	works     []rehearsed    // of a call, in its order
+	now       int            // index of the next work
+	serial    []float64      // by call: seconds before, between and after the works
+	ms        []float64      // by call: its prediction
+	step      float64        // seconds of the works of the current call
+}
+
+// rehearsed is one piece of work of a call.
+type rehearsed struct {
+	kind                  *traced
+	longest, total, waits []float64 // by call: seconds of the longest share and of all, and of waiting for weights after the longest
 }
 
 func newRehearsal(c *Call, bandwidth func() float64) *rehearsal {
-	r := &rehearsal{traces: newTraces(), c: c, bandwidth: bandwidth, waits: map[*traced]float64{}, totals: map[*traced]float64{}}
+	r := &rehearsal{traces: newTraces(), c: c, bandwidth: bandwidth}
 	c.s.TraceShares(func(w *exec.Work) {
 		total := 0.0
 		for _, d := range w.Shares {
 			total += d.Seconds()
 		}
 		wait := max(0, float64(w.Bytes)/r.bandwidth()-w.Time.Seconds())
-		t := r.add(w)
-		r.totals[t] += total
-		r.waits[t] += wait
-		r.memory += wait
+		if r.now == len(r.works) {
+			r.works = append(r.works, rehearsed{})
+		}
+		x := &r.works[r.now]
+		r.now++
+		x.kind = r.add(w)
+		x.longest, x.total, x.waits = append(x.longest, w.Time.Seconds()), append(x.total, total), append(x.waits, wait)
 		r.step += w.Time.Seconds() + wait
 	})
 	return r
@@ -74,10 +84,41 @@ func newRehearsal(c *Call, bandwidth func() float64) *rehearsal {
 
 func (r *rehearsal) run() error {
 	between := r.between
-	r.step = 0
+	r.step, r.now = 0, 0
 	err := r.call(r.c.Run)
+	r.serial = append(r.serial, r.between-between)
 	r.ms = append(r.ms, 1e3*(r.step+r.between-between))
 	return err
+}
+
+// predict sets what s has from the rehearsal.
+func (r *rehearsal) predict(s *Scale) {
+	s.Serial, s.Runs = 1e3*slices.Min(r.serial), len(r.ms)
+	slices.Sort(r.ms)
+	s.Predicted, s.Spread = s.Serial, Spread(r.ms)
+	steps := map[*traced]*ScaleStep{}
+	means := map[*traced]float64{} // ms of the mean shares
+	longest := map[*traced]float64{}
+	for i := range r.works {
+		w := &r.works[i]
+		x := steps[w.kind]
+		if x == nil {
+			x = &ScaleStep{Step: w.kind.step, Work: w.kind.label()}
+			steps[w.kind] = x
+		}
+		ms, wait := 1e3*slices.Min(w.longest), 1e3*slices.Min(w.waits)
+		x.Count++
+		x.Time += ms + wait
+		longest[w.kind] += ms
+		means[w.kind] += 1e3 * slices.Min(w.total) / float64(s.Threads)
+		s.Memory += wait
+		s.Predicted += ms + wait
+	}
+	for _, t := range r.list() {
+		x := steps[t]
+		x.Largest = longest[t] / means[t]
+		s.Steps = append(s.Steps, *x)
+	}
 }
 
 // scale predicts the time of a point with each number of threads, and measures it with as many as there
@@ -133,27 +174,17 @@ func (b *bencher) scale(ms []*rt.Model, pt point) error {
 	}
 	one := 0.0
 	for _, l := range lines {
-		r, s := l.rehearsal, &l.Scale
-		slices.Sort(r.ms)
-		s.Runs, s.Predicted, s.Spread = len(r.ms), r.ms[len(r.ms)/2], Spread(r.ms)
-		calls := float64(len(r.ms))
-		s.Bandwidth, s.Serial, s.Memory = b.bandwidth(s.Threads), 1e3*r.between/calls, 1e3*r.memory/calls
+		s := &l.Scale
+		s.Bandwidth = b.bandwidth(s.Threads)
+		l.rehearsal.predict(s)
 		if s.Threads == 1 {
 			one = s.Predicted
 		}
 		s.Speedup = one / s.Predicted
 		s.Ideal = s.Speedup / float64(s.Threads)
 		if l.measured > 0 {
-			times := all[l.measured]
-			s.Measured = times[len(times)/2]
+			s.Measured = all[l.measured][0]
 			s.Off = 100 * (s.Predicted/s.Measured - 1)
-		}
-		for _, t := range r.list() {
-			s.Steps = append(s.Steps, ScaleStep{
-				Step: t.step, Work: t.label(), Count: t.count / len(r.ms),
-				Time:    1e3 * (t.seconds + r.waits[t]) / calls,
-				Largest: t.seconds * float64(s.Threads) / r.totals[t],
-			})
 		}
 		b.r.Scale = append(b.r.Scale, *s)
 	}

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -52,12 +53,19 @@ const (
 	// smallWork is the number of floating-point operations below which a product does not
 	// use other threads; a part has at least half of it.
 	smallWork = 1 << 17
+	// unitsPerWorker is the number of units of a product for each worker, if it has enough work: as many
+	// as let workers end at nearly the same time.
+	unitsPerWorker = 24
 	// actColumns is the number of columns that an activation is applied to at a time: enough for
 	// its full speed, few enough to be still in the second-level cache.
 	actColumns = 192
+	// sliceColumns is the least number of columns that an activation is applied to where workers take
+	// slices of rows, if there are as many.
+	sliceColumns = 64
 )
 
-// gemmTask is one matrix product, split into blocks of row tiles times parts of panels.
+// gemmTask is one matrix product, split into blocks of row tiles times parts of panels times slices of
+// the block's tiles.
 type gemmTask struct {
 	k          *kernel.Table
 	a, w, bias *float32
@@ -82,6 +90,7 @@ type gemmTask struct {
 	nr            int // columns of a whole tile
 	tiles, blocks int // row tiles of a sequence, and the blocks that they are split into
 	groups, parts int // groups of panels as wide as a tile, and the parts that they are split into
+	slices        int // of the row tiles of a block
 	passes        int // over k
 	ahead         int // see RowClass.Ahead
 	shares        shares
@@ -239,21 +248,29 @@ func (e *Exec) runGemm(seqs int) {
 	if class.Block > 0 {
 		g.blocks = min(g.tiles, (g.m+class.Block-1)/class.Block)
 	}
-	// A part is the smallest unit that a worker takes.
+	if e.workers > 1 {
+		// A worker reads about as many rows as columns if there are this many blocks.
+		square := math.Sqrt(float64(seqs*g.m) * float64(e.workers) / float64(g.n))
+		g.blocks = max(g.blocks, min(g.tiles, int(square/float64(seqs)+0.5)))
+	}
+	// A slice of a part is the smallest unit that a worker takes.
 	most := 1
 	if work := 2 * seqs * g.m * g.n * g.kk; work >= smallWork {
 		most = 2 * work / smallWork
 	}
 	g.parts = min(g.groups, max(1, most/(seqs*g.blocks)))
+	g.slices = 1
 	if e.workers > 1 {
-		want := min(8*e.workers, most)
-		if have := seqs * g.blocks * g.parts; have < want {
-			g.blocks = min(g.tiles, g.blocks*((want+have-1)/have))
+		want, have := min(unitsPerWorker*e.workers, most), seqs*g.blocks*g.parts
+		if g.act != NoAct && have < want {
+			g.parts = max(1, min(g.parts, g.groups*g.nr/sliceColumns))
+			have = seqs * g.blocks * g.parts
 		}
+		g.slices = max(1, min(g.tiles/g.blocks, (want+have-1)/have))
 	}
-	parts := seqs * g.blocks * g.parts
-	g.shares.deal(parts, e.workers)
-	e.do(parts, g)
+	units := seqs * g.blocks * g.parts * g.slices
+	g.shares.deal(units, e.workers)
+	e.do(units, g)
 }
 
 // tileStart returns the first row of tile t if m rows are split into n tiles. Tiles differ
@@ -274,39 +291,49 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// next computes parts of one block. Parts that are taken together go through the activation together.
+// next computes parts of one block, or slices of one part. Parts that are taken together go through the
+// activation together; slices that are taken together are one.
 func (g *gemmTask) next(worker int) bool {
+	if g.slices > 1 {
+		lo, hi := g.shares.take(worker, g.slices, g.slices)
+		if hi > 0 {
+			p := lo / g.slices
+			g.compute(p/g.parts, p%g.parts, p%g.parts+1, lo%g.slices, (hi-1)%g.slices+1, worker)
+		}
+		return hi > 0
+	}
 	most := 1
 	if g.act != NoAct {
 		most = max(1, actColumns*g.parts/(g.groups*g.nr))
 	}
 	lo, hi := g.shares.take(worker, most, g.parts)
-	if hi == 0 {
-		return false
+	if hi > 0 {
+		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, 0, 1, worker)
 	}
-	g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, worker)
-	return true
+	return hi > 0
 }
 
-// compute computes the columns of parts [p0, p1) for the rows of one block.
-func (g *gemmTask) compute(block, p0, p1, worker int) {
+// compute computes the columns of parts [p0, p1) for the rows of slices [s0, s1) of one block.
+func (g *gemmTask) compute(block, p0, p1, s0, s1, worker int) {
 	seq, block := block/g.blocks, block%g.blocks
 	g0, _ := part(g.groups, g.parts, p0)
 	_, g1 := part(g.groups, g.parts, p1-1)
 	t0, t1 := part(g.tiles, g.blocks, block)
-	r0, r1 := tileStart(g.m, g.tiles, t0), tileStart(g.m, g.tiles, t1)
+	first, _ := part(t1-t0, g.slices, s0)
+	_, end := part(t1-t0, g.slices, s1-1)
+	r0, r1 := tileStart(g.m, g.tiles, t0+first), tileStart(g.m, g.tiles, t0+end)
 	rows := r1 - r0
 	c := at(g.c, (seq*g.cstep+r0)*g.ldc)
 	col0, col1 := g0*g.nr, min(g1*g.nr, g.n)
 
-	first := 0
+	acc := 0
 	if g.res != nil {
-		first = 1
+		acc = 1
 		if res := at(g.res, (seq*g.cstep+r0)*g.ldr); res != c {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
-	s := span{row: seq*g.m + r0, rows: rows, c: c, acc: first, bias: g.bias}
+	s := span{row: seq*g.m + r0, rows: rows, c: c, acc: acc, bias: g.bias}
 	for s.p = g0; s.p < g1; s.p++ {
 		s.last = s.p+1 == g1
 		g.by.panel(s, worker)
@@ -351,7 +378,7 @@ func (g *gemmTask) step(p, k int) *float32 {
 // unknown. It assumes that the next product is split as this one is.
 func (g *gemmTask) nextWeights(worker int) (*float32, int) {
 	l := g.then
-	if l == nil || l.size() != g.size || g.blocks > 1 {
+	if l == nil || l.size() != g.size || g.blocks > 1 || g.slices > 1 {
 		return nil, 0
 	}
 	p, _ := part((ceil16(l.N)+g.nr-1)/g.nr, len(g.shares), worker)

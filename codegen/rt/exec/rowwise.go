@@ -11,8 +11,9 @@ import (
 
 const (
 	// smallRows is the number of elements below which row-wise work does not use
-	// other threads; a chunk has at least half of it.
-	smallRows = 1 << 14
+	// other threads; a chunk has at least chunkElems.
+	smallRows  = 1 << 14
+	chunkElems = 1 << 11
 	// callElems is the number of elements that one assembly call takes, about 10 microseconds.
 	callElems = 1 << 14
 )
@@ -59,7 +60,7 @@ func (e *Exec) runRows(units, elems int) {
 	t := &e.each
 	chunks := 1
 	if work := units * elems; e.workers > 1 && work >= smallRows {
-		chunks = min(units, 4*e.workers, 2*work/smallRows)
+		chunks = min(units, 4*e.workers, work/chunkElems)
 	}
 	t.units, t.chunks = units, chunks
 	if units > 0 {
