@@ -13,11 +13,11 @@ type Speed struct {
 // Speeds gives, for a level of CPUs, the time of a product with weights at each precision as a
 // share of its time at f32. It is a table so that choices do not depend on the machine.
 var Speeds = map[asm.ISA]Speed{
-	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 0.99, "int8": 0.57, "int7": 0.50, "int8x2": 0.57, "bf16dot": 1.01}},
-	"avxvnni":    {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 0.98, "int8": 0.25, "int7": 0.26, "int8x2": 0.51, "bf16dot": 1.00}},
-	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 1.13, "int7": 1.00, "int8x2": 1.14, "bf16dot": 1.00}},
-	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.03, "int8": 0.26, "int7": 0.26, "int8x2": 0.52, "bf16dot": 1.00}},
-	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.26, "int7": 0.26, "int8x2": 0.51, "bf16dot": 0.50}},
+	"avx2":       {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 0.99, "int8": 0.57, "int7": 0.38, "int8x2": 0.57, "bf16dot": 1.00}},
+	"avxvnni":    {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 0.99, "int8": 0.25, "int7": 0.25, "int8x2": 0.51, "bf16dot": 1.00}},
+	"avx512":     {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 1.12, "int7": 0.76, "int8x2": 1.12, "bf16dot": 1.00}},
+	"avx512vnni": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.02, "f16": 1.02, "int8": 0.25, "int7": 0.25, "int8x2": 0.51, "bf16dot": 0.99}},
+	"avx512bf16": {CPU: "AMD EPYC with avx512bf16", Time: map[string]float64{"f32": 1.00, "bf16": 1.03, "f16": 1.02, "int8": 0.26, "int7": 0.26, "int8x2": 0.51, "bf16dot": 0.50}},
 	"neon":       {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int7": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 	"neondot":    {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.27, "int7": 0.27, "int8x2": 0.50, "bf16dot": 0.53}},
 	"neoni8mm":   {CPU: "assumed", Time: map[string]float64{"f32": 1.00, "bf16": 1.00, "f16": 1.00, "int8": 0.15, "int7": 0.15, "int8x2": 0.29, "bf16dot": 0.53}},
