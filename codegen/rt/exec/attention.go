@@ -11,16 +11,39 @@ import (
 // few hundred keys the scores stay in the first-level cache.
 const queryRows = 24
 
+// pieceKeys is the least number of keys that are packed at a time, where the keys of a head are packed in several pieces.
+const pieceKeys = 64
+
 // scratch is the attention memory of one worker.
 type scratch struct {
-	keys   []float32 // packed key panels [panel][d][16]
+	head   head      // the current one, if it is not split into parts
 	scores []float32 // queryRows x ld
 	out    []float32 // queryRows x ceil16(d)
-	values []float32 // keys x ceil16(d): a copy of the values, if it is worth one
 	gather []float32 // 16 x d: keys of a panel that spans two row ranges
 	inv    []float32 // queryRows: one over the row sums
 	scale  []float32 // queryRows: the factor of the scores
 	runs   []keyRun  // of the current head
+}
+
+// head is memory for the keys and values of one head of a sequence.
+type head struct {
+	keys   []float32 // packed panels [panel][d][16]
+	values []float32 // keys x ceil16(d): a copy of the values, if it is worth one
+}
+
+// reserve makes the memory large enough for n keys and, if copied, for a copy of their values, of d columns each.
+func (h *head) reserve(n, d int, copied bool) {
+	grow(&h.keys, ceil16(n)*d)
+	if copied {
+		grow(&h.values, n*ceil16(d))
+	}
+}
+
+// grow makes a buffer hold at least n floats, which become undefined if it has to grow.
+func grow(buf *[]float32, n int) {
+	if len(*buf) < n {
+		*buf = blob.AlignedFloats(n)
+	}
 }
 
 // keyRun is n consecutive rows of keys and values of one head, ld floats apart.
@@ -44,17 +67,9 @@ func scoresLD(n int) int {
 func (e *Exec) reserve(n, d int) {
 	for i := range e.scratch {
 		s := &e.scratch[i]
-		grow := func(buf *[]float32, n int) {
-			if len(*buf) < n {
-				*buf = blob.AlignedFloats(n)
-			}
-		}
-		grow(&s.keys, ceil16(n)*d)
+		s.head.reserve(n, d, e.kern.NNNR < d)
 		grow(&s.scores, queryRows*scoresLD(n))
 		grow(&s.out, queryRows*ceil16(d))
-		if e.kern.NNNR < d {
-			grow(&s.values, n*ceil16(d))
-		}
 		grow(&s.gather, 16*d)
 		grow(&s.inv, queryRows)
 		grow(&s.scale, queryRows)
@@ -62,7 +77,7 @@ func (e *Exec) reserve(n, d int) {
 }
 
 // attnTask is attention, split into (sequence, head) pairs and, if there are too few of these,
-// into parts of their queries.
+// into parts of their queries. Before a split, keysTask packs the keys of all pairs.
 type attnTask struct {
 	e            *Exec
 	q, k, v, dst *float32
@@ -75,10 +90,13 @@ type attnTask struct {
 	biasScale    float32 // what biases are multiplied by, since the factor applies to them too
 	qs, ks       []Section
 	mask         *Mask
-	slot         int // slot of the state whose keys come first; -1: none
-	parts        int // of the queries of a head
+	slot         int  // slot of the state whose keys come first; -1: none
+	copied       bool // values are copied, since the queries read them often enough
+	parts        int  // of the queries of a head
+	pieces       int  // of the keys of a head, if parts > 1
 	chunks       int
-	shares       shares // of the chunks
+	shares       shares // of the chunks, and before them of the pieces
+	shared       []head // of each pair, if parts > 1
 }
 
 // SelfAttention computes dst[rows][H*D] from qkv[rows][q|k|v][head][DP]. The rows of a
@@ -165,12 +183,23 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 			e.scratch[i].scale[r] = t.factor
 		}
 	}
+	queries := e.packed(qs) / e.B
+	t.copied = e.kern.NNNR < a.D && queries >= 2*queryRows
 	pairs := e.B * a.Heads
 	t.parts = 1
-	if enough := 4 * e.workers; e.workers > 1 && pairs < enough {
-		// Each part packs all keys again. With 2*queryRows queries or more per part, packing is little
-		// compared with the other work.
-		t.parts = max(1, min((enough+pairs-1)/pairs, e.packed(qs)/e.B/(2*queryRows)))
+	if e.workers > 1 && pairs < 4*e.workers {
+		t.parts = max(1, min((8*e.workers+pairs-1)/pairs, queries/queryRows))
+	}
+	if t.parts > 1 {
+		for len(t.shared) < pairs {
+			t.shared = append(t.shared, head{})
+		}
+		for pair := range pairs {
+			t.shared[pair].reserve(longest, a.D, t.copied)
+		}
+		t.pieces = max(1, min((4*e.workers+pairs-1)/pairs, longest/pieceKeys))
+		t.shares.deal(pairs*t.pieces, e.workers)
+		e.do(pairs*t.pieces, (*keysTask)(t))
 	}
 	t.chunks = min(pairs*t.parts, 32*e.workers)
 	t.shares.deal(t.chunks, e.workers)
@@ -235,26 +264,76 @@ func (t *attnTask) next(worker int) bool {
 	if end == 0 {
 		return false
 	}
+	s := &t.e.scratch[worker]
 	lo, hi := part(t.e.B*t.heads*t.parts, t.chunks, chunk)
 	for i := lo; i < hi; i++ {
 		pair := i / t.parts
-		t.head(pair/t.heads, pair%t.heads, i%t.parts, &t.e.scratch[worker])
+		own := &s.head
+		if t.parts > 1 {
+			own = &t.shared[pair]
+		} else {
+			t.prepare(pair, 0, 1, own, s)
+		}
+		t.head(pair/t.heads, pair%t.heads, i%t.parts, own, s)
 	}
 	return true
 }
 
-// head computes attention for part share of the queries of head h of sequence seq.
+// keysTask prepares the keys and values of all pairs, in pieces.
+type keysTask attnTask
+
+func (t *keysTask) next(worker int) bool {
+	i, end := t.shares.take(worker, 1, t.pieces)
+	if end == 0 {
+		return false
+	}
+	pair := i / t.pieces
+	(*attnTask)(t).prepare(pair, i%t.pieces, t.pieces, &t.shared[pair], &t.e.scratch[worker])
+	return true
+}
+
+// prepare packs piece i of n of the keys of a pair and, if that is worth it, copies their values.
+func (t *attnTask) prepare(pair, i, n int, own *head, s *scratch) {
+	seq := pair / t.heads
+	keys := t.keys(seq)
+	lo, hi := part(ceil16(keys)/16, n, i)
+	lo, hi = 16*lo, min(16*hi, keys)
+	if lo == hi {
+		return
+	}
+	t.find(seq, pair%t.heads, s)
+	s.clip(lo, hi)
+	t.pack(at(&own.keys[0], lo*t.d), s)
+	if t.copied {
+		t.near(at(&own.values[0], lo*ceil16(t.d)), s)
+	}
+}
+
+// clip cuts the runs down to keys [lo, hi).
+func (s *scratch) clip(lo, hi int) {
+	runs := s.runs
+	s.runs = runs[:0]
+	first := 0
+	for _, r := range runs {
+		from, to := max(lo-first, 0), min(hi-first, r.n)
+		first += r.n
+		if from < to {
+			s.runs = append(s.runs, keyRun{at(r.k, from*r.ld), at(r.v, from*r.ld), r.ld, to - from})
+		}
+	}
+}
+
+// head computes attention for part share of the queries of head h of sequence seq, whose keys and values are prepared.
 //
 //go:noinline
-func (t *attnTask) head(seq, h, share int, s *scratch) {
+func (t *attnTask) head(seq, h, share int, own *head, s *scratch) {
 	n := t.keys(seq)
 	if n == 0 {
 		return
 	}
 	t.find(seq, h, s)
-	t.pack(s)
-	if t.e.kern.NNNR < t.d && t.e.packed(t.qs) >= 2*queryRows*t.e.B*t.parts {
-		t.near(n, s)
+	if t.copied {
+		s.runs = append(s.runs[:0], keyRun{v: &own.values[0], ld: ceil16(t.d), n: n})
 	}
 	tokens := 0
 	if len(t.ks) > 0 && t.ks[0].T {
@@ -276,7 +355,7 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 			if t.table != nil {
 				t.bias(h, n, tokens, first+r, m, &s.scores[0], scoresLD(n))
 			}
-			t.block(n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), prefix, first+r, s)
+			t.block(n, at(t.q, row*t.ldq+h*t.dp), m, at(t.dst, row*t.ldd+h*t.d), prefix, first+r, own, s)
 			r += m
 		}
 		first += rows
@@ -286,8 +365,8 @@ func (t *attnTask) head(seq, h, share int, s *scratch) {
 
 // pack transposes the keys of the runs into panels of 16. Keys of a panel that come from
 // several runs are gathered first.
-func (t *attnTask) pack(s *scratch) {
-	d, keys := t.d, &s.keys[0]
+func (t *attnTask) pack(keys *float32, s *scratch) {
+	d := t.d
 	held := 0 // rows in s.gather
 	for i, run := range s.runs {
 		for row, rows := 0, run.n; rows > 0; {
@@ -314,15 +393,14 @@ func (t *attnTask) pack(s *scratch) {
 	}
 }
 
-// near copies one head's values of the n keys, which are runs of packed rows, to contiguous memory: a strip of
-// their columns as wide as a tile, which values reads, then takes few pages and cache sets.
-func (t *attnTask) near(n int, s *scratch) {
+// near copies the values of the runs, which are packed rows, to contiguous memory: a strip of their columns as wide as a
+// tile, which values reads, then takes few pages and cache sets.
+func (t *attnTask) near(values *float32, s *scratch) {
 	ld, done := ceil16(t.d), 0
 	for _, run := range s.runs {
-		copyRows(run.n, at(&s.values[0], done*ld), ld, run.v, run.ld, t.d)
+		copyRows(run.n, at(values, done*ld), ld, run.v, run.ld, t.d)
 		done += run.n
 	}
-	s.runs = append(s.runs[:0], keyRun{v: &s.values[0], ld: ld, n: n})
 }
 
 //go:noinline
@@ -334,7 +412,7 @@ func (t *attnTask) packPanel(rows int, dst, src *float32, lds int) {
 // mask, a query sees only the first prefix keys and the keys up to its own.
 //
 //go:noinline
-func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first int, s *scratch) {
+func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first int, own *head, s *scratch) {
 	k := t.e.kern
 	ld, panels, wide := scoresLD(n), ceil16(n)/16, k.NR/16
 	scores, out, inv := &s.scores[0], &s.out[0], &s.inv[0]
@@ -344,10 +422,10 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first i
 	}
 	for p := 0; p < panels; {
 		if p+wide <= panels {
-			t.scores(k.Gemm, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld, add)
+			t.scores(k.Gemm, q, m, at(&own.keys[0], p*16*t.d), at(scores, p*16), ld, add)
 			p += wide
 		} else {
-			t.scores(k.Gemm16, q, m, at(&s.keys[0], p*16*t.d), at(scores, p*16), ld, add)
+			t.scores(k.Gemm16, q, m, at(&own.keys[0], p*16*t.d), at(scores, p*16), ld, add)
 			p++
 		}
 	}

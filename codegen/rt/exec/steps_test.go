@@ -552,6 +552,29 @@ func TestAttentionOf250Keys(t *testing.T) {
 	near(t, "attention", dst, attend64(columns(x, 0, 32), columns(x, 32, 32), columns(x, 64, 32), seqs, seqs, 2, 4, 16, 0.5))
 }
 
+// TestAttentionOfFewHeads has more threads than heads: they share heads, whose keys, of two sections, are packed in pieces.
+func TestAttentionOfFewHeads(t *testing.T) {
+	a := Attention{Heads: 2, D: 20, DP: 32, Scale: 0.5}
+	secs := []Section{{C: 70}, {C: 180}}
+	var one []float32
+	for _, threads := range []int{1, 2, 5} {
+		w := newWorld(t, kerneltest.Naive("generic", 6, 16), threads, 0)
+		qkv, dst := w.mat(250, 192, true), w.mat(250, 40, false)
+		x, seqs := f64(qkv), w.seqRows(secs)
+		w.SelfAttention(dst, qkv, &a, secs)
+		near(t, "attention", dst, attend64(columns(x, 0, 64), columns(x, 64, 64), columns(x, 128, 64), seqs, seqs, 2, 20, 32, 0.5))
+		var all []float32
+		for r := range dst.Rows {
+			all = append(all, dst.row(r)...)
+		}
+		if one == nil {
+			one = all
+		} else if !slices.Equal(all, one) {
+			t.Errorf("%d threads: the result differs", threads)
+		}
+	}
+}
+
 func TestRowWise(t *testing.T) {
 	everywhere(t, func(t *testing.T, k *kernel.Table, threads int) {
 		for _, s := range []struct{ rows, cols int }{{1, 1}, {3, 17}, {40, 33}, {200, 100}} {

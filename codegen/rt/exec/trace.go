@@ -9,8 +9,8 @@ import (
 
 // Work is one piece of parallel work inside a step, as a trace reports it.
 type Work struct {
-	Kind    string     // gemm, attention or rows; Stack says which step works by rows
-	M, N, K int        // gemm: rows, columns, depth. attention: queries, keys, floats of a head. rows: rows, columns
+	Kind    string     // gemm, attention, keys (of attention whose heads are split) or rows; Stack says which step works by rows
+	M, N, K int        // gemm: rows, columns, depth. attention: queries, keys, floats of a head. keys: keys, floats of a head. rows: rows, columns
 	Heads   int        // attention: heads of all sequences
 	Act     Act        // gemm: applied to the result. rows: the activation that is computed. NoAct: none
 	Weights blob.DType // gemm: the type of the weights
@@ -93,6 +93,11 @@ func (e *Exec) traced(pieces int, t task) {
 			}
 			w.M, w.N = max(w.M, m), max(w.N, n)
 			w.FLOPs += 4 * int64(m) * int64(n) * int64(t.d*t.heads)
+		}
+	case *keysTask:
+		w.Kind, w.N = "keys", t.d
+		for seq := range e.B {
+			w.M += (*attnTask)(t).keys(seq)
 		}
 	case *rowTask:
 		w.Kind, w.M, w.N, w.Act = "rows", t.dst.Rows, t.dst.Cols, t.act
