@@ -3,7 +3,7 @@ package asm
 // Blocking splits products with weights of one depth k so that their operands stay in the caches. It depends on k and on the
 // number of rows, never on the CPU.
 type Blocking struct {
-	Passes int        // equal parts that k is split into
+	Passes int        // equal parts that k is split into in products of classes without Ahead
 	Rows   []RowClass // fewest rows first
 }
 
@@ -15,9 +15,9 @@ type RowClass struct {
 }
 
 const (
-	// passSteps is the ideal k of a pass: a panel's part is 48 KiB, so that three of them and the ones prefetched stay in
-	// the second-level cache, and there are few passes over C.
-	passSteps = 768
+	// passSteps is the ideal k of a pass: a panel's part is 24 KiB and stays, with a tile's rows of A, in the first-level cache
+	// while all tiles are multiplied by it; the passes over C are few enough to cost little.
+	passSteps = 384
 	// Up to fewRows rows, the tiles multiply a cache line of weights faster than memory delivers the next. The CPU's own
 	// prefetchers then do better than prefetching the next panels.
 	fewRows = 11

@@ -8,9 +8,9 @@ import (
 
 func TestBlockingOf(t *testing.T) {
 	want := map[int]Blocking{
-		768:  {1, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 400}, {Block: 210}}},
-		3072: {4, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 400}, {Block: 210}}},
-		1024: {1, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 300}, {Block: 157}}},
+		768:  {2, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 400}, {Block: 210}}},
+		3072: {8, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 400}, {Block: 210}}},
+		1024: {3, []RowClass{{Rows: 11, Ahead: 24}, {Rows: 449}, {Block: 235}}},
 	}
 	for k, w := range want {
 		if diff := cmp.Diff(w, BlockingOf(k)); diff != "" {

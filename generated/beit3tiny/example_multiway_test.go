@@ -35,4 +35,4 @@ func Example_multiway() {
 	// 5 classes, the most probable first
 }
 
-const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain

@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain

@@ -79,18 +79,18 @@ func Package() *rt.Package {
 var (
 	blocking24 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 12800},
-		{Block: 6720},
+		{Rows: 6400},
+		{Block: 3360},
 	}}
 	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 7680},
-		{Block: 4032},
+		{Rows: 3840},
+		{Block: 2016},
 	}}
 	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 1600},
-		{Block: 840},
+		{Rows: 800},
+		{Block: 420},
 	}}
 )
 
@@ -391,4 +391,4 @@ func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain = true

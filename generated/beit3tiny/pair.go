@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain

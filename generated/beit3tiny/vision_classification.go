@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain

@@ -57,4 +57,4 @@ var (
 	sections10T        = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_324f3c24da98_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain

@@ -80,23 +80,23 @@ func Package() *rt.Package {
 var (
 	blocking128 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 2400},
-		{Block: 1260},
-	}}
-	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
-		{Rows: 11, Ahead: 24},
-		{Rows: 1600},
-		{Block: 840},
-	}}
-	blocking256 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
-		{Rows: 11, Ahead: 24},
 		{Rows: 1200},
 		{Block: 630},
 	}}
-	blocking512 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
+	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 800},
+		{Block: 420},
+	}}
+	blocking256 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
 		{Rows: 600},
 		{Block: 315},
+	}}
+	blocking512 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 300},
+		{Block: 157},
 	}}
 )
 
@@ -711,4 +711,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_c6dd375c03ee_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain = true

@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain

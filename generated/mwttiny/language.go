@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain

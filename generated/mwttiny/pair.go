@@ -87,4 +87,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain

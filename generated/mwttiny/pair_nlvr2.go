@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain

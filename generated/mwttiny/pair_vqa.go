@@ -121,4 +121,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_a57f18972d09_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain

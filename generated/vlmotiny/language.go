@@ -66,4 +66,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain

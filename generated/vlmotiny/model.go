@@ -87,18 +87,18 @@ func Package() *rt.Package {
 var (
 	blocking20 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 15360},
-		{Block: 8064},
-	}}
-	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
-		{Rows: 11, Ahead: 24},
 		{Rows: 7680},
 		{Block: 4032},
 	}}
+	blocking40 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
+		{Rows: 11, Ahead: 24},
+		{Rows: 3840},
+		{Block: 2016},
+	}}
 	blocking192 = exec.Blocking{Passes: 1, Rows: []exec.RowClass{
 		{Rows: 11, Ahead: 24},
-		{Rows: 1600},
-		{Block: 840},
+		{Rows: 800},
+		{Block: 420},
 	}}
 )
 
@@ -469,4 +469,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain = true

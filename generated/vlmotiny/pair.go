@@ -108,4 +108,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain

@@ -112,4 +112,4 @@ var fnPairITM = exec.Func{
 	Run:   runPairITM,
 }
 
-const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain

@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain

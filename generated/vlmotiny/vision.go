@@ -64,4 +64,4 @@ var fnVision = exec.Func{
 	Run:   runVision,
 }
 
-const _ = allFilesOfBuild_00249daf8200_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain

@@ -15,7 +15,7 @@ import (
 // Blocking splits products with weights of one depth K so that their operands stay in the
 // caches. The zero Blocking has one pass over k and one block of rows.
 type Blocking struct {
-	Passes int        // equal parts that k is split into; 0: one
+	Passes int        // equal parts that k is split into in products of classes without Ahead; 0: one
 	Rows   []RowClass // fewest rows first; a product with more rows than all of them uses RowClass{}
 }
 
@@ -41,9 +41,9 @@ func (c *Blocking) class(rows int) RowClass {
 	return RowClass{}
 }
 
-// passes returns the number of parts that k is split into.
-func (l *Linear) passes() int {
-	if l.Blocking == nil {
+// passes returns the number of parts that k is split into in products of a class.
+func (l *Linear) passes(c RowClass) int {
+	if l.Blocking == nil || c.Ahead > 0 {
 		return 1
 	}
 	return min(max(1, l.Blocking.Passes), max(1, l.K))
@@ -56,9 +56,10 @@ const (
 	// unitsPerWorker is the number of units of a product for each worker, if it has enough work: as many
 	// as let workers end at nearly the same time.
 	unitsPerWorker = 24
-	// actColumns is the number of columns that an activation is applied to at a time: enough for
-	// its full speed, few enough to be still in the second-level cache.
-	actColumns = 192
+	// spanColumns is the number of columns that a worker takes at a time. In each pass over k they share the rows' values of
+	// that pass, and the activation is then applied to them: enough for its full speed, few enough to be still in the
+	// second-level cache.
+	spanColumns = 192
 	// sliceColumns is the least number of columns that an activation is applied to where workers take
 	// slices of rows, if there are as many.
 	sliceColumns = 64
@@ -110,7 +111,7 @@ type product interface {
 	// tile returns the number of rows and columns of the largest tile.
 	tile() (mr, nr int)
 
-	// panel computes the part of the result that a span describes.
+	// panel computes what a span describes.
 	panel(s span, worker int)
 }
 
@@ -122,10 +123,8 @@ func (g *f32Product) prepare(*Exec, int) {}
 func (g *f32Product) tile() (mr, nr int) { return g.k.MR, g.k.NR }
 
 func (g *f32Product) panel(s span, worker int) {
-	for i := range g.passes {
-		g.pass(&s, i, 1, worker)
-		panel(g.gemmTask, &s, g.k.Gemm, g.k.Gemm16, g.left(&s), g.lda, 1)
-	}
+	g.steps(&s, 1, worker)
+	panel(g.gemmTask, &s, g.k.Gemm, g.k.Gemm16, g.left(&s), g.lda, 1)
 }
 
 // Linear computes dst = l(src).
@@ -200,7 +199,7 @@ func (e *Exec) setWeights(l *Linear) {
 	g := &e.gemm
 	g.size, g.then, g.first = l.size(), e.order.after(l), e.weights
 	g.n, g.kk, g.paddedK = l.N, l.K, l.paddedK()
-	g.layer, g.passes = l, l.passes()
+	g.layer = l
 	g.w, g.bias = e.w(l.W), e.w(l.Bias)
 	switch g.narrow.kernels = widening(g.k, l.DType); {
 	case g.narrow.kernels != nil:
@@ -233,13 +232,14 @@ func (e *Exec) runGemm(seqs int) {
 		return
 	}
 	g.seqs = seqs
+	class := g.layer.Blocking.class(g.m)
+	g.passes = g.layer.passes(class)
 	g.by.prepare(e, seqs*g.m)
 	mr, nr := g.by.tile()
 	g.nr = nr
 	width := nr / 16
 	g.tiles = (g.m + mr - 1) / mr
 	g.groups = (ceil16(g.n)/16 + width - 1) / width
-	class := g.layer.Blocking.class(g.m)
 	g.ahead = class.Ahead
 	if g.size < 4 && g.m >= narrowAhead {
 		g.ahead = 0
@@ -291,8 +291,8 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// next computes parts of one block, or slices of one part. Parts that are taken together go through the
-// activation together; slices that are taken together are one.
+// next computes parts of one block, or slices of one part. Parts that are taken together go through each pass, and through
+// the activation, together; slices that are taken together are one.
 func (g *gemmTask) next(worker int) bool {
 	if g.slices > 1 {
 		lo, hi := g.shares.take(worker, g.slices, g.slices)
@@ -302,11 +302,7 @@ func (g *gemmTask) next(worker int) bool {
 		}
 		return hi > 0
 	}
-	most := 1
-	if g.act != NoAct {
-		most = max(1, actColumns*g.parts/(g.groups*g.nr))
-	}
-	lo, hi := g.shares.take(worker, most, g.parts)
+	lo, hi := g.shares.take(worker, max(1, spanColumns*g.parts/(g.groups*g.nr)), g.parts)
 	if hi > 0 {
 		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, 0, 1, worker)
 	}
@@ -333,10 +329,11 @@ func (g *gemmTask) compute(block, p0, p1, s0, s1, worker int) {
 			copyRows(rows, at(c, col0), g.ldc, at(res, col0), g.ldr, col1-col0)
 		}
 	}
-	s := span{row: seq*g.m + r0, rows: rows, c: c, acc: acc, bias: g.bias}
-	for s.p = g0; s.p < g1; s.p++ {
-		s.last = s.p+1 == g1
-		g.by.panel(s, worker)
+	s := span{first: g0, end: g1, row: seq*g.m + r0, rows: rows, c: c, acc: acc, bias: g.bias}
+	for s.pass = range g.passes {
+		for s.p = g0; s.p < g1; s.p++ {
+			g.by.panel(s, worker)
+		}
 	}
 	if g.act != NoAct {
 		actRows(acts[g.act].kernel(g.k), rows, at(c, col0), g.ldc, col1-col0)
@@ -346,22 +343,26 @@ func (g *gemmTask) compute(block, p0, p1, s0, s1, worker int) {
 	}
 }
 
-// pass sets the range of k of s to the i-th of g.passes parts, and the weights that s prefetches. The
+// steps sets the range of k of s to the part of its pass, and the weights that s prefetches. The
 // ends of the parts are multiples of unit, so the last part may end in the padding. Parts after the
 // first add to C and leave out the bias.
-func (g *gemmTask) pass(s *span, i, unit, worker int) {
-	s.k0, s.k1 = part((g.kk+unit-1)/unit, g.passes, i)
+func (g *gemmTask) steps(s *span, unit, worker int) {
+	s.k0, s.k1 = part((g.kk+unit-1)/unit, g.passes, s.pass)
 	s.k0, s.k1 = s.k0*unit, s.k1*unit
-	s.next, s.left = g.step(s.p, s.k1), g.kk-s.k1
-	if i+1 == g.passes {
-		s.next, s.left = g.step((s.p+1)%g.groups, 0), g.kk
-		if s.last && g.shares[worker].empty() {
+	switch {
+	case !s.last():
+		s.next, s.left = g.step(s.p+1, s.k0), g.kk-s.k0
+	case s.pass+1 < g.passes:
+		s.next, s.left = g.step(s.first, s.k1), g.kk-s.k1
+	default:
+		s.next, s.left = g.step(s.end%g.groups, 0), g.kk
+		if g.shares[worker].empty() {
 			if over, k := g.nextWeights(worker); k > 0 {
 				s.next, s.left = over, k
 			}
 		}
 	}
-	if i > 0 {
+	if s.pass > 0 {
 		s.acc, s.bias = 1, nil
 	}
 }
@@ -385,20 +386,23 @@ func (g *gemmTask) nextWeights(worker int) (*float32, int) {
 	return (*float32)(unsafe.Add(unsafe.Pointer(g.first), l.W+p*g.nr*l.paddedK()*g.size)), l.K
 }
 
-// span is the product of a block of rows with one group of panels, or one pass over it.
+// span is one pass over the product of a block of rows with one group of panels.
 type span struct {
-	p         int  // index of the group
-	row, rows int  // of A; the rows of C start at c
-	k0, k1    int  // range of k
-	last      bool // it is the last of the spans that were taken together
-	c, bias   *float32
-	acc       int // 1: the product is added to C
+	p, pass    int // index of the group and of the pass
+	first, end int // the groups [first, end) are taken together
+	row, rows  int // of A; the rows of C start at c
+	k0, k1     int // range of k
+	c, bias    *float32
+	acc        int // 1: the product is added to C
 
 	// next is the address of the weights to prefetch, left how many steps of k are there. Which
 	// weights are read next is a guess, but the address always lies inside the weights.
 	next *float32
 	left int
 }
+
+// last reports whether the group is the last of those that are taken together.
+func (s *span) last() bool { return s.p+1 == s.end }
 
 // tileOf is the type of a kernel for elements A of the left-hand side and B of the weights.
 type tileOf[A, B any] interface {

@@ -11,10 +11,8 @@ type bf16Product struct {
 func (g *bf16Product) tile() (mr, nr int) { return len(g.k.Dot.Gemm) - 1, g.k.Dot.NR }
 
 func (g *bf16Product) panel(s span, worker int) {
-	for i := range g.passes {
-		g.pass(&s, i, 2, worker)
-		panel(g.gemmTask, &s, g.k.Dot.Gemm, g.k.Dot.Gemm16, &g.pairs[s.row*g.ldp+s.k0], g.ldp, 2)
-	}
+	g.steps(&s, 2, worker)
+	panel(g.gemmTask, &s, g.k.Dot.Gemm, g.k.Dot.Gemm16, &g.pairs[s.row*g.ldp+s.k0], g.ldp, 2)
 }
 
 // prepare rounds the left-hand side.

@@ -81,7 +81,7 @@ func (g *int8Product) int16s() bool { return g.i8.Compensate != nil }
 
 // prepare quantises the left-hand side.
 func (g *int8Product) prepare(e *Exec, rows int) {
-	g.i8, g.twoTerm = &g.k.I8, g.layer.DType == blob.I8X2
+	g.i8, g.twoTerm, g.passes = &g.k.I8, g.layer.DType == blob.I8X2, 1
 	if g.layer.DType == blob.I7 {
 		g.i8 = &g.k.I7
 	}
@@ -180,7 +180,7 @@ func (g *int8Product) panel(s span, worker int) {
 	if first+2*per > panels {
 		next = g.weightsAt(first * stride)
 	}
-	if over := g.nextPanels(worker); s.last && over != nil {
+	if over := g.nextPanels(worker); s.last() && over != nil {
 		next = over
 	}
 	g.strip(g.i8.Gemm, first, next, s.row, s.rows, s.c, s.acc, worker)

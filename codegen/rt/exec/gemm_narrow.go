@@ -31,16 +31,14 @@ func (g *narrowProduct) tile() (mr, nr int) {
 }
 
 func (g *narrowProduct) panel(s span, worker int) {
-	for i := range g.passes {
-		g.pass(&s, i, 1, worker)
-		switch {
-		case !g.kernels.Preconvert:
-			panel(g.gemmTask, &s, g.kernels.Gemm, g.kernels.Gemm16, g.left(&s), g.lda, 1)
-		case s.rows < len(g.kernels.Gemm):
-			panel(g.gemmTask, &s, nil, g.kernels.Gemm16, g.left(&s), g.lda, 1)
-		default:
-			g.widePanel(&s, worker)
-		}
+	g.steps(&s, 1, worker)
+	switch {
+	case !g.kernels.Preconvert:
+		panel(g.gemmTask, &s, g.kernels.Gemm, g.kernels.Gemm16, g.left(&s), g.lda, 1)
+	case s.rows < len(g.kernels.Gemm):
+		panel(g.gemmTask, &s, nil, g.kernels.Gemm16, g.left(&s), g.lda, 1)
+	default:
+		g.widePanel(&s, worker)
 	}
 }
 
