@@ -20,13 +20,14 @@ const (
 	stateDP   = 32
 	stateCols = 2 * 2 * stateDP
 	stateWord = tinyText + 1 // most words
+	stateRows = 37           // of a picture: two panels of keys and a part of one
 )
 
 // stateValue is column j of what an id gives, and of row -id of a picture.
 func stateValue(id, j int) float32 { return float32(math.Sin(float64(id*31 + j*7))) }
 
 var (
-	stateAttention = exec.Attention{Heads: 2, D: stateD, DP: stateDP, Mask: &exec.Mask{Prefix: exec.Section{C: tinyFixed, T: true}, At: exec.Section{C: tinyFixed, T: true}}}
+	stateAttention = exec.Attention{Heads: 2, D: stateD, DP: stateDP, Mask: &exec.Mask{Prefix: exec.Section{C: stateRows, T: true}, At: exec.Section{C: stateRows, T: true}}}
 	stateTwo       = []exec.Section{{C: 2}}
 )
 
@@ -34,11 +35,11 @@ var (
 func rowOf(m exec.Mat, i int) []float32 { return unsafe.Slice(m.Row(i), m.Cols) }
 
 func stateBegin(e *exec.Exec) {
-	kv := e.Mat(0, stateCols+16, e.Rows(tinyFixed, false), stateCols)
+	kv := e.Mat(0, stateCols+16, e.Rows(stateRows, false), stateCols)
 	for seq, img := range e.Images {
-		for r := range tinyFixed {
+		for r := range stateRows {
 			for j := range stateCols {
-				rowOf(kv, seq*tinyFixed+r)[j] = stateValue(-int(img[0])-r, j)
+				rowOf(kv, seq*stateRows+r)[j] = stateValue(-int(img[0])-r, j)
 			}
 		}
 	}
@@ -62,10 +63,10 @@ func stateStep(e *exec.Exec) {
 
 func statePackage(k *kernel.Table) *Package {
 	p := tinyPackage()
-	p.Kernels = []*kernel.Table{k}
+	p.Kernels, p.Rows = []*kernel.Table{k}, stateRows+tinyText
 	p.Funcs = append(p.Funcs,
-		&exec.Func{Name: "begin", Image: tinyImage, Fixed: tinyFixed, Arena: 24800, Run: stateBegin, Stores: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}}},
-		&exec.Func{Name: "step", Text: true, IDs: 2, Fixed: 2, Arena: 24800, Run: stateStep, States: []exec.Slot{{Rows: tinyFixed, Cols: stateCols}},
+		&exec.Func{Name: "begin", Image: tinyImage, Fixed: stateRows, Arena: 24800, Run: stateBegin, Stores: []exec.Slot{{Rows: stateRows, Cols: stateCols}}},
+		&exec.Func{Name: "step", Text: true, IDs: 2, Fixed: 2, Arena: 24800, Run: stateStep, States: []exec.Slot{{Rows: stateRows, Cols: stateCols}},
 			Outputs: []exec.Output{{Name: "rows", Off: 20000, LD: 48, Cols: 2 * stateD, Sections: stateTwo}}})
 	return p
 }
@@ -126,7 +127,7 @@ func TestStateOfBeams(t *testing.T) {
 				t.Fatal(err)
 			}
 			var fixed []int
-			for r := range tinyFixed {
+			for r := range stateRows {
 				fixed = append(fixed, -int(img[0])-r)
 			}
 			beams := [][]int{nil} // words of each

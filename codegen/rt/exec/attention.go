@@ -23,11 +23,13 @@ type scratch struct {
 	inv    []float32 // queryRows: one over the row sums
 	scale  []float32 // queryRows: the factor of the scores
 	runs   []keyRun  // of the current head
+	packed *float32  // panels of its first keys, which a state holds packed
+	first  int       // how many keys that are, whole panels
 }
 
 // head is memory for the keys and values of one head of a sequence.
 type head struct {
-	keys   []float32 // packed panels [panel][d][16]
+	keys   []float32 // packed panels [panel][d][16]; those of scratch.packed are not there
 	values []float32 // keys x ceil16(d): a copy of the values, if it is worth one
 }
 
@@ -48,7 +50,7 @@ func grow(buf *[]float32, n int) {
 
 // keyRun is n consecutive rows of keys and values of one head, ld floats apart.
 type keyRun struct {
-	k, v  *float32
+	k, v  *float32 // k is nil for keys that are packed
 	ld, n int
 }
 
@@ -131,6 +133,7 @@ func (e *Exec) QueryAttention(dst, q, kv Mat, a *Attention, qs, ks []Section) {
 func (e *Exec) StateAttention(dst, q, kv Mat, a *Attention, qs, ks []Section, slot int) {
 	e.wantCross(dst, q, kv, a, qs, ks)
 	want(len(e.states) == e.B && (e.B == 0 || e.states[0].step.States[slot].Cols == kv.Cols), "stateattention", kv)
+	e.arrange(slot, a)
 	e.attention(dst, q.P, q.LD, kv.P, at(kv.P, a.Heads*a.DP), kv.LD, a, qs, ks, slot)
 }
 
@@ -222,19 +225,23 @@ func (t *attnTask) keys(seq int) int {
 
 // find sets s.runs to the keys and values of a head of a sequence.
 func (t *attnTask) find(seq, h int, s *scratch) {
-	s.runs = s.runs[:0]
-	add := func(k, v *float32, ld, n int) {
+	s.runs, s.packed, s.first = s.runs[:0], nil, 0
+	run := func(k, v *float32, ld, n int) {
 		if n > 0 {
-			s.runs = append(s.runs, keyRun{at(k, h*t.dp), at(v, h*t.dp), ld, n})
+			s.runs = append(s.runs, keyRun{k, v, ld, n})
 		}
 	}
+	add := func(k, v *float32, ld, n int) { run(at(k, h*t.dp), at(v, h*t.dp), ld, n) }
 	if t.slot >= 0 {
 		st := t.e.states[seq]
 		shape := st.step.States[t.slot]
 		ld, values := shape.Cols, shape.Cols/2
-		if shape.Rows > 0 {
-			k := &st.fixed[t.slot][0]
-			add(k, at(k, values), ld, shape.Rows)
+		if n := shape.Rows; n > 0 { // as arrange left them
+			k := at(&st.fixed[t.slot][0], h*2*n*t.dp)
+			v := at(k, n*t.dp)
+			s.packed, s.first = k, n/16*16
+			run(nil, v, t.dp, s.first)
+			run(at(k, s.first*t.dp), at(v, s.first*t.dp), t.dp, n-s.first)
 		}
 		k := st.row(st.now, t.slot, t.e.beams[seq], 0)
 		add(k, at(k, values), ld, st.tokens)
@@ -274,7 +281,8 @@ func (t *attnTask) next(worker int) bool {
 		} else {
 			t.prepare(pair, 0, 1, own, s)
 		}
-		t.head(pair/t.heads, pair%t.heads, i%t.parts, own, s)
+		seq, h := t.of(pair)
+		t.head(seq, h, i%t.parts, own, s)
 	}
 	return true
 }
@@ -292,16 +300,24 @@ func (t *keysTask) next(worker int) bool {
 	return true
 }
 
+// of returns the sequence and the head of a pair. Beams of one caption, which read the same keys, come one after the other.
+func (t *attnTask) of(pair int) (seq, h int) {
+	if t.slot >= 0 {
+		return pair % t.e.B, pair / t.e.B
+	}
+	return pair / t.heads, pair % t.heads
+}
+
 // prepare packs piece i of n of the keys of a pair and, if that is worth it, copies their values.
 func (t *attnTask) prepare(pair, i, n int, own *head, s *scratch) {
-	seq := pair / t.heads
+	seq, h := t.of(pair)
 	keys := t.keys(seq)
 	lo, hi := part(ceil16(keys)/16, n, i)
 	lo, hi = 16*lo, min(16*hi, keys)
 	if lo == hi {
 		return
 	}
-	t.find(seq, pair%t.heads, s)
+	t.find(seq, h, s)
 	s.clip(lo, hi)
 	t.pack(at(&own.keys[0], lo*t.d), s)
 	if t.copied {
@@ -318,7 +334,11 @@ func (s *scratch) clip(lo, hi int) {
 		from, to := max(lo-first, 0), min(hi-first, r.n)
 		first += r.n
 		if from < to {
-			s.runs = append(s.runs, keyRun{at(r.k, from*r.ld), at(r.v, from*r.ld), r.ld, to - from})
+			k := r.k
+			if k != nil {
+				k = at(k, from*r.ld)
+			}
+			s.runs = append(s.runs, keyRun{k, at(r.v, from*r.ld), r.ld, to - from})
 		}
 	}
 }
@@ -369,6 +389,10 @@ func (t *attnTask) pack(keys *float32, s *scratch) {
 	d := t.d
 	held := 0 // rows in s.gather
 	for i, run := range s.runs {
+		if run.k == nil {
+			keys = at(keys, run.n*d)
+			continue
+		}
 		for row, rows := 0, run.n; rows > 0; {
 			src := at(run.k, row*run.ld)
 			n := min(16-held, rows)
@@ -420,14 +444,17 @@ func (t *attnTask) block(n int, q *float32, m int, dst *float32, prefix, first i
 	if t.table != nil {
 		add = 1
 	}
+	keys, end := s.packed, s.first/16
 	for p := 0; p < panels; {
-		if p+wide <= panels {
-			t.scores(k.Gemm, q, m, at(&own.keys[0], p*16*t.d), at(scores, p*16), ld, add)
-			p += wide
-		} else {
-			t.scores(k.Gemm16, q, m, at(&own.keys[0], p*16*t.d), at(scores, p*16), ld, add)
-			p++
+		if p == end {
+			keys, end = &own.keys[0], panels
 		}
+		tile, strip := k.Gemm16, 1
+		if p+wide <= end {
+			tile, strip = k.Gemm, wide
+		}
+		t.scores(tile, q, m, at(keys, p*16*t.d), at(scores, p*16), ld, add)
+		p += strip
 	}
 	if t.factor != 1 {
 		k.ScaleRows(m, scores, ld, scores, ld, n, &s.scale[0])

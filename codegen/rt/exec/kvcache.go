@@ -22,13 +22,16 @@ type State struct {
 	step   *Func
 	beams  int          // at most
 	most   int          // tokens per beam
-	fixed  [][]float32  // by slot: the image's rows
+	fixed  [][]float32  // by slot: the image's rows; where arranged is set, as arrange leaves them
+	spare  []float32    // as large as each of fixed
 	text   [2][]float32 // [slot][beam][token] rows; two buffers, for reordering beams
 	start  []int        // by slot: its first float in text
 	now    int          // the buffer of text in use
 	live   int          // beams in use; 0: no image yet
 	tokens int          // of each beam
 	given  []bool       // by beam: the rows of its next token are written
+
+	arranged []bool // by slot
 }
 
 // maxBeams is the largest number of beams of a State.
@@ -41,9 +44,14 @@ func NewState(step *Func, beams, tokens int) (*State, error) {
 		return nil, fmt.Errorf("%s: %d beams, want 1 to %d", step.Name, beams, maxBeams)
 	}
 	st := &State{step: step, beams: beams, most: tokens, given: make([]bool, beams)}
-	n := 0
+	n, most := 0, 0
 	for _, slot := range step.States {
-		st.fixed = append(st.fixed, blob.AlignedFloats(slot.Rows*slot.Cols))
+		most = max(most, slot.Rows*slot.Cols)
+	}
+	st.spare = blob.AlignedFloats(most)
+	st.arranged = make([]bool, len(step.States))
+	for _, slot := range step.States {
+		st.fixed = append(st.fixed, blob.AlignedFloats(most))
 		st.start = append(st.start, n)
 		n += beams * (tokens + 1) * slot.Cols
 	}
@@ -125,9 +133,46 @@ func (e *Exec) StoreFixed(src Mat, slot int) {
 		for r := range n {
 			copy(st.fixed[slot][r*s.Cols:][:s.Cols], src.row(seq*n+r))
 		}
-		st.tokens, st.live = 0, 1
+		st.tokens, st.live, st.arranged[slot] = 0, 1, false
 		clear(st.given)
 	}
+}
+
+// arrange reorders the image's rows of a slot in the states of all sequences that it has not reordered yet, for the
+// attention of all steps. Each head then has its own memory: in its first half the keys, in packed panels of 16 and
+// then, a.DP floats for each, those that fill no panel; in its second half the values, a.DP floats for each.
+func (e *Exec) arrange(slot int, a *Attention) {
+	for _, st := range e.states {
+		s := st.step.States[slot]
+		if st.arranged[slot] || s.Rows == 0 {
+			continue
+		}
+		t := &e.each
+		t.fn, t.width, t.side = arrangeHeads, a.D, a.DP
+		t.src = Mat{&st.fixed[slot][0], s.Cols, s.Rows, s.Cols}
+		t.dst = Mat{&st.spare[0], s.Cols, s.Rows, s.Cols}
+		e.runRows(a.Heads, s.Rows*2*a.DP)
+		st.fixed[slot], st.spare = st.spare, st.fixed[slot]
+		st.arranged[slot] = true
+	}
+}
+
+func arrangeHeads(t *rowTask, lo, hi int) {
+	for h := lo; h < hi; h++ {
+		arrangeHead(t, h, t.width, t.side)
+	}
+}
+
+//go:noinline
+func arrangeHead(t *rowTask, h, d, dp int) {
+	n, ld := t.src.Rows, t.src.LD
+	to, keys, values := at(t.dst.P, h*2*n*dp), at(t.src.P, h*dp), at(t.src.P, ld/2+h*dp)
+	whole := n / 16 * 16
+	for r := 0; r < whole; r += 16 {
+		t.e.kern.PackKeys(16, at(to, r*d), at(keys, r*ld), ld, d)
+	}
+	copyRows(n-whole, at(to, whole*dp), dp, at(keys, whole*ld), ld, dp)
+	copyRows(n, at(to, n*dp), dp, values, ld, dp)
 }
 
 // StoreToken copies the first row of every sequence of src into a slot of its state, as the row
