@@ -57,6 +57,9 @@ func Homes() (map[string][]byte, error) {
 // unnamed maps instruction sets to their names in golang.org/x/sys/cpu if these differ; "" if it has no name.
 var unnamed = map[string]string{"FMA3": "FMA", "F16C": ""} // every CPU with AVX2 has F16C
 
+// asked maps instruction sets that golang.org/x/sys/cpu does not know on every system to package kernel's own variables.
+var asked = map[string]string{"I8MM": "hasI8MM"}
+
 // levels returns package kernel's table of CPU levels.
 func levels() ([]byte, error) {
 	var b bytes.Buffer
@@ -68,7 +71,10 @@ func levels() ([]byte, error) {
 			if !differs {
 				name = f
 			}
-			if name != "" {
+			switch {
+			case asked[f] != "":
+				has = append(has, asked[f])
+			case name != "":
 				has = append(has, "cpu."+map[string]string{"amd64": "X86", "arm64": "ARM64"}[l.Arch]+".Has"+name)
 			}
 		}

@@ -13,5 +13,5 @@ var levels = []level{
 	{"avx512bf16", "avx512vnni", cpu.X86.HasAVX512BF16},
 	{"neon", "generic", cpu.ARM64.HasASIMD},
 	{"neondot", "neon", cpu.ARM64.HasASIMDDP},
-	{"neoni8mm", "neondot", cpu.ARM64.HasI8MM},
+	{"neoni8mm", "neondot", hasI8MM},
 }
