@@ -20,8 +20,9 @@ func picture(runs []run) string {
 				engines = append(engines, s.engine())
 			}
 		}
-		title := plot.Section{Title: r.Machine.CPU + ": time of a call", Groups: []plot.Group{{Label: "shorter is better; after int8 its cosine"}}}
-		sections = append(sections, title)
+		sections = append(sections, plot.Section{Title: "Time of a call", Groups: []plot.Group{
+			{Label: r.Machine.CPU}, {Label: "Shorter is better. After int8: its cosine."},
+		}})
 		for j := range r.Models {
 			m := &r.Models[j]
 			threads := m.threads()
@@ -60,5 +61,5 @@ func picture(runs []run) string {
 
 // short is a side's name where there is little room.
 func short(s side) string {
-	return strings.NewReplacer("ONNX Runtime", "ORT", "(reduce_range)", "(reduced)").Replace(string(s))
+	return strings.NewReplacer("ONNX Runtime", "ORT", " (cosine ", ", ", " (", ", ", "reduce_range", "reduced", ")", "").Replace(string(s))
 }

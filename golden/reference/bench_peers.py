@@ -453,7 +453,7 @@ class Model:
                 if side.engine == OURS:
                     got = [json.loads(run([self.path(side), "embed", "--json"] + args))["embedding"] for _, args in list_]
                 else:
-                    call = load(side.engine, file(self.onnx, self.embedding[modality], side), 2)
+                    call = load(side.engine, file(self.onnx, self.embedding[modality], side), 1)
                     got = [call(feeds) for feeds, _ in list_]
                 least = min(map(cosine, got, want))
                 say(f"{self.name}: {name}, {modality}: least cosine to float64 {least:.6f}")
@@ -479,9 +479,9 @@ class Model:
             run([self.path(side), "embed", "--text", "-o", out, "-"], "".join(name + "\n" for name in self.names))
             b = np.load(out)
         else:
-            call = load(side.engine, file(self.onnx, self.embedding["vision"], side), 2)
+            call = load(side.engine, file(self.onnx, self.embedding["vision"], side), 1)
             a = np.array([call({"image": tensor(x)}).ravel() for x in drawings])
-            call = load(side.engine, file(self.onnx, self.embedding["language"], side), 2)
+            call = load(side.engine, file(self.onnx, self.embedding["language"], side), 1)
             b = np.array([call({"ids": x}).ravel() for x in texts])
 
         def share(queries, candidates):

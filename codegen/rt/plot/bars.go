@@ -39,8 +39,8 @@ var (
 const (
 	width   = 400
 	margin  = 8
-	names   = 170 // width of the names
-	longest = 125 // length of the longest bar of a group
+	names   = 180 // width of the names
+	longest = 105 // length of the longest bar of a group
 	line    = 20  // height of a bar and of a line of text
 )
 
