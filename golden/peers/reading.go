@@ -6,18 +6,22 @@ import (
 	"strings"
 )
 
-// wrong is the cosine below which a side's figures are no match for the others'.
+// wrong is the cosine below which a side's times are no match for the others'.
 const wrong = 0.99
 
 // reading says what the figures of a run mean, those against us too.
 func (r *run) reading() string {
-	var b strings.Builder
+	var said []string
+	ratios, rough := 0, 0
 	for _, format := range formats {
 		for _, mine := range r.of(format, true) {
-			for i, other := range r.of(format, false) {
-				ahead, all, rough := 0, 0, 0
+			var parts []string
+			theirs := r.of(format, false)
+			lines := r.lines(times, mine, theirs)
+			for i, other := range theirs {
+				ahead, all := 0, 0
 				least, where := math.Inf(1), ""
-				for _, l := range r.lines(times, mine, r.of(format, false)) {
+				for _, l := range lines {
 					if l.theirs[i] == nil {
 						continue
 					}
@@ -33,16 +37,17 @@ func (r *run) reading() string {
 						least, where = x, l.label+" on "+threadsOf(l.threads)
 					}
 				}
-				if all == 0 {
-					continue
+				if ratios += all; all > 0 {
+					parts = append(parts, fmt.Sprintf("of %s in %d of %d lines (least %.2f: %s)", other, ahead, all, least, where))
 				}
-				fmt.Fprintf(&b, "%s is ahead of %s in %d of %d lines, least with %.2f times (%s)", mine, other, ahead, all, least, where)
-				if rough > 0 {
-					fmt.Fprintf(&b, "; %d of the ratios are rough", rough)
-				}
-				b.WriteString(". ")
+			}
+			if parts != nil {
+				said = append(said, fmt.Sprintf("%s is ahead %s.", mine, strings.Join(parts, ", ")))
 			}
 		}
+	}
+	if rough > 0 {
+		said = append(said, fmt.Sprintf("Of %d ratios %d are rough.", ratios, rough))
 	}
 	var poor []string
 	measured := false
@@ -51,16 +56,15 @@ func (r *run) reading() string {
 			x := r.Models[i].least(s)
 			measured = measured || !math.IsNaN(x)
 			if x < wrong {
-				poor = append(poor, fmt.Sprintf("%s (%.2f, %s)", s, x, r.Models[i].Name))
+				poor = append(poor, fmt.Sprintf("%s, %s (%.4f)", s, r.Models[i].Name, x))
 			}
 		}
 	}
 	if measured {
-		b.WriteString("A cosine is the least of the embeddings of 4 pictures and of a text of each length, to the embeddings that NumPy computes of the same ONNX file in float64. ")
+		said = append(said, "A cosine is the least of the embeddings of 4 pictures and of a text of each length, to what NumPy computes of the same ONNX file in float64.")
 	}
 	if poor != nil {
-		fmt.Fprintf(&b, "Below %.2f, a time says little: %s. ", wrong, strings.Join(poor, ", "))
+		said = append(said, fmt.Sprintf("Where it is below %.2f, a time says little: %s.", wrong, strings.Join(poor, "; ")))
 	}
-	b.WriteString("Weights other than the demo's are random, and errors of trained ones differ.")
-	return b.String()
+	return strings.Join(append(said, "Weights other than the demo's are random, and errors of trained ones differ."), " ")
 }

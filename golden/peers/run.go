@@ -16,10 +16,11 @@ type run struct {
 }
 
 type machine struct {
-	CPU, System, Python, Level string
-	Cores                      int
-	Versions                   map[string]string
-	Peaks                      []peak // in the order of time
+	CPU, System, Python string
+	Level               string // that our side was held at, "" for the best
+	Cores               int
+	Versions            map[string]string
+	Peaks               []peak // in the order of time
 }
 
 // peak is a measurement of the machine, before, between or after the processes.

@@ -31,10 +31,10 @@ func (r *run) intro() string {
 	slices.Sort(versions)
 	level := ""
 	if r.Machine.Level != "" {
-		level = fmt.Sprintf(" (%s at level %s)", ours, r.Machine.Level)
+		level = fmt.Sprintf(" (%s held at level %s)", ours, r.Machine.Level)
 	}
-	return fmt.Sprintf("%s on %s, %d cores, %s%s; %s, Python %s. %s Medians of %d processes each, by turns. ~: over %.0f %% between them, so that a ratio is rough.",
-		strings.Join(names, ", "), r.Machine.CPU, r.Machine.Cores, r.Machine.System, level, strings.Join(versions, ", "), r.Machine.Python, r.state(), r.Processes, 100*busy)
+	return fmt.Sprintf("%s on %s, %d cores, %s%s; %s, Python %s. %s Medians of %s each, by turns. ~: over %.0f %% between them, so that a ratio is rough.",
+		strings.Join(names, ", "), r.Machine.CPU, r.Machine.Cores, r.Machine.System, level, strings.Join(versions, ", "), r.Machine.Python, r.state(), count(r.Processes, "process", "processes"), 100*busy)
 }
 
 // state says what the machine could do before, between and after the processes.
@@ -72,9 +72,16 @@ func (r *run) state() string {
 
 func threadsOf(n string) string {
 	if n == "1" {
-		return "1 thread"
+		return n + " thread"
 	}
 	return n + " threads"
+}
+
+func count(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // label names a workload among those of all models.

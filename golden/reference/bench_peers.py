@@ -533,7 +533,7 @@ def race(o, models, machine):
         w = next(w for w in workloads(models[0].name) if w.texts)
         for threads in o.threads:
             report = json.loads(run(ours(o, models[0], SIDES[OURS + " f32"], threads, w) + ["--time", "1ms"]))
-            machine.update(cpu=report["cpu"], cores=report["cores"], level=report["results"][0]["level"])
+            machine.update(cpu=report["cpu"], cores=report["cores"])
             machine["peaks"].append({"when": when, "threads": threads, "fma_gflops": report["fma_peak_gflops"][str(threads)], "read_gbps": report["read_gbps"][str(threads)]})
 
     def add(model, kind, name, threads, key, value):
@@ -604,7 +604,7 @@ def main():
     o.sides = {name: SIDES[name] for name in o.sides.split(",")}
     with open(o.multiway, "rb") as f:
         o.version = hashlib.sha256(f.read()).hexdigest()[:12]
-    machine = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", "peaks": [],
+    machine = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", "level": os.environ.get("MULTIWAY_LEVEL", ""), "peaks": [],
                "versions": versions(["onnxruntime", "openvino", "nncf", "onnx", "torch", "transformers"])}
     work = o.work or tempfile.mkdtemp()
     try:
