@@ -27,7 +27,7 @@ ONNX file with every number converted to float64, run by onnx.reference in NumPy
 drawing among all held-out ones, and a drawing its name, as `emoji eval` counts.
 
 Writes --out, every number as JSON, of which golden/peers makes tables, a picture and README's part. Earlier runs in it stay, without the
-models that this run raced again. --work keeps models and binaries for the next run with the same compiler. Run it on a machine that does
+models that this run raced again; it is written after every process of all sides. --work keeps models and binaries for the next run with the same compiler. Run it on a machine that does
 nothing else.
 """
 import argparse
@@ -527,8 +527,8 @@ def first(o, model, name, threads, w):
     return timed(ours(o, model, side, threads, w) + ["--once"] if side.engine == OURS else peer(o, model, name, threads) + ["--once", w.name])
 
 
-def race(o, models, machine):
-    """Adds to the data of the models: by side, threads and workload a list over the processes."""
+def race(o, models, machine, save):
+    """Adds to the data of the models: by side, threads and workload a list over the processes. After each process of all it saves."""
     def state(when):
         w = next(w for w in workloads(models[0].name) if w.texts)
         for threads in o.threads:
@@ -553,6 +553,7 @@ def race(o, models, machine):
                             add(model, "first_ms", name, threads, w.name, ms)
                             add(model, "memory_mb", name, threads, w.name, mb)
         state("between" if i < o.processes - 1 else "after")
+        save(i + 1)
 
 
 def write(path, new):
@@ -611,11 +612,14 @@ def main():
         models = [Model(o, name, os.path.join(work, name)) for name in names]
         for model in models:
             model.accuracy()
-        race(o, models, machine)
+
+        def save(done):
+            write(o.out, {"machine": machine, "processes": done, "sides": list(o.sides), "models": [m.data for m in models]})
+
+        race(o, models, machine, save)
     finally:
         if not o.work:
             shutil.rmtree(work)
-    write(o.out, {"machine": machine, "processes": o.processes, "sides": list(o.sides), "models": [m.data for m in models]})
 
 
 if __name__ == "__main__":
