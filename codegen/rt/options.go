@@ -33,7 +33,7 @@ func WithLevel(name string) Option {
 // maxThreads bounds WithThreads.
 const maxThreads = 1024
 
-// WithThreads sets the number of threads of a session, 1 to 1024; the default is GOMAXPROCS.
+// WithThreads sets the number of threads of a session, 1 to 1024; the default is [kernel.Cores].
 func WithThreads(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > maxThreads {

@@ -149,9 +149,9 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 	if m.kern, m.names, err = kernel.Choose(p.Kernels, c.level); err != nil {
 		return nil, err
 	}
-	procs := runtime.GOMAXPROCS(0)
+	cores := kernel.Cores()
 	if m.threads == 0 {
-		m.threads = procs
+		m.threads = cores
 	}
 	for _, f := range p.Funcs {
 		m.arena = max(m.arena, f.Arena)
@@ -169,7 +169,7 @@ func (p *Package) model(b *blob.Blob, opts []Option) (m *Model, err error) {
 	m.base = b.Floats()
 	// There are enough sessions to keep every core busy. nil stands for one that is made when it is
 	// first needed.
-	n := max(1, (procs+m.threads-1)/m.threads)
+	n := max(1, (cores+m.threads-1)/m.threads)
 	m.sessions = make(chan *Session, n)
 	for range n {
 		m.sessions <- nil

@@ -234,7 +234,7 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 	if err != nil {
 		return nil, err
 	}
-	cores := runtime.GOMAXPROCS(0)
+	cores := kernel.Cores()
 	threads := o.Threads
 	if threads == nil {
 		threads = slices.Compact([]int{1, cores})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -123,7 +122,7 @@ func TestScale(t *testing.T) {
 		if x.Runs < MinRuns || x.Predicted <= 0 || sum <= 0 || math.Abs(x.Ideal*float64(x.Threads)-x.Speedup) > 1e-9*x.Speedup {
 			t.Errorf("%+v does not fit together", x)
 		}
-		if real := x.Threads <= min(cores(), runtime.GOMAXPROCS(0)); real != (x.Measured > 0) {
+		if real := x.Threads <= kernel.Cores(); real != (x.Measured > 0) {
 			t.Errorf("%s on %d threads takes %v ms", x.Entry, x.Threads, x.Measured)
 		}
 		if x.Threads == 64 && (math.Abs(x.Bandwidth-0.064) > 1e-9 || x.Memory <= x.Predicted/2) {

@@ -44,7 +44,7 @@ type machine struct {
 	read     map[int]float64 // GB/s
 	readings []Reading
 	effort   effort
-	cores    int // physical cores, at most GOMAXPROCS
+	cores    int // kernel.Cores
 	loops    []peak
 	memory   []uint64 // at least eight times the last-level cache
 }
@@ -68,7 +68,7 @@ type effort struct {
 var whole = effort{5 * time.Millisecond, 8, min(2<<30, math.MaxInt32)}
 
 func newMachine(e effort) *machine {
-	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, cores: min(cores(), runtime.GOMAXPROCS(0))}
+	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, cores: kernel.Cores()}
 	for _, p := range peaks {
 		if slices.Contains(kernel.Levels(), p.level) {
 			m.loops = append(m.loops, p)
@@ -113,21 +113,6 @@ func lastCache() int {
 		return defaultCache
 	}
 	return size
-}
-
-// cores returns the number of physical cores; hyperthreads of one core share its FMA units.
-func cores() int {
-	seen := map[string]bool{}
-	files, _ := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list")
-	for _, f := range files {
-		if b, err := os.ReadFile(f); err == nil {
-			seen[string(b)] = true
-		}
-	}
-	if len(seen) == 0 {
-		return runtime.NumCPU()
-	}
-	return len(seen)
 }
 
 // processor returns the name of the CPU.
