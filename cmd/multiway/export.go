@@ -113,6 +113,14 @@ func export(stdout io.Writer, m *compile.Model, entries []string, out string, o 
 			}
 		}
 	}
+	if err := set.Lock(filepath.Dir(path(p.Funcs[0]))); err != nil {
+		return err
+	}
+	if len(p.Funcs) > 1 { // at no time do functions of two models stand together
+		for _, f := range p.Funcs {
+			set.Remove(path(f))
+		}
+	}
 	var names []string
 	for _, f := range p.Funcs {
 		of := o

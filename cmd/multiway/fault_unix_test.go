@@ -455,28 +455,28 @@ func killRecords(t *testing.T, rounds int) {
 	f.clean()
 }
 
-// Builds of different models into one folder at the same time leave the package of one of them.
+// Builds and exports of different models into one folder at the same time leave the files of one of them.
 func TestConcurrentPackages(t *testing.T) {
 	asmtest.Slow(t)
-	f := newFaults(t)
-	text := f.read("m.yaml")
-	var builds []func() *exec.Cmd
-	var whole []map[string]string
-	for i, name := range []string{"a.yaml", "b.yaml", "c.yaml"} {
-		f.put(name, strings.Replace(text, "\nseed: ", fmt.Sprint("\nseed: ", i), 1))
-		builds = append(builds, func() *exec.Cmd {
-			return f.command("build", "--check", "off", "--weights", "file", "-o", "./p", "./"+name)
-		})
-		f.run(builds[i](), 0, "")
-		whole = append(whole, f.state("p"))
-	}
-	for range 3 {
-		f.together(func() {}, builds...)
-		if state := f.state("p"); !slices.ContainsFunc(whole, func(w map[string]string) bool { return cmp.Equal(w, state) }) {
-			t.Errorf("the package is none of the three:\n%s", cmp.Diff(whole[0], state))
+	for _, command := range []string{"build --check off --weights file -o ./p", "export --external --onnx ./p"} {
+		f := newFaults(t)
+		text := f.read("m.yaml")
+		var builds []func() *exec.Cmd
+		var whole []map[string]string
+		for i, name := range []string{"a.yaml", "b.yaml", "c.yaml"} {
+			f.put(name, strings.Replace(text, "\nseed: ", fmt.Sprint("\nseed: ", i), 1))
+			builds = append(builds, func() *exec.Cmd { return f.command(append(strings.Fields(command), "./"+name)...) })
+			f.run(builds[i](), 0, "")
+			whole = append(whole, f.state("p"))
 		}
+		for range 3 {
+			f.together(func() {}, builds...)
+			if state := f.state("p"); !slices.ContainsFunc(whole, func(w map[string]string) bool { return cmp.Equal(w, state) }) {
+				t.Errorf("%s: the files are of none of the three:\n%s", command, cmp.Diff(whole[0], state))
+			}
+		}
+		f.clean()
 	}
-	f.clean()
 }
 
 // Builds of one binary at the same time each leave a whole one.
