@@ -33,9 +33,9 @@ At a coarse precision it first chooses modules to store in finer formats, as bui
 takes minutes for a large model; an estimate follows the first run. --tune off leaves it out.
 With a preset's random weights the choice differs from the real model's.
 
-It prints the median and the spread, the share of the machine's peak of multiply-adds, and
-the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset needs no checkpoint:
-its weights are seeded. The binary of a build has the same command.
+It prints the median and the spread, the share of the machine's peak of multiply-adds at the
+best of the levels, and the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth). A preset
+needs no checkpoint: its weights are seeded. The binary of a build has the same command.
 
 The calls of several precisions alternate in one process, and their lines are side by side.
 

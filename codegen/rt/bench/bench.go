@@ -50,7 +50,7 @@ type Report struct {
 	CPU     string             `json:"cpu"`
 	Cores   int                `json:"cores"`
 	Cold    bool               `json:"cold"`
-	FMA     map[string]float64 `json:"fma_peak_gflops"` // float32 peak, by the number of threads
+	FMA     map[string]float64 `json:"fma_peak_gflops"` // float32 peak of the best level, by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
 	Pause   float64            `json:"gc_pause_ms"`     // longest garbage-collection pause during a call
 	Peaks   []Reading          `json:"peaks"`           // measurements of FMA and Read before, between and after the timed calls
@@ -250,7 +250,11 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 	if levels == nil {
 		levels = []string{""}
 	}
-	b := &bencher{ctx: ctx, o: o, m: newMachine(e)}
+	m, err := newMachine(e, levels)
+	if err != nil {
+		return nil, err
+	}
+	b := &bencher{ctx: ctx, o: o, m: m}
 	b.r = &Report{Package: p.Name, CPU: processor(), Cores: cores, Cold: o.Cold}
 	done, total := 0, len(points)*len(threads)*len(levels)
 	if progress != nil {

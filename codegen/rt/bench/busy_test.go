@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
 // measured returns a machine with the given readings.
@@ -48,6 +50,39 @@ func TestBusyMachine(t *testing.T) {
 	m.note(1, []float64{80, 90, 91}, 12)
 	if m.fma[1] != 91 || m.read[1] != 12 || m.readings[1] != (Reading{1, 90, 12}) {
 		t.Errorf("the best is not what counts, or the median not what a reading is: %+v", m)
+	}
+}
+
+// The peak is that of the best level timed.
+func TestPeakOfLevels(t *testing.T) {
+	small := effort{memory: 1 << 16}
+	for _, level := range append(kernel.Levels(), "") {
+		m, err := newMachine(small, []string{"generic", level})
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := kernel.Chain(level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got []string
+		for _, l := range slices.Backward(chain) {
+			if slices.ContainsFunc(peaks, func(p peak) bool { return p.level == l }) {
+				want = append(want, l)
+			}
+		}
+		if want == nil {
+			want = []string{plain.level}
+		}
+		for _, p := range m.loops {
+			got = append(got, p.level)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("loops of level %q (-want +got)\n%s", level, d)
+		}
+	}
+	if _, err := newMachine(small, []string{"avx9"}); err == nil {
+		t.Error("an unknown level has a peak")
 	}
 }
 

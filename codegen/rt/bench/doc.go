@@ -1,5 +1,6 @@
 // Package bench times a compiled model in its own process and compares it with the limits of
-// the machine: the peak of fused multiply-adds (FMA) and the read bandwidth.
+// the machine: the peak of fused multiply-adds (FMA), at the best of the levels that are timed, and
+// the read bandwidth.
 //
 // [Run] times each function of a package, or of several packages in turns, for each text
 // length, batch size, number of threads and CPU level. It returns a [Report] with the median

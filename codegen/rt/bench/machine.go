@@ -67,10 +67,19 @@ type effort struct {
 // whole is the effort of a benchmark; tests, which check no figures, use less.
 var whole = effort{5 * time.Millisecond, 8, min(2<<30, math.MaxInt32)}
 
-func newMachine(e effort) *machine {
+// newMachine returns a machine whose FMA peak is that of the best of the levels; "" is the default one.
+func newMachine(e effort, levels []string) (*machine, error) {
 	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, cores: kernel.Cores()}
+	var has []string
+	for _, l := range levels {
+		chain, err := kernel.Chain(l)
+		if err != nil {
+			return nil, err
+		}
+		has = append(has, chain...)
+	}
 	for _, p := range peaks {
-		if slices.Contains(kernel.Levels(), p.level) {
+		if slices.Contains(has, p.level) {
 			m.loops = append(m.loops, p)
 		}
 	}
@@ -81,7 +90,7 @@ func newMachine(e effort) *machine {
 	for i := 0; i < len(m.memory); i += lineWords { // untouched pages would share one zero page
 		m.memory[i] = uint64(i)
 	}
-	return m
+	return m, nil
 }
 
 const (

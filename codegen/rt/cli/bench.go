@@ -22,11 +22,12 @@ func (a *App) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Time the model's functions and compare them with this machine's limits",
 		Long: `bench runs each function on batches of random input and prints the median time of a
-call, the share of the machine's peak of multiply-adds, and the ratio to the roofline, the
-least time that peak and memory bandwidth allow. --ops prints the time of each op, --kernels
-times each kernel alone. This does not include reading and resizing pictures: --folder times
-these steps and the model for up to 1000 pictures of a folder. --scale predicts the times on
-any number of threads from those of the threads' shares, which one thread computes in turn.
+call, the share of the machine's peak of multiply-adds at the best of the levels, and the ratio
+to the roofline, the least time that peak and memory bandwidth allow. --ops prints the time of
+each op, --kernels times each kernel alone. This does not include reading and resizing pictures:
+--folder times these steps and the model for up to 1000 pictures of a folder. --scale predicts
+the times on any number of threads from those of the threads' shares, which one thread computes
+in turn.
 
 ` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",

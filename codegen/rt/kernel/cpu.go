@@ -66,37 +66,50 @@ func Choose(tables []*Table, ask string) (*Table, []Info, error) {
 	return k, info, err
 }
 
-// pick returns the tables of the chosen level and of the levels below it, lowest level first. Tables of one level keep their order.
-func pick(levels []level, tables []*Table, ask string) ([]*Table, error) {
+// Chain returns the level that Choose would take for ask, of tables for all levels, and those that it includes, highest first. Its
+// errors are those of Choose.
+func Chain(ask string) ([]string, error) { return chain(levels, ask) }
+
+func chain(levels []level, ask string) ([]string, error) {
 	have := available(levels)
-	limit := have[len(have)-1]
+	next := have[len(have)-1]
 	if ask != "" {
 		if err := checkLevel("WithLevel", ask, levels); err != nil {
 			return nil, err
 		}
-		limit = ask
+		next = ask
 	} else if env := os.Getenv(EnvLevel); env != "" {
 		if err := checkLevel(EnvLevel, env, levels); err != nil {
 			return nil, err
 		}
-		limit = env
+		next = env
+	}
+	var names []string
+	for _, l := range slices.Backward(levels) {
+		if l.name == next {
+			names = append(names, next)
+			next = l.base
+		}
+	}
+	return names, nil
+}
+
+// pick returns the tables of the chosen level and of the levels below it, lowest level first. Tables of one level keep their order.
+func pick(levels []level, tables []*Table, ask string) ([]*Table, error) {
+	names, err := chain(levels, ask)
+	if err != nil {
+		return nil, err
 	}
 	var picked []*Table
-	next := limit
-	for _, l := range slices.Backward(levels) {
-		if l.name != next {
-			continue
-		}
-		for _, t := range slices.Backward(tables) {
-			if t.Level == l.name {
+	for _, name := range slices.Backward(names) {
+		for _, t := range tables {
+			if t.Level == name {
 				picked = append(picked, t)
 			}
 		}
-		next = l.base
 	}
 	if len(picked) == 0 {
-		return nil, fmt.Errorf("the package has no kernels for level %s or below; generate it again", limit)
+		return nil, fmt.Errorf("the package has no kernels for level %s or below; generate it again", names[0])
 	}
-	slices.Reverse(picked)
 	return picked, nil
 }
