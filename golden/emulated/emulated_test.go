@@ -3,6 +3,8 @@
 package emulated
 
 import (
+	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,11 +45,15 @@ func asked(t *testing.T) {
 	}
 }
 
-// command runs a program for arm64 at the root of the module and returns its output. The features that tests must have are set to
-// those of the emulated CPU.
+// guest is the environment of programs for arm64. The features that tests must have are those of the emulated CPU.
+func guest() []string {
+	return append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot,neoni8mm")
+}
+
+// command runs a program for arm64 at the root of the module and returns its output.
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	return runIn(t, append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "MULTIWAY_EXEC="+emulator, asmtest.EnvMustRun+"=neon,neondot,neoni8mm"), name, args)
+	return runIn(t, guest(), name, args)
 }
 
 // native is like command, for this machine.
@@ -106,6 +112,36 @@ func test(t *testing.T, run, skip string, packages ...string) {
 		}
 	}
 	t.Log("\n" + out)
+}
+
+// wrong has, by the name of a kernel, a wrong replacement in its assembly: another register as an operand.
+var wrong = map[string]asmtest.Edit{
+	"gelu_f32_neon":                {Find: regexp.MustCompile(`\$0x4e3(\w{5}) // fmla`), With: "$$0x4e2$1 // fmla"},
+	"gemm_i8_1x16_neondot":         {Find: regexp.MustCompile(`\$0x4f8\w(\w{4}) // sdot`), With: "$$0x4f8f$1 // sdot"},
+	"gemm_eights_i8_1x16_neoni8mm": {Find: regexp.MustCompile(`\$0x4e8\w(\w{4}) // usmmla`), With: "$$0x4e8f$1 // usmmla"},
+	"regroup_i8_neoni8mm":          {Find: regexp.MustCompile(`\$0x4e8\w(\w{4}) // zip2`), With: "$$0x4e8f$1 // zip2"},
+}
+
+// TestArm64Wrong checks that wrong kernels fail under emulation, and no others.
+func TestArm64Wrong(t *testing.T) {
+	asked(t)
+	source, err := filepath.Abs(filepath.Join(root, "generated/kernels/kernels_arm64.s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := []string{"softmax_f32_neon", "gemm_i8_2x16_neondot", "gemm_eights_i8_2x16_neoni8mm"}
+	names := slices.Sorted(maps.Keys(wrong))
+	cmd := exec.Command("go", "test", "-v", "-overlay", asmtest.Overlay(t, source, wrong), "-exec", emulator, "-run", "TestKernels$/^("+strings.Join(slices.Concat(names, right), "|")+")$", "./golden")
+	cmd.Dir, cmd.Env = root, guest()
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
+		t.Errorf("got error %v, want tests that fail", err)
+	}
+	want := asmtest.All("FAIL", names)
+	maps.Copy(want, asmtest.All("PASS", right))
+	if d := cmp.Diff(want, asmtest.Verdicts(out, "TestKernels/")); d != "" {
+		t.Errorf("kernels (-want +got):\n%s%s", d, out)
+	}
 }
 
 // TestArm64Cases runs every golden case with the compiled package under emulation. The compiler runs natively. Base has 222 million

@@ -4,7 +4,6 @@ package bochs_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -102,24 +101,6 @@ func kernelTests(names ...string) string {
 	return "TestKernels$/^(" + strings.Join(names, "|") + ")$"
 }
 
-// verdicts returns the verdicts of the tests whose names have the prefix, from the output of go test -v.
-func verdicts(out []byte, prefix string) map[string]string {
-	got := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^ *--- (\w+): `+prefix+`(\S+)`).FindAllSubmatch(out, -1) {
-		got[string(m[2])] = string(m[1])
-	}
-	return got
-}
-
-// all returns the same verdict for every name.
-func all(verdict string, names []string) map[string]string {
-	want := map[string]string{}
-	for _, n := range names {
-		want[n] = verdict
-	}
-	return want
-}
-
 // TestAVX512 runs kernels and models with AVX-512 on emulated CPUs.
 func TestAVX512(t *testing.T) {
 	m := emulator(t)
@@ -144,7 +125,7 @@ func TestAVX512(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			if d := cmp.Diff(all("PASS", names), verdicts(out.Bytes(), "TestKernels/")); d != "" {
+			if d := cmp.Diff(asmtest.All("PASS", names), asmtest.Verdicts(out.Bytes(), "TestKernels/")); d != "" {
 				t.Errorf("kernels (-want +got):\n%s", d)
 			}
 		})
@@ -235,24 +216,20 @@ func runModels(t *testing.T, m *bochs.Machine, exe, run string) {
 // because it lacks a level.
 func passed(t *testing.T, run string, native, guest []byte) {
 	t.Helper()
-	got, here := verdicts(guest, ""), verdicts(native, "")
+	got, here := asmtest.Verdicts(guest, ""), asmtest.Verdicts(native, "")
 	names := regexp.MustCompile(`Test\w+`).FindAllString(run, -1)
-	want := all("PASS", slices.Concat(names, slices.Collect(maps.Keys(here)), slices.Collect(maps.Keys(got))))
+	want := asmtest.All("PASS", slices.Concat(names, slices.Collect(maps.Keys(here)), slices.Collect(maps.Keys(got))))
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("tests (-want +got):\n%s", d)
 	}
 }
 
-// wrong has, by the name of a kernel, a text in its assembly and a wrong replacement: another register as an operand of a
-// multiplication.
-var wrong = map[string]struct {
-	find *regexp.Regexp
-	with string
-}{
-	"gelu_f32_avx512":              {regexp.MustCompile(`VFMADD213PS +Z\d+,`), "VFMADD213PS Z31,"},
-	"gemm_i8_1x16_avxvnni":         {regexp.MustCompile(`BYTE \$0xc\w // VPDPBUSD`), "BYTE $$0xc7 // VPDPBUSD"},
-	"gemm_i8_1x32_avx512vnni":      {regexp.MustCompile(`VPDPBUSD +Z\d+,`), "VPDPBUSD Z31,"},
-	"gemm_bf16dot_1x48_avx512bf16": {regexp.MustCompile(`WORD \$0x\w\w52 // VDPBF16PS`), "WORD $$0xc052 // VDPBF16PS"},
+// wrong has, by the name of a kernel, a wrong replacement in its assembly: another register as an operand of a multiplication.
+var wrong = map[string]asmtest.Edit{
+	"gelu_f32_avx512":              {Find: regexp.MustCompile(`VFMADD213PS +Z\d+,`), With: "VFMADD213PS Z31,"},
+	"gemm_i8_1x16_avxvnni":         {Find: regexp.MustCompile(`BYTE \$0xc\w // VPDPBUSD`), With: "BYTE $$0xc7 // VPDPBUSD"},
+	"gemm_i8_1x32_avx512vnni":      {Find: regexp.MustCompile(`VPDPBUSD +Z\d+,`), With: "VPDPBUSD Z31,"},
+	"gemm_bf16dot_1x48_avx512bf16": {Find: regexp.MustCompile(`WORD \$0x\w\w52 // VDPBF16PS`), With: "WORD $$0xc052 // VDPBF16PS"},
 }
 
 // TestAVX512Wrong checks that wrong kernels fail under emulation, and no others.
@@ -262,37 +239,17 @@ func TestAVX512Wrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := asmtest.Read(t, source)
-	for name, edit := range wrong {
-		at := bytes.Index(text, []byte("\nTEXT ·"+name+"(SB)"))
-		if at < 0 {
-			t.Fatalf("%s has no %s", source, name)
-		}
-		found := edit.find.FindIndex(text[at:])
-		if found == nil || bytes.Contains(text[at+1:at+found[0]], []byte("\nTEXT ")) {
-			t.Fatalf("%s has no %v", name, edit.find)
-		}
-		text = slices.Concat(text[:at+found[0]], edit.find.ReplaceAll(text[at+found[0]:at+found[1]], []byte(edit.with)), text[at+found[1]:])
-	}
-	dir := t.TempDir()
-	altered := filepath.Join(dir, "kernels_amd64.s")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{source: altered}})
-	if err == nil {
-		err = errors.Join(os.WriteFile(altered, text, 0o666), os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o666))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	overlay := asmtest.Overlay(t, source, wrong)
 	right := []string{"softmax_f32_avx512", "gemm_i8_2x32_avx512vnni", "gemm_bf16dot_2x48_avx512bf16"}
 	names := slices.Sorted(maps.Keys(wrong))
-	want := all("FAIL", names)
-	maps.Copy(want, all("PASS", right))
+	want := asmtest.All("FAIL", names)
+	maps.Copy(want, asmtest.All("PASS", right))
 	var out bytes.Buffer
-	err = m.Run(t.Context(), tests(tester(t, "-overlay", filepath.Join(dir, "overlay.json")), highest(), kernelTests(append(names, right...)...)), &out)
+	err = m.Run(t.Context(), tests(tester(t, "-overlay", overlay), highest(), kernelTests(append(names, right...)...)), &out)
 	if exit := (*bochs.ExitError)(nil); !errors.As(err, &exit) || exit.Status != 1 {
 		t.Errorf("got error %v, want exit status 1", err)
 	}
-	if d := cmp.Diff(want, verdicts(out.Bytes(), "TestKernels/")); d != "" {
+	if d := cmp.Diff(want, asmtest.Verdicts(out.Bytes(), "TestKernels/")); d != "" {
 		t.Errorf("kernels (-want +got):\n%s%s", d, &out)
 	}
 }
