@@ -190,7 +190,7 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	t.copied = e.kern.NNNR < a.D && queries >= 2*queryRows
 	pairs := e.B * a.Heads
 	t.parts = 1
-	if e.workers > 1 && pairs < 4*e.workers {
+	if e.workers > 1 && pairs < 8*e.workers {
 		t.parts = max(1, min((8*e.workers+pairs-1)/pairs, queries/queryRows))
 	}
 	if t.parts > 1 {
