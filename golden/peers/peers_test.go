@@ -61,7 +61,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	intro := `clip, demo on CPU, 2 cores, Linux (multiway held at level avx2); onnxruntime 1, openvino 2, Python 3.11. ` +
-		`FMA peak in GFLOP/s: before 100, between 98 to 99, after 101 with 1 thread; ~before 200, between 150 with 2 threads. ` +
+		`FMA peak in GFLOP/s: before 100, meanwhile 98 to 99, after 101 with 1 thread; ~before 200, meanwhile 150 with 2 threads. ` +
 		`Medians of 2 processes each, by turns. ~: over 15 % between them, so that a ratio is rough.`
 	accuracy := `
 | least cosine to float64 | clip | demo; held-out drawings found first by their names, names by drawings |

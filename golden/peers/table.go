@@ -43,10 +43,10 @@ func (r *run) state() string {
 	for threads := 1; threads <= r.Machine.Cores; threads++ {
 		var at []string
 		var all []float64
-		for _, when := range []string{"before", "between", "after"} {
+		for _, when := range []struct{ name, word string }{{"before", "before"}, {"between", "meanwhile"}, {"after", "after"}} {
 			var list []float64
 			for _, p := range r.Machine.Peaks {
-				if p.Threads == threads && p.When == when {
+				if p.Threads == threads && p.When == when.name {
 					list = append(list, p.FMA)
 				}
 			}
@@ -58,7 +58,7 @@ func (r *run) state() string {
 			if len(list) > 1 {
 				figure += fmt.Sprintf(" to %.0f", slices.Max(list))
 			}
-			at = append(at, when+" "+figure)
+			at = append(at, when.word+" "+figure)
 		}
 		if at != nil {
 			parts = append(parts, fmt.Sprintf("%s%s with %s", cellOf(all).mark(), strings.Join(at, ", "), threadsOf(fmt.Sprint(threads))))
