@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -179,7 +180,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	if o.Scale != nil && (o.Threads != nil || o.Cold || o.Ops || o.Kernels) {
 		return nil, errors.New("scale goes with none of threads, cold, ops and kernels")
 	}
-	if o.Bandwidth < 0 || o.Bandwidth > 0 && o.Scale == nil {
+	if !(o.Bandwidth >= 0) || math.IsInf(o.Bandwidth, 1) || o.Bandwidth > 0 && o.Scale == nil {
 		return nil, fmt.Errorf("bandwidth is %v GB/s, want a positive number, together with scale", o.Bandwidth)
 	}
 	if o.Time < 0 || o.Time > MaxTime {

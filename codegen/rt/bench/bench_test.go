@@ -367,6 +367,8 @@ func TestErrors(t *testing.T) {
 		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
 		{Options{Scale: []int{1025}}, "scale has 1025, want 1 to 1024"},
 		{Options{Scale: []int{2}, Threads: []int{2}}, "scale goes with none of threads, cold, ops and kernels"},
+		{Options{Scale: []int{2}, Bandwidth: math.NaN()}, "bandwidth is NaN GB/s, want a positive number, together with scale"},
+		{Options{Scale: []int{2}, Bandwidth: math.Inf(1)}, "bandwidth is +Inf GB/s, want a positive number, together with scale"},
 		{Options{Bandwidth: 5}, "bandwidth is 5 GB/s, want a positive number, together with scale"},
 		{Options{Time: -1}, "time is -1ns, want up to 1h0m0s"},
 	} {

@@ -1142,3 +1142,25 @@ func TestPictureOrText(t *testing.T) {
 		}
 	}
 }
+
+// A range of --scale ends at its last number, however large.
+func TestThreadList(t *testing.T) {
+	for text, want := range map[string]string{
+		"1,2,8":  "1,2,8",
+		"1..64":  "1,2,4,8,16,32,64",
+		"3..20":  "3,6,12,20",
+		"5..5,7": "5,7",
+		fmt.Sprintf("%d..%d", math.MaxInt/2, math.MaxInt): fmt.Sprintf("%d,%d,%d", math.MaxInt/2, math.MaxInt/2*2, math.MaxInt),
+	} {
+		var l threadList
+		if err := l.Set(text); err != nil || l.String() != want {
+			t.Errorf("%s: got %s, %v, want %s", text, &l, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "8..1", "1..", "a", "-1..4", "1..9223372036854775808"} {
+		var l threadList
+		if err := l.Set(text); err == nil {
+			t.Errorf("%q: got %s, want an error", text, &l)
+		}
+	}
+}

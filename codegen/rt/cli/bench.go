@@ -97,8 +97,12 @@ func (l *threadList) Set(text string) error {
 		if a < 1 || b < a {
 			return fmt.Errorf("%q: want a number from 1 on, or a range such as 1..64", word)
 		}
-		for ; a < b; a *= 2 {
+		for a < b {
 			*l = append(*l, a)
+			if a > b/2 { // doubled, it is over b or no int
+				break
+			}
+			a *= 2
 		}
 		*l = append(*l, b)
 	}
