@@ -190,8 +190,9 @@ func (e *Exec) attention(dst Mat, q *float32, ldq int, k, v *float32, ldkv int, 
 	t.copied = e.kern.NNNR < a.D && queries >= 2*queryRows
 	pairs := e.B * a.Heads
 	t.parts = 1
-	if e.workers > 1 && pairs < 8*e.workers {
-		t.parts = max(1, min((8*e.workers+pairs-1)/pairs, queries/queryRows))
+	// As many parts as let workers end at nearly the same time.
+	if enough := 8 * e.workers; e.workers > 1 && pairs < enough {
+		t.parts = max(1, min((enough+pairs-1)/pairs, queries/queryRows))
 	}
 	if t.parts > 1 {
 		for len(t.shared) < pairs {
