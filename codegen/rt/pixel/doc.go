@@ -18,9 +18,8 @@
 //	var scratch pixel.Scratch
 //	err := prep.Into(x, img, &scratch) // x is [3][224][224]
 //
-// Pictures are streamed: rows are converted and resampled two at a time, so a large photograph
-// is never copied whole, and memory depends on its width and on the output size, not on its
-// height.
+// Pictures are streamed: rows are converted and resampled one at a time, and of the resampled ones
+// only those are kept that an output row needs, so a large photograph is never copied whole.
 //
 // The results are the same bits on every CPU. Resampling is integer arithmetic with weights
 // computed without fused multiply-add, and normalisation is a table of the 256 values of a

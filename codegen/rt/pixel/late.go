@@ -46,13 +46,14 @@ const (
 	fourth
 )
 
-// raw writes the three colours of row y to dst[:3*w], or the fourth channel three times per
-// pixel.
-func (s *source) raw(dst []uint8, y int) {
-	dst = dst[:3*s.w]
+// raw writes the three colours of columns lo <= x < hi of row y to dst, or the fourth channel
+// three times per pixel.
+func (s *source) raw(dst []uint8, y, lo, hi int) {
+	w := hi - lo
+	dst = dst[:3*w]
 	if m, ok := s.img.(*image.CMYK); ok {
-		p := m.Pix[y*m.Stride:][:4*s.w]
-		for x := range s.w {
+		p := m.Pix[y*m.Stride+4*lo:][:4*w]
+		for x := range w {
 			q, d := p[4*x:][:4], dst[3*x:][:3]
 			if s.layer == fourth {
 				d[0], d[1], d[2] = q[3], q[3], q[3]
@@ -63,10 +64,10 @@ func (s *source) raw(dst []uint8, y int) {
 		return
 	}
 	if s.layer == colours {
-		s.colours(dst, y)
+		s.colours(dst, y, lo, hi)
 	}
-	for x := range s.w {
-		d, o := dst[3*x:][:3], s.opacity(x, y)
+	for x := range w {
+		d, o := dst[3*x:][:3], s.opacity(lo+x, y)
 		if s.layer == fourth {
 			d[0], d[1], d[2] = o, o, o
 		} else {
@@ -75,11 +76,11 @@ func (s *source) raw(dst []uint8, y int) {
 	}
 }
 
-// colours writes the colours of row y, not premultiplied, as if opaque.
-func (s *source) colours(dst []uint8, y int) {
+// colours writes the colours of columns lo <= x < hi of row y, not premultiplied, as if opaque.
+func (s *source) colours(dst []uint8, y, lo, hi int) {
 	was := s.alpha
 	s.alpha, s.layer = Drop, seen
-	s.row(dst, y)
+	s.row(dst, y, lo, hi)
 	s.alpha, s.layer = was, colours
 }
 
@@ -148,15 +149,16 @@ func (s *Scratch) resampleLate(dst []uint8, w, h int, window image.Rectangle, f 
 func (s *Scratch) nearest(dst []uint8, w, h int, window image.Rectangle) {
 	columns := positions(s.src.w, w, window.Min.X, window.Dx())
 	rows := positions(s.src.h, h, window.Min.Y, window.Dy())
-	s.in[0] = grow(s.in[0], 3*s.src.w)
+	left, right := columns[0], columns[len(columns)-1]+1
+	s.line = grow(s.line, 3*(right-left))
 	at := -1
 	for _, y := range rows {
 		if y != at {
-			s.src.row(s.in[0], y)
+			s.src.row(s.line, y, left, right)
 			at = y
 		}
 		for _, x := range columns {
-			copy(dst[:3], s.in[0][3*x:])
+			copy(dst[:3], s.line[3*(x-left):])
 			dst = dst[3:]
 		}
 	}

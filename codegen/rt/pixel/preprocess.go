@@ -50,13 +50,10 @@ type Preprocess struct {
 // picture nothing is allocated, except by the At method of picture types that this package
 // reads through At.
 type Scratch struct {
-	src    source
-	x, y   axis
-	in     [2][]uint8 // two source rows, RGB
-	last   []uint8    // the resized fourth channel under ConvertLast
-	out    [2][]uint8 // the two rows after the horizontal pass
-	packed [][3]int64 // the two source rows as lane pairs, see pair
-	column column
+	src     source
+	resizer resizer
+	line    []uint8 // a source row, where the nearest pixel counts
+	last    []uint8 // the resized fourth channel under ConvertLast
 
 	square    RGB
 	table     [3][256]float32 // normalised value of each byte, per channel

@@ -8,6 +8,8 @@ import (
 
 // Pillow resamples 8-bit channels in integers: weights are fixed point with precision
 // fractional bits, and sums start at one half so that the final shift rounds.
+// A sum is at most 255 times the sum of the weights' magnitudes (below 1.3 for these filters), so
+// it fits in 32 bits, the rounding of the weights included.
 const (
 	precision = 22
 	half      = 1 << (precision - 1)
@@ -36,33 +38,32 @@ func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error 
 	return nil
 }
 
-// axis is one direction of a resize: for each output of a window, the range of inputs that
-// contribute to it and their weights.
+// axis is one direction of a resize: the inputs that a window of outputs needs, and the weights
+// of each output. Every output takes the same number of inputs, in groups of four taps; the
+// weights of inputs that it does not need are 0.
 type axis struct {
-	same    bool // input and output sizes are equal: the pass is skipped
-	taps    []tap
-	weights []int32
-	lo, hi  int // range of inputs that the window needs
+	same    bool    // input and output sizes are equal: the pass is skipped
+	lo, hi  int     // range of inputs that the window needs
+	groups  int     // of taps, for each output
+	starts  []int32 // the first input of each output, counted from lo
+	weights []int32 // of the taps of each output
 	buf     []float64
 }
 
-// tap describes one output: the weighted sum of inputs lo <= i < hi, with the weights from
-// index at of axis.weights on.
-type tap struct{ lo, hi, at int }
-
-func (t tap) weights(a *axis) []int32 { return a.weights[t.at:][:t.hi-t.lo] }
-
-// set computes the taps and weights of outputs from <= i < from+count of a resize from n inputs
-// to out outputs.
+// set computes the weights of outputs from <= i < from+count of a resize from n inputs to out
+// outputs.
 //
 // The arithmetic and its order are Pillow's: the filter's support is scaled by max(n/out, 1),
 // weights are divided by their sum and rounded half away from zero. The explicit conversions
 // keep the compiler from fusing multiply and add, which would change bits on some CPUs.
 func (a *axis) set(n, out, from, count int, f Filter) {
 	a.same = n == out
-	a.taps, a.weights = a.taps[:0], a.weights[:0]
+	a.starts = grow(a.starts, count)
 	if a.same {
 		a.lo, a.hi = from, from+count
+		for i := range a.starts {
+			a.starts[i] = int32(i)
+		}
 		return
 	}
 	scale := float64(n) / float64(out)
@@ -70,10 +71,22 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 	kernel, reach := f.kernel()
 	support := float64(reach * filterScale)
 	inverse := 1 / filterScale
-	for i := from; i < from+count; i++ {
-		center := float64((float64(i) + 0.5) * scale)
-		lo := max(int(center-support+0.5), 0)
-		hi := min(int(center+support+0.5), n)
+	span := func(i int) (center float64, lo, hi int) {
+		center = float64((float64(i) + 0.5) * scale)
+		return center, max(int(center-support+0.5), 0), min(int(center+support+0.5), n)
+	}
+	_, a.lo, _ = span(from)
+	_, _, a.hi = span(from + count - 1)
+	most := 0
+	for i := range count {
+		_, lo, hi := span(from + i)
+		most = max(most, hi-lo)
+	}
+	a.groups = (most + 3) / 4
+	a.weights = grow(a.weights, 4*a.groups*count)
+	clear(a.weights)
+	for i := range count {
+		center, lo, hi := span(from + i)
 		a.buf = a.buf[:0]
 		sum := 0.0
 		for j := lo; j < hi; j++ {
@@ -81,8 +94,11 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 			a.buf = append(a.buf, w)
 			sum += w
 		}
-		a.taps = append(a.taps, tap{lo, hi, len(a.weights)})
-		for _, w := range a.buf {
+		// The last outputs start early enough for all their taps to be inputs, if there are as many.
+		start := max(min(lo, a.hi-4*a.groups), a.lo)
+		a.starts[i] = int32(start - a.lo)
+		weights := a.of(i)[lo-start:]
+		for j, w := range a.buf {
 			if sum != 0 {
 				w /= sum
 			}
@@ -92,11 +108,21 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 			} else {
 				w += 0.5
 			}
-			a.weights = append(a.weights, int32(w))
+			weights[j] = int32(w)
 		}
 	}
-	a.lo, a.hi = a.taps[0].lo, a.taps[len(a.taps)-1].hi
 }
+
+// taps returns the number of inputs that an output takes.
+func (a *axis) taps() int {
+	if a.same {
+		return 1
+	}
+	return 4 * a.groups
+}
+
+// of returns the weights of output i, counted from the first of the window.
+func (a *axis) of(i int) []int32 { return a.weights[4*a.groups*i:][:4*a.groups] }
 
 // kernel returns the filter's weight as a function of the distance, and its support: the
 // distance from which the weight is 0.
@@ -124,155 +150,142 @@ func bicubic(x float64) float64 {
 	return 0
 }
 
-// A lane pair is two signed sums in one int64, low + high<<32, so that one multiplication
-// serves both. A sum is at most 255 times the sum of the weights' magnitudes (below 1.3 <<
-// precision for these filters), so it fits in 32 bits, the rounding of the weights included.
+// past is how many bytes after a row the passes may read, and how many they may overwrite.
+const past = 16
 
-// pair packs two bytes as a lane pair.
-func pair(low, high uint8) int64 { return int64(low) | int64(high)<<32 }
+// resizer resizes a picture of packed RGB whose rows arrive one at a time, from the top. The
+// horizontal pass comes first, then the vertical one, each rounded to bytes, as in Pillow. A pass
+// is skipped when its size does not change. It holds the rows that an output row takes, at most
+// twice.
+//
+//	r.start(w, h, toW, toH, window, filter)
+//	for y := r.y.lo; y < r.y.hi; y++ {
+//		fill(r.next())     // with pixels r.x.lo to r.x.hi of row y
+//		for r.push(); r.pop(dst); { // dst is a row of the window
+//			...
+//		}
+//	}
+type resizer struct {
+	x, y   axis
+	row    int        // bytes of an output row
+	in     []uint8    // the next row; unused if its size stays
+	packed [][2]int64 // in as lane pairs
+	ring   []uint8    // rows after the horizontal pass
+	limit  int        // rows that ring has room for
+	first  int        // the row at the start of ring, counted from y.lo
+	rows   int        // rows that were pushed
+	out    int        // rows that were popped
+}
 
-// startPair is the initial value of both sums: one half each, for rounding.
-const startPair = half | half<<32
+// start prepares to resize a picture of w x h pixels to toW x toH pixels, of which only the window
+// is computed.
+func (r *resizer) start(w, h, toW, toH int, window image.Rectangle, f Filter) {
+	r.x.set(w, toW, window.Min.X, window.Dx(), f)
+	r.y.set(h, toH, window.Min.Y, window.Dy(), f)
+	r.row = 3 * window.Dx()
+	r.limit = max(min(2*r.y.taps(), r.y.hi-r.y.lo), r.y.taps())
+	r.ring = grow(r.ring, r.limit*r.stride())
+	r.in = grow(r.in, 3*(r.x.hi-r.x.lo)+past)
+	r.first, r.rows, r.out = 0, 0, 0
+}
 
-// unpair returns both sums of a lane pair, shifted and clamped to bytes.
-func unpair(v int64) (low, high uint8) {
-	l := int32(v)
-	h := int32((v - int64(l)) >> 32)
-	return clamp(l >> precision), clamp(h >> precision)
+// stride returns the distance of the rows in ring, in bytes.
+func (r *resizer) stride() int { return r.row + past }
+
+// next returns the memory of the next row, to be filled with pixels x.lo to x.hi before push.
+func (r *resizer) next() []uint8 {
+	if r.x.same {
+		return r.free()[:r.row]
+	}
+	return r.in[:3*(r.x.hi-r.x.lo)]
+}
+
+// free returns the place of the next row in ring. If there is none, it drops the rows that no
+// output needs any more.
+func (r *resizer) free() []uint8 {
+	if r.rows-r.first == r.limit {
+		first := int(r.y.starts[r.out])
+		copy(r.ring, r.ring[(first-r.first)*r.stride():])
+		r.first = first
+	}
+	return r.ring[(r.rows-r.first)*r.stride():][:r.stride()]
+}
+
+// push takes the row in next. All output rows that the rows before it complete must have been
+// popped.
+func (r *resizer) push() {
+	if !r.x.same {
+		r.horizontal(r.free())
+	}
+	r.rows++
+}
+
+// pop writes the next output row to dst. It returns false if the rows so far do not suffice for
+// it, or if there are no more.
+func (r *resizer) pop(dst []uint8) bool {
+	if r.out == len(r.y.starts) {
+		return false
+	}
+	start := int(r.y.starts[r.out])
+	if r.rows < min(start+r.y.taps(), r.y.hi-r.y.lo) {
+		return false
+	}
+	rows := r.ring[(start-r.first)*r.stride():]
+	if r.y.same {
+		copy(dst[:r.row], rows)
+	} else {
+		vertical(dst[:r.row], rows, r.stride(), r.y.of(r.out))
+	}
+	r.out++
+	return true
+}
+
+// rounded returns a sum of weighted bytes, which started at half, as a byte.
+func rounded(sum int32) uint8 { return clamp(sum >> precision) }
+
+// horizontal writes the pixels that r.x makes of r.in to dst. A lane pair is two signed sums in
+// one int64, low + high<<32, so that one multiplication serves two channels.
+func (r *resizer) horizontal(dst []uint8) {
+	r.packed = grow(r.packed, len(r.in)/3)
+	for i := range r.packed {
+		p := r.in[3*i:][:3]
+		r.packed[i] = [2]int64{int64(p[0]) | int64(p[1])<<32, int64(p[2])}
+	}
+	for i, start := range r.x.starts {
+		weights := r.x.of(i)
+		in := r.packed[start:][:len(weights)]
+		pair, blue := int64(half|half<<32), int64(half)
+		for j, w := range weights {
+			p := &in[j]
+			pair += int64(w) * p[0]
+			blue += int64(w) * p[1]
+		}
+		red := int32(pair)
+		d := dst[3*i:][:3]
+		d[0], d[1], d[2] = rounded(red), rounded(int32((pair-int64(red))>>32)), rounded(int32(blue))
+	}
+}
+
+// vertical writes to dst the weighted sum of rows of src, stride bytes apart.
+func vertical(dst, src []uint8, stride int, weights []int32) {
+	for x := range dst {
+		sum := int32(half)
+		for i, w := range weights {
+			sum += w * int32(src[i*stride+x])
+		}
+		dst[x] = rounded(sum)
+	}
 }
 
 // resample writes the window of the open picture, resized to w x h, to dst (3 bytes per pixel
-// of the window). The horizontal pass comes first, then the vertical one, each rounded to
-// bytes, as in Pillow. A pass is skipped when its size does not change.
+// of the window).
 func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filter) {
-	x, y := &s.x, &s.y
-	x.set(s.src.w, w, window.Min.X, window.Dx(), f)
-	y.set(s.src.h, h, window.Min.Y, window.Dy(), f)
-	row := 3 * window.Dx()
-	s.column.start(y, row)
-	for r := range s.in {
-		s.in[r] = grow(s.in[r], 3*s.src.w)
-		s.out[r] = grow(s.out[r], row)
-	}
-	// The horizontal pass handles two rows at a time, one per lane.
-	for at := y.lo; at < y.hi; at += 2 {
-		n := min(2, y.hi-at)
-		for r := range n {
-			s.src.row(s.in[r], at+r)
-		}
-		out := [2][]uint8{s.out[0], s.out[1]}
-		if x.same {
-			out[0], out[1] = s.in[0][3*x.lo:3*x.hi], s.in[1][3*x.lo:3*x.hi]
-		} else {
-			s.horizontal(out[0], out[1], s.in[0], s.in[n-1])
-		}
-		for r := range n {
-			if y.same {
-				copy(dst[(at+r-y.lo)*row:], out[r])
-			} else {
-				dst = s.column.add(dst, y, at+r, out[r])
-			}
+	r := &s.resizer
+	r.start(s.src.w, s.src.h, w, h, window, f)
+	for y := r.y.lo; y < r.y.hi; y++ {
+		s.src.row(r.next(), y, r.x.lo, r.x.hi)
+		for r.push(); r.pop(dst); {
+			dst = dst[r.row:]
 		}
 	}
-}
-
-// horizontal resamples two rows along x; both may be the same row.
-func (s *Scratch) horizontal(out0, out1, in0, in1 []uint8) {
-	a := &s.x
-	s.packed = grow(s.packed, a.hi-a.lo)
-	in0, in1 = in0[3*a.lo:3*a.hi], in1[3*a.lo:3*a.hi]
-	in1 = in1[:len(in0)]
-	packed := s.packed
-	for i, x := 0, 0; i <= len(in0)-3 && x < len(packed); i, x = i+3, x+1 {
-		v := &packed[x]
-		v[0] = pair(in0[i], in0[i+1])
-		v[1] = pair(in1[i], in1[i+1])
-		v[2] = pair(in0[i+2], in1[i+2])
-	}
-	for i, t := range a.taps {
-		weights := t.weights(a)
-		in := packed[t.lo-a.lo:][:len(weights)]
-		rg0, rg1, b := int64(startPair), int64(startPair), int64(startPair)
-		for j, w := range weights {
-			v := &in[j]
-			rg0 += int64(w) * v[0]
-			rg1 += int64(w) * v[1]
-			b += int64(w) * v[2]
-		}
-		o0, o1 := out0[3*i:][:3], out1[3*i:][:3]
-		o0[0], o0[1] = unpair(rg0)
-		o1[0], o1[1] = unpair(rg1)
-		o0[2], o1[2] = unpair(b)
-	}
-}
-
-// column is the vertical pass over a stream of rows: a ring of the output rows that are begun
-// and not complete. Integer sums do not depend on the order of the rows, so input rows are not
-// stored.
-type column struct {
-	pairs       int     // lane pairs per row: two neighbouring bytes share an int64
-	ring        []int64 // output row i is at i mod height
-	height      int     // rows of the ring
-	first, next int     // output rows first <= i < next are begun and not complete
-	in          []int64 // the input row, as lane pairs
-}
-
-func (c *column) start(a *axis, row int) {
-	c.first, c.next = 0, 0
-	if a.same {
-		return
-	}
-	c.pairs = (row + 1) / 2
-	c.height = 0
-	done := 0
-	for i, t := range a.taps {
-		for a.taps[done].hi <= t.lo {
-			done++
-		}
-		c.height = max(c.height, i+1-done)
-	}
-	c.ring = grow(c.ring, c.height*c.pairs)
-	c.in = grow(c.in, c.pairs)
-}
-
-func (c *column) row(i int) []int64 { return c.ring[i%c.height*c.pairs:][:c.pairs] }
-
-// add accumulates input row y, writes the output rows that it completes to the start of dst and
-// returns the rest of dst.
-func (c *column) add(dst []uint8, a *axis, y int, row []uint8) []uint8 {
-	in := c.in
-	for i, x := 0, 0; i <= len(row)-2 && x < len(in); i, x = i+2, x+1 {
-		in[x] = pair(row[i], row[i+1])
-	}
-	if len(row)%2 == 1 {
-		in[len(in)-1] = pair(row[len(row)-1], 0)
-	}
-	for c.next < len(a.taps) && a.taps[c.next].lo <= y {
-		sums := c.row(c.next)
-		for i := range sums {
-			sums[i] = startPair
-		}
-		c.next++
-	}
-	for i := c.first; i < c.next; i++ {
-		t := a.taps[i]
-		w := int64(t.weights(a)[y-t.lo])
-		sums := c.row(i)[:len(in)]
-		for j, v := range in {
-			sums[j] += w * v
-		}
-	}
-	for c.first < c.next && a.taps[c.first].hi == y+1 {
-		sums := c.row(c.first)
-		for i := range len(row) / 2 {
-			d := dst[2*i:][:2]
-			d[0], d[1] = unpair(sums[i])
-		}
-		if n := len(row); n%2 == 1 {
-			dst[n-1], _ = unpair(sums[n/2])
-		}
-		dst = dst[len(row):]
-		c.first++
-	}
-	return dst
 }

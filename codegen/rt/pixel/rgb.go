@@ -63,7 +63,7 @@ func ToRGB(dst *RGB, img image.Image, alpha Alpha, s *Scratch) error {
 	}
 	dst.reset(s.src.w, s.src.h)
 	for y := range dst.H {
-		s.src.row(dst.Pix[3*dst.W*y:][:3*dst.W], y)
+		s.src.row(dst.Pix[3*dst.W*y:], y, 0, dst.W)
 	}
 	return nil
 }

@@ -122,20 +122,20 @@ func cmyk(c, m, y, k uint8) [3]uint8 {
 	return [3]uint8{ink(c), ink(m), ink(y)}
 }
 
-// row writes row y, counted from the top of the picture, to dst[:3*w]; s.layer selects the
-// channels.
-func (s *source) row(dst []uint8, y int) {
+// row writes columns lo <= x < hi of row y, counted from the top left of the picture, to dst;
+// s.layer selects the channels.
+func (s *source) row(dst []uint8, y, lo, hi int) {
 	if s.layer != seen {
-		s.raw(dst, y)
+		s.raw(dst, y, lo, hi)
 		return
 	}
-	w, alpha := s.w, s.alpha
+	w, alpha := hi-lo, s.alpha
 	dst = dst[:3*w]
 	switch m := s.img.(type) {
 	case *RGB:
-		copy(dst, m.Pix[3*w*y:])
+		copy(dst, m.Pix[3*(m.W*y+lo):])
 	case *image.NRGBA:
-		p := m.Pix[y*m.Stride:][:4*w]
+		p := m.Pix[y*m.Stride+4*lo:][:4*w]
 		for len(p) >= 4 && len(dst) >= 3 {
 			if a := p[3]; a == 255 || alpha == Drop {
 				dst[0], dst[1], dst[2] = p[0], p[1], p[2]
@@ -145,21 +145,21 @@ func (s *source) row(dst []uint8, y int) {
 			p, dst = p[4:], dst[3:]
 		}
 	case *image.RGBA:
-		p := m.Pix[y*m.Stride:][:4*w]
+		p := m.Pix[y*m.Stride+4*lo:][:4*w]
 		for len(p) >= 4 && len(dst) >= 3 {
 			a := p[3]
 			dst[0], dst[1], dst[2] = alpha.over8(p[0], a), alpha.over8(p[1], a), alpha.over8(p[2], a)
 			p, dst = p[4:], dst[3:]
 		}
 	case *image.NRGBA64:
-		p := m.Pix[y*m.Stride:][:8*w]
+		p := m.Pix[y*m.Stride+8*lo:][:8*w]
 		for len(p) >= 8 && len(dst) >= 3 {
 			a := p[6]
 			dst[0], dst[1], dst[2] = alpha.over(p[0], a), alpha.over(p[2], a), alpha.over(p[4], a)
 			p, dst = p[8:], dst[3:]
 		}
 	case *image.RGBA64:
-		p := m.Pix[y*m.Stride:][:8*w]
+		p := m.Pix[y*m.Stride+8*lo:][:8*w]
 		for len(p) >= 8 && len(dst) >= 3 {
 			a := uint32(p[6])<<8 | uint32(p[7])
 			dst[0] = alpha.over16(uint32(p[0])<<8|uint32(p[1]), a)
@@ -168,40 +168,40 @@ func (s *source) row(dst []uint8, y int) {
 			p, dst = p[8:], dst[3:]
 		}
 	case *image.Gray:
-		for x, v := range m.Pix[y*m.Stride:][:w] {
+		for x, v := range m.Pix[y*m.Stride+lo:][:w] {
 			d := dst[3*x:][:3]
 			d[0], d[1], d[2] = v, v, v
 		}
 	case *image.Gray16:
-		p := m.Pix[y*m.Stride:][:2*w]
+		p := m.Pix[y*m.Stride+2*lo:][:2*w]
 		for x := range w {
 			v, d := p[2*x], dst[3*x:][:3]
 			d[0], d[1], d[2] = v, v, v
 		}
 	case *image.CMYK:
-		p := m.Pix[y*m.Stride:][:4*w]
+		p := m.Pix[y*m.Stride+4*lo:][:4*w]
 		for x := range w {
 			q := p[4*x:][:4]
 			c := cmyk(q[0], q[1], q[2], q[3])
 			copy(dst[3*x:], c[:])
 		}
 	case *image.Paletted:
-		for x, v := range m.Pix[y*m.Stride:][:w] {
+		for x, v := range m.Pix[y*m.Stride+lo:][:w] {
 			c, d := &s.palette[v], dst[3*x:][:3]
 			d[0], d[1], d[2] = c[0], c[1], c[2]
 		}
 	case *image.YCbCr:
-		s.rowYCbCr(dst, m, y)
+		s.rowYCbCr(dst, m, y, lo, hi)
 	case *image.NYCbCrA:
-		s.rowYCbCr(dst, &m.YCbCr, y)
-		for x, a := range m.A[y*m.AStride:][:w] {
+		s.rowYCbCr(dst, &m.YCbCr, y, lo, hi)
+		for x, a := range m.A[y*m.AStride+lo:][:w] {
 			d := dst[3*x:][:3]
 			d[0], d[1], d[2] = alpha.over(d[0], a), alpha.over(d[1], a), alpha.over(d[2], a)
 		}
 	default:
 		b := m.Bounds().Min
 		for x := range w {
-			c := alpha.color(m.At(b.X+x, b.Y+y))
+			c := alpha.color(m.At(b.X+lo+x, b.Y+y))
 			copy(dst[3*x:], c[:])
 		}
 	}

@@ -48,12 +48,12 @@ func (s *source) openYCbCr(m *image.YCbCr) error {
 	return checkPlane(s.img, "Cr", len(m.Cr), m.CStride, c.cw, c.ch)
 }
 
-// rowYCbCr converts a row as libjpeg does with its default settings. Chroma is upsampled by a
+// rowYCbCr converts columns lo <= x < hi of a row as libjpeg does with its default settings. Chroma is upsampled by a
 // triangle filter where it is halved, and by replication for other ratios and for pictures of
 // one or two chroma columns. The JFIF matrix follows, with 16 fractional bits.
-func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y int) {
-	luma := m.Y[y*m.YStride:][:s.w]
-	cbcr := s.chroma.upsample(m, y)[:len(luma)]
+func (s *source) rowYCbCr(dst []uint8, m *image.YCbCr, y, lo, hi int) {
+	luma := m.Y[y*m.YStride:][lo:hi]
+	cbcr := s.chroma.upsample(m, y)[lo:hi]
 	const half = 1 << 15
 	done := vectorYCC(dst, luma, cbcr)
 	dst, luma, cbcr = dst[3*done:], luma[done:], cbcr[done:]
