@@ -9,8 +9,8 @@ import (
 
 // zigzag maps the coefficient order of the stream to row-major order in a block. Runs in
 // damaged data reach up to 15 past the end of a block: as in libjpeg, those coefficients
-// overwrite the last one.
-var zigzag = [64 + 16]uint8{
+// overwrite the last one. The end of a block is a run of 64, see huffman.whole.
+var zigzag = [128]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
 	12, 19, 26, 33, 40, 48, 41, 34,
@@ -19,11 +19,13 @@ var zigzag = [64 + 16]uint8{
 	29, 22, 15, 23, 30, 37, 44, 51,
 	58, 59, 52, 45, 38, 31, 39, 46,
 	53, 60, 61, 54, 47, 55, 62, 63,
-	63, 63, 63, 63, 63, 63, 63, 63,
-	63, 63, 63, 63, 63, 63, 63, 63,
+	63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+	63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+	63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+	63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
 }
 
-const lookBits = 9
+const lookBits, wholeBits = 9, 11
 
 // huffman is a Huffman code of a DHT segment.
 type huffman struct {
@@ -32,13 +34,26 @@ type huffman struct {
 	offset [17]int32             // symbol index minus code, by length in bits
 	symbol [256]byte
 	large  bool // some symbol is above 15: not valid in a DC table
+
+	// whole decodes an AC code and the number that follows it at once, by the next wholeBits bits.
+	whole [1 << wholeBits]step
 }
+
+// step is what an AC code and the number after it say: bits + run<<8 + value<<16. The value
+// stands after run zeros; a run of 64 ends the block. Of a partial step, only the code's bits are
+// known, and value is the number of bits after them; 0: the code is longer than wholeBits.
+type step int32
+
+const partial step = 1 << 6
 
 // newHuffman builds the code that has counts[i] symbols of i+1 bits each.
 func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 	h := new(huffman)
 	copy(h.symbol[:], symbols)
 	h.large = slices.ContainsFunc(symbols, func(s byte) bool { return s > 15 })
+	for i := range h.whole {
+		h.whole[i] = partial
+	}
 	code, k := int32(0), int32(0)
 	for l := 1; l <= 16; l++ {
 		n := int32(counts[l-1])
@@ -55,6 +70,14 @@ func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 					}
 				}
 			}
+			if l <= wholeBits {
+				first := code << (wholeBits - l)
+				for i := range int32(1) << (wholeBits - l) {
+					if first+i < 1<<wholeBits {
+						h.whole[first+i] = newStep(h.symbol[k], l, i, wholeBits-l)
+					}
+				}
+			}
 			code++
 			k++
 		}
@@ -67,44 +90,57 @@ func newHuffman(counts []byte, symbols []byte) (*huffman, error) {
 	return h, nil
 }
 
+// newStep returns the step of a code of l bits for an AC symbol that is followed by the bits
+// after, of which n are known.
+func newStep(symbol byte, l int, after int32, n int) step {
+	run, size := step(symbol>>4), int(symbol&15)
+	switch {
+	case size == 0 && run != 15:
+		return step(l) | 64<<8
+	case size > n:
+		return step(l) | partial | run<<8 | step(size)<<16
+	}
+	return step(l+size) | run<<8 | step(extend(after>>(n-size), size))<<16
+}
+
 // bits reads the entropy-coded data of a scan bit by bit and removes byte stuffing.
 type bits struct {
 	data   []byte
 	at     int    // next byte of data
 	marker byte   // the marker that ended the data before at, 0 if none did
-	acc    uint64 // bit buffer: the low n bits are the next ones
+	acc    uint64 // bit buffer: the high n bits are the next ones, the others are zero
 	n      int
 	zeros  int  // zero bits appended after the end of the data
 	none   bool // the data of this restart interval ended early
-	bad    bool // an invalid code or a run past the end of a block was read
 }
 
 const ended = EOI // value of bits.marker at the end of the data
 
-// fill loads the buffer to at least 57 bits, with zeros after the end of the data.
-func (b *bits) fill() { b.acc, b.n = b.filled(b.acc, b.n) }
-
-// filled is fill on copies of the fields acc and n, and returns their new values.
-func (b *bits) filled(acc uint64, n int) (uint64, int) {
-	if at := b.at; b.marker == 0 && at+8 <= len(b.data) {
-		// Fast path: eight bytes at once if none of them is 0xff.
-		v := binary.BigEndian.Uint64(b.data[at:])
-		if (^v-0x0101010101010101)&v&0x8080808080808080 == 0 {
-			k := (64 - n) / 8
-			b.at += k
-			return acc<<(8*k) | v>>(64-8*k), n + 8*k
+// fill loads the buffer to at least 32 bits, with zeros after the end of the data.
+func (b *bits) fill() {
+	if b.n > 32 {
+		return
+	}
+	if at := b.at; b.marker == 0 && at+4 <= len(b.data) {
+		if v := binary.BigEndian.Uint32(b.data[at:]); noStuffing(v) {
+			b.acc |= uint64(v) << (32 - b.n)
+			b.n += 32
+			b.at += 4
+			return
 		}
 	}
-	for n <= 56 {
+	for b.n <= 56 {
 		c, ok := b.next()
 		if !ok {
 			b.zeros += 8
 		}
-		acc = acc<<8 | uint64(c)
-		n += 8
+		b.acc |= uint64(c) << (56 - b.n)
+		b.n += 8
 	}
-	return acc, n
 }
+
+// noStuffing reports whether none of four bytes is 0xff.
+func noStuffing(v uint32) bool { return (^v-0x01010101)&v&0x80808080 == 0 }
 
 // next returns the next byte of data, without stuffing; 0 and false at a marker or at the end.
 func (b *bits) next() (byte, bool) {
@@ -196,15 +232,14 @@ func (b *bits) finish() error {
 
 // get returns the next k <= 16 bits; the buffer must hold them.
 func (b *bits) get(k int) int32 {
-	b.n -= k
-	return int32(b.acc>>(b.n&63)) & (1<<k - 1)
+	v := int32(b.acc >> (64 - k))
+	b.skip(k)
+	return v
 }
 
-// need loads at least 33 bits: a symbol of 16 bits and the number of 16 bits after it.
-func (b *bits) need() {
-	if b.n < 33 {
-		b.fill()
-	}
+func (b *bits) skip(k int) {
+	b.acc <<= k
+	b.n -= k
 }
 
 // bit returns the next bit.
@@ -212,30 +247,30 @@ func (b *bits) bit() bool {
 	if b.n == 0 {
 		b.fill()
 	}
-	b.n--
-	return b.acc>>(b.n&63)&1 != 0
+	one := b.acc>>63 != 0
+	b.skip(1)
+	return one
 }
 
 // code decodes the next symbol; the buffer must hold 17 bits.
 func (b *bits) code(h *huffman) int {
-	e := h.look[b.acc>>((b.n-lookBits)&63)&(1<<lookBits-1)]
+	e := h.look[b.acc>>(64-lookBits)]
 	if e != 0 {
-		b.n -= int(e >> 8)
+		b.skip(int(e >> 8))
 		return int(e & 0xff)
 	}
-	return b.longCode(h)
+	return b.longCode(h, lookBits)
 }
 
-func (b *bits) longCode(h *huffman) int {
-	for l := lookBits + 1; l <= 16; l++ {
-		code := int32(b.acc>>((b.n-l)&63)) & (1<<l - 1)
-		if code <= h.most[l] {
-			b.n -= l
+// longCode is code for a code of more than over bits.
+func (b *bits) longCode(h *huffman, over int) int {
+	for l := over + 1; l <= 16; l++ {
+		if code := int32(b.acc >> (64 - l)); code <= h.most[l] {
+			b.skip(l)
 			return int(h.symbol[(code+h.offset[l])&0xff])
 		}
 	}
-	b.n -= 17
-	b.bad = true
+	b.skip(17)
 	return 0
 }
 
@@ -254,42 +289,40 @@ func extend(v int32, k int) int16 {
 // sequential decodes a block of a sequential picture into block, which must be zero. This is
 // the hot loop of the decoder: local copies of acc and n stay in registers.
 func (b *bits) sequential(block *[64]int16, dc, ac *huffman, before *int32) {
-	b.need()
+	b.fill()
 	if s := b.code(dc); s != 0 {
 		*before += b.number(s)
 	}
 	block[0] = int16(*before)
 	acc, n := b.acc, b.n
 	for k := 1; k < 64; k++ {
-		if n < 33 {
-			acc, n = b.filled(acc, n)
-		}
-		var run, size int
-		if e := ac.look[acc>>((n-lookBits)&63)&(1<<lookBits-1)]; e != 0 {
-			n -= int(e >> 8)
-			run, size = int(e>>4&15), int(e&15)
-		} else {
+		if n < 32 {
 			b.acc, b.n = acc, n
-			rs := b.longCode(ac)
-			n = b.n
-			run, size = rs>>4, rs&15
+			b.fill()
+			acc, n = b.acc, b.n
 		}
-		if size == 0 {
-			if run != 15 {
-				b.bad = b.bad || run != 0
-				break
-			}
-			k += 15
-			continue
+		s := ac.whole[acc>>(64-wholeBits)]
+		acc, n = acc<<(s&63), n-int(s&63)
+		if s&partial != 0 {
+			b.acc, b.n = acc, n
+			s = b.partial(s, ac)
+			acc, n = b.acc, b.n
 		}
-		k += run
-		if k > 63 {
-			b.bad = true
-		}
-		n -= size
-		block[zigzag[k]&63] = extend(int32(acc>>(n&63)), size)
+		k += int(s >> 8 & 127)
+		block[zigzag[k&127]&63] = int16(s >> 16)
 	}
 	b.acc, b.n = acc, n
+}
+
+// partial returns a partial step with its value, which it reads.
+func (b *bits) partial(s step, ac *huffman) step {
+	if s == partial {
+		s = newStep(byte(b.longCode(ac, wholeBits)), 0, 0, 0)
+	}
+	if s&partial != 0 {
+		s = s&(127<<8) | step(b.number(int(s>>16)))<<16
+	}
+	return s
 }
 
 // coded decodes a scan of Huffman codes.
@@ -341,13 +374,13 @@ func (e *coded) block(i int, b *[64]int16) {
 	case e.scan.from > 0:
 		e.nextAC(b)
 	case e.scan.high == 0:
-		e.need()
+		e.fill()
 		if s := e.code(e.dc[i]); s != 0 {
 			e.before[i] += e.number(s)
 		}
 		b[0] = int16(e.before[i] << e.scan.low)
 	default:
-		e.need()
+		e.fill()
 		b[0] |= int16(e.get(1) << e.scan.low)
 	}
 }
@@ -359,7 +392,7 @@ func (e *coded) firstAC(b *[64]int16) {
 		return
 	}
 	for k := e.scan.from; k <= e.scan.to; k++ {
-		e.need()
+		e.fill()
 		rs := e.code(e.ac[0])
 		r, size := rs>>4, rs&15
 		switch {
@@ -380,7 +413,7 @@ func (e *coded) nextAC(b *[64]int16) {
 	one, k, to := int16(1)<<e.scan.low, e.scan.from, e.scan.to
 	if e.run == 0 {
 		for ; k <= to; k++ {
-			e.need()
+			e.fill()
 			rs := e.code(e.ac[0])
 			r, size := rs>>4, rs&15
 			v := int16(0)
