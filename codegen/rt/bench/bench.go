@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -53,15 +54,18 @@ type Report struct {
 	Cold    bool               `json:"cold"`
 	FMA     map[string]float64 `json:"fma_peak_gflops"` // float32 peak of the best level, by the number of threads
 	Read    map[string]float64 `json:"read_gbps"`       // by the number of threads
-	Pause   float64            `json:"gc_pause_ms"`     // longest garbage-collection pause during a call
-	Peaks   []Reading          `json:"peaks"`           // measurements of FMA and Read before, between and after the timed calls
-	Busy    bool               `json:"busy"`            // figures of one kind differ by over BusySpread %
-	Signs   []string           `json:"signs,omitempty"` // the figures that tell that the machine is busy
-	Unsure  []int              `json:"unsure_threads"`  // numbers of threads whose FMA or Read differ that much
-	Results []Result           `json:"results"`
-	Ops     []Op               `json:"ops,omitempty"`
-	Kernels []Kernel           `json:"kernels,omitempty"`
-	Scale   []Scale            `json:"scale,omitempty"`
+	// Products are the rates of products whose activations are rounded too, by the type of weights and the number of threads:
+	// those of the best level's tiles, with operands in the first-level cache.
+	Products map[string]map[string]float64 `json:"product_peaks_gflops,omitempty"`
+	Pause    float64                       `json:"gc_pause_ms"`     // longest garbage-collection pause during a call
+	Peaks    []Reading                     `json:"peaks"`           // measurements of FMA and Read before, between and after the timed calls
+	Busy     bool                          `json:"busy"`            // figures of one kind differ by over BusySpread %
+	Signs    []string                      `json:"signs,omitempty"` // the figures that tell that the machine is busy
+	Unsure   []int                         `json:"unsure_threads"`  // numbers of threads whose FMA or Read differ that much
+	Results  []Result                      `json:"results"`
+	Ops      []Op                          `json:"ops,omitempty"`
+	Kernels  []Kernel                      `json:"kernels,omitempty"`
+	Scale    []Scale                       `json:"scale,omitempty"`
 }
 
 // Result is the time of one function on one kind of batch.
@@ -78,13 +82,14 @@ type Result struct {
 	Runs      int     `json:"runs"`
 	GFLOPS    float64 `json:"gflops"`
 	Peak      float64 `json:"percent_of_peak"` // of the float32 FMA peak, at every precision
-	Roofline  float64 `json:"roofline_ms"`     // max(FLOPs/peak, bytes/bandwidth)
+	Roofline  float64 `json:"roofline_ms"`     // max(FLOPs/peak, bytes/bandwidth), where products with a rate in Report.Products have that
 	Ratio     float64 `json:"roofline_ratio"`  // median to roofline
 	Allocs    float64 `json:"allocs"`          // allocations per call
 	Spread    float64 `json:"spread_percent"`  // from the 10th to the 90th percentile of the runs, in percent of the median
 	Busy      bool    `json:"busy"`            // Spread is over BusySpread, or Unsure has Threads: then Peak and Ratio are not reliable
 
 	flops, bytes int64
+	products     map[blob.DType]int64 // FLOPs by the type of weights
 }
 
 // Bounds of the options.
@@ -251,7 +256,7 @@ func run(ctx context.Context, subjects []Subject, o Options, e effort, progress 
 	if levels == nil {
 		levels = []string{""}
 	}
-	m, err := newMachine(e, levels)
+	m, err := newMachine(e, subjects, levels)
 	if err != nil {
 		return nil, err
 	}
@@ -420,6 +425,18 @@ func (c *Call) Run() error {
 	return err
 }
 
+// products makes a call and returns the FLOPs of its products, by the type of weights.
+func (c *Call) products() (map[blob.DType]int64, error) {
+	list, _, err := trace(c.s, 1, c.Run)
+	all := map[blob.DType]int64{}
+	for _, t := range list {
+		if t.work.Kind == "gemm" {
+			all[t.work.Weights] += t.work.FLOPs * int64(t.count)
+		}
+	}
+	return all, err
+}
+
 // Close ends the session.
 func (c *Call) Close() { c.s.Close() }
 
@@ -452,6 +469,9 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1], Spread: Spread(ms),
 		}
 		r.flops, r.bytes = c.f.Cost.Of(pt.texts)
+		if r.products, err = c.products(); err != nil {
+			return err
+		}
 		if r.Allocs, err = allocs(c.Run); err != nil {
 			return err
 		}
@@ -546,12 +566,26 @@ func (b *bencher) finish() {
 			r.Signs, r.Unsure = append(r.Signs, why...), append(r.Unsure, n)
 		}
 	}
+	for d, rates := range b.m.rates {
+		if r.Products == nil {
+			r.Products = map[string]map[string]float64{}
+		}
+		of := map[string]float64{}
+		for n, rate := range rates {
+			of[fmt.Sprint(n)] = rate
+		}
+		r.Products[d.String()] = of
+	}
 	restless := 0
 	for i := range r.Results {
 		x := &r.Results[i]
 		x.GFLOPS = float64(x.flops) / x.Median / 1e6
 		x.Peak = 100 * x.GFLOPS / b.m.fma[x.Threads]
-		x.Roofline = max(float64(x.flops)/b.m.fma[x.Threads], float64(x.bytes)/b.m.read[x.Threads]) / 1e6
+		computing := float64(x.flops) / b.m.fma[x.Threads]
+		for d, rates := range b.m.rates {
+			computing += float64(float64(x.products[d]) * (1/rates[x.Threads] - 1/b.m.fma[x.Threads]))
+		}
+		x.Roofline = max(computing, float64(x.bytes)/b.m.read[x.Threads]) / 1e6
 		if x.Roofline > 0 { // a package written by hand has no counts
 			x.Ratio = x.Median / x.Roofline
 		}

@@ -167,7 +167,7 @@ func TestSideBySide(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(text.String(), "% of peak and the roofline refer to float32") {
+	if !strings.Contains(text.String(), "% of peak refers to float32, and so does the roofline ") {
 		t.Errorf("the report does not say which peak it means:\n%s", &text)
 	}
 	if !strings.Contains(text.String(), "Where the time of vision goes (- tokens, batch 1, 1 thread, "+r.Results[0].Level+", int8 (heads f32)):") {

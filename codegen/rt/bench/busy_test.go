@@ -57,7 +57,7 @@ func TestBusyMachine(t *testing.T) {
 func TestPeakOfLevels(t *testing.T) {
 	small := effort{memory: 1 << 16}
 	for _, level := range append(kernel.Levels(), "") {
-		m, err := newMachine(small, []string{"generic", level})
+		m, err := newMachine(small, nil, []string{"generic", level})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestPeakOfLevels(t *testing.T) {
 			t.Errorf("loops of level %q (-want +got)\n%s", level, d)
 		}
 	}
-	if _, err := newMachine(small, []string{"avx9"}); err == nil {
+	if _, err := newMachine(small, nil, []string{"avx9"}); err == nil {
 		t.Error("an unknown level has a peak")
 	}
 }

@@ -5,7 +5,9 @@
 // [Run] times each function of a package, or of several packages in turns, for each text
 // length, batch size, number of threads and CPU level. It returns a [Report] with the median
 // and spread of each, the share of the peak, and the roofline time max(FLOPs/peak,
-// bytes/bandwidth) with the ratio to it. FLOPs and bytes are counted by the compiler
+// bytes/bandwidth) with the ratio to it. In the roofline, products of rounded activations (int8,
+// bf16dot) have a peak of their own: the rate of the level's tiles, with operands in the
+// first-level cache. FLOPs and bytes are counted by the compiler
 // (exec.Cost). Peak and bandwidth are sampled before, between and after the calls of each
 // measurement, and the best sample counts, so that a ratio compares times of one process.
 //

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 )
 
@@ -40,12 +41,14 @@ func plainPeak(n int) {
 // machine holds measured limits of the machine by the number of threads. The best sample
 // counts, since other load only lowers a sample.
 type machine struct {
-	fma      map[int]float64 // GFLOP/s
-	read     map[int]float64 // GB/s
+	fma      map[int]float64                // GFLOP/s
+	read     map[int]float64                // GB/s
+	rates    map[blob.DType]map[int]float64 // of products by the type of weights, GFLOP/s; a type that is multiplied as float32 has none
 	readings []Reading
 	effort   effort
 	cores    int // kernel.Cores
-	loops    []peak
+	loops    []loop
+	products map[blob.DType]loop
 	memory   []uint64 // at least eight times the last-level cache
 }
 
@@ -67,24 +70,39 @@ type effort struct {
 // whole is the effort of a benchmark; tests, which check no figures, use less.
 var whole = effort{5 * time.Millisecond, 8, min(2<<30, math.MaxInt32)}
 
-// newMachine returns a machine whose FMA peak is that of the best of the levels; "" is the default one.
-func newMachine(e effort, levels []string) (*machine, error) {
-	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, cores: kernel.Cores()}
+// newMachine returns a machine whose peaks are those of the best of the levels, with the kernels of the subjects; "" is the
+// default level.
+func newMachine(e effort, subjects []Subject, levels []string) (*machine, error) {
+	m := &machine{effort: e, fma: map[int]float64{}, read: map[int]float64{}, rates: map[blob.DType]map[int]float64{}, products: map[blob.DType]loop{}, cores: kernel.Cores()}
 	var has []string
+	best := map[blob.DType]float64{}
 	for _, l := range levels {
 		chain, err := kernel.Chain(l)
 		if err != nil {
 			return nil, err
 		}
 		has = append(has, chain...)
+		for _, s := range subjects {
+			k, _, err := kernel.Choose(s.Package.Kernels, l)
+			if err != nil {
+				return nil, err
+			}
+			for d, loops := range products(k) {
+				for _, p := range loops {
+					if rate := p.rate(m.effort.time, 1); rate > best[d] {
+						best[d], m.products[d] = rate, p
+					}
+				}
+			}
+		}
 	}
 	for _, p := range peaks {
 		if slices.Contains(has, p.level) {
-			m.loops = append(m.loops, p)
+			m.loops = append(m.loops, p.loop())
 		}
 	}
 	if m.loops == nil {
-		m.loops = []peak{plain}
+		m.loops = []loop{plain.loop()}
 	}
 	m.memory = make([]uint64, min(8*lastCache(), e.memory)/8)
 	for i := 0; i < len(m.memory); i += lineWords { // untouched pages would share one zero page
@@ -168,28 +186,47 @@ func together(n int, f func(i int)) time.Duration {
 	return time.Since(at)
 }
 
+// rate runs the loop on n threads for about that time and returns its rate in GFLOP/s.
+func (p loop) rate(d time.Duration, n int) float64 {
+	const probe = 1 << 14 // operations of a vector's size, about
+	run, few := p.begin(), max(1, probe*plain.flops/p.flops)
+	run(few)
+	at := time.Now()
+	run(few)
+	const pieces = 16 // a thread can stop for the garbage collector between two pieces
+	rounds := int(float64(few)*float64(d)/float64(max(1, time.Since(at))))/pieces + 1
+	took := together(n, func(int) {
+		run := p.begin()
+		for range pieces {
+			run(rounds)
+		}
+	})
+	return float64(n*pieces*rounds*p.flops) / float64(took)
+}
+
+// rates returns the samples of a loop's rate, in increasing order.
+func (e effort) rates(p loop, n int) []float64 {
+	var all []float64
+	for range e.samples {
+		all = append(all, p.rate(e.time, n))
+	}
+	slices.Sort(all)
+	return all
+}
+
 // sample adds a reading with n threads.
 func (m *machine) sample(n int) {
 	var fma []float64
 	for _, p := range m.loops {
-		const probe = 1 << 14
-		p.run(probe)
-		at := time.Now()
-		p.run(probe)
-		rounds := int(probe * float64(m.effort.time) / float64(max(1, time.Since(at))))
-		const pieces = 16 // a thread can stop for the garbage collector between two pieces
-		var all []float64
-		for range m.effort.samples {
-			d := together(n, func(int) {
-				for range pieces {
-					p.run(rounds/pieces + 1)
-				}
-			})
-			all = append(all, float64(n*pieces*(rounds/pieces+1)*p.flops)/float64(d))
-		}
-		if slices.Sort(all); fma == nil || all[len(all)/2] > fma[len(fma)/2] {
+		if all := m.effort.rates(p, n); fma == nil || all[len(all)/2] > fma[len(fma)/2] {
 			fma = all
 		}
+	}
+	for d, p := range m.products {
+		if m.rates[d] == nil {
+			m.rates[d] = map[int]float64{}
+		}
+		m.rates[d][n] = max(m.rates[d][n], slices.Max(m.effort.rates(p, n)))
 	}
 	read := 0.0
 	for range 2 { // the first pass is slower, because the timed calls changed the caches

@@ -27,10 +27,14 @@ func (r *Report) Print(out io.Writer) error {
 		if i, _ := strconv.Atoi(n); slices.Contains(r.Unsure, i) {
 			mark = BusyMark
 		}
-		fmt.Fprintf(out, "%s: FMA peak %s%.1f GFLOP/s, read %s%.1f GB/s\n", threads(n), mark, r.FMA[n], mark, r.Read[n])
+		products := ""
+		for _, d := range slices.Sorted(maps.Keys(r.Products)) {
+			products += fmt.Sprintf(", %s %s%.1f", d, mark, r.Products[d][n])
+		}
+		fmt.Fprintf(out, "%s: FMA peak %s%.1f GFLOP/s%s, read %s%.1f GB/s\n", threads(n), mark, r.FMA[n], products, mark, r.Read[n])
 	}
 	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Precision != "f32" }) {
-		fmt.Fprintln(out, "% of peak and the roofline refer to float32; int8 and bf16 dot products can exceed them")
+		fmt.Fprintln(out, "% of peak refers to float32, and so does the roofline but for products with a peak of their own")
 	}
 	fmt.Fprintf(out, "garbage collection pauses a call for at most %.2f ms\n", r.Pause)
 	if r.Busy {
