@@ -53,7 +53,7 @@ func (g *generator) caption(f *jen.File, t Task) {
 	m := method{
 		one: "Caption", many: "Captions", of: ofImage, result: jen.Qual(taskPath, "Caption"),
 		doc: "says in words what is in a picture, taking the likeliest word each time.",
-		all: "is Caption for several pictures.",
+		all: "is Caption for several pictures, whose words are computed together.",
 	}
 	m.call = beneath("Captions", jen.Op("&").Id("captions"), options.Clone().Values())
 	m.write(f)

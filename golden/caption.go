@@ -14,17 +14,25 @@ import (
 	"github.com/multiway-go/multiway/ir"
 )
 
-// captioner writes a caption of one picture, pixels [3,S,S] after preprocessing, in one engine.
-type captioner func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error)
+// captioner writes captions of pictures, each pixels [3,S,S] after preprocessing, in one engine.
+type captioner func(pictures [][]float32, q engineproc.Caption) ([]engineproc.Captioned, error)
 
 // interpretedCaptions returns a captioner that runs the program in the float64 interpreter.
 func interpretedCaptions(p *ir.Program) captioner {
-	return func(pixels []float32, q engineproc.Caption) (engineproc.Captioned, error) {
-		m, err := inputs.NewInterpreted(p, q.Mask, pixels)
-		if err != nil {
-			return engineproc.Captioned{}, err
+	return func(pictures [][]float32, q engineproc.Caption) ([]engineproc.Captioned, error) {
+		var all []engineproc.Captioned
+		for _, pixels := range pictures {
+			m, err := inputs.NewInterpreted(p, q.Mask, pixels)
+			if err != nil {
+				return nil, err
+			}
+			c, err := q.On(m)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, c)
 		}
-		return q.On(m)
+		return all, nil
 	}
 }
 
@@ -51,11 +59,11 @@ func (j *judgement) decoded(x *run) {
 		if len(want) != len(images) || len(scores) != len(images) {
 			return r, fmt.Errorf("the case has %d captions and %d scores for %d pictures", len(want), len(scores), len(images))
 		}
-		for i, image := range images {
-			got, err := j.caption(image, engineproc.Caption{Options: o, Mask: int32(c.Mask)})
-			if err != nil {
-				return r, err
-			}
+		all, err := j.caption(images, engineproc.Caption{Options: o, Mask: int32(c.Mask)})
+		if err != nil {
+			return r, err
+		}
+		for i, got := range all {
 			if !slices.EqualFunc(got.IDs, want[i], func(a int32, b int) bool { return int(a) == b }) {
 				return r, fmt.Errorf("picture %d: ids %v, want %v", i, got.IDs, want[i])
 			}
@@ -84,11 +92,11 @@ func (j *judgement) decoded(x *run) {
 			for _, id := range d.Greedy.Tokens[i] {
 				tokens = append(tokens, int32(id))
 			}
-			steps, err := j.caption(image, engineproc.Caption{Mask: int32(c.Mask), Tokens: tokens})
+			steps, err := j.caption(images[i:i+1], engineproc.Caption{Mask: int32(c.Mask), Tokens: tokens})
 			if err != nil {
 				return r, err
 			}
-			for n, got := range steps.Logits {
+			for n, got := range steps[0].Logits {
 				full, err := j.run(x.calls[0].fn, []rt.Seq{{Image: image, IDs: append(slices.Clone(tokens[:n+1]), int32(c.Mask))}})
 				if err != nil {
 					return r, err

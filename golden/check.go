@@ -487,7 +487,7 @@ func (j *judgement) binary(m *compile.Model, runs []*run, levels []string) error
 			}
 			return all, nil
 		}
-		j.caption = proc.Caption
+		j.caption = proc.Captions
 		j.all(runs)
 		if err := proc.Close(); err != nil {
 			return fmt.Errorf("the compiled program at level %s: %w", l, err)

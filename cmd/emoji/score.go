@@ -56,19 +56,26 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 			return nil, err
 		}
 		part := h.Items[from:min(from+batch, len(h.Items))]
-		var kinds, names []task.Pair
-		var wantKind, wantName []string
+		var pictures []task.Picture
 		for i := range part {
 			img, err := h.cut(from + i)
 			if err != nil {
 				return nil, err
 			}
+			pictures = append(pictures, task.Image(img))
+		}
+		written := make([]task.Caption, len(part))
+		if captions {
+			var err error
+			if written, err = m.Captions(ctx, m.Input().Captions, pictures, task.CaptionOptions{}); err != nil {
+				return nil, err
+			}
+		}
+		var kinds, names []task.Pair
+		var wantKind, wantName []string
+		for i, c := range written {
 			var said told
 			if captions {
-				c, err := task.One(m.Captions(ctx, m.Input().Captions, []task.Picture{task.Image(img)}, task.CaptionOptions{}))
-				if err != nil {
-					return nil, err
-				}
 				own := words.Decode(m.Tokens().Encode(part[i].Name, 0))
 				said = told{exact: c.Text == own, f1: wordF1(c.Text, own)}
 			}
@@ -81,8 +88,8 @@ func tell(ctx context.Context, a *cli.App, m *task.Model, h *heldOut, captions b
 					name = h.Items[draw.IntN(len(h.Items))].Name
 				}
 			}
-			kinds, wantKind = append(kinds, task.Pair{Picture: task.Image(img), Text: groupQuestion}), append(wantKind, strings.ReplaceAll(part[i].Group, "-", " "))
-			names, wantName = append(names, task.Pair{Picture: task.Image(img), Text: "is this " + name + "?"}), append(wantName, yes)
+			kinds, wantKind = append(kinds, task.Pair{Picture: pictures[i], Text: groupQuestion}), append(wantKind, strings.ReplaceAll(part[i].Group, "-", " "))
+			names, wantName = append(names, task.Pair{Picture: pictures[i], Text: "is this " + name + "?"}), append(wantName, yes)
 		}
 		for _, ask := range []struct {
 			questions []task.Pair

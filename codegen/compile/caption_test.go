@@ -73,15 +73,20 @@ func TestCaptionsOfEmoji(t *testing.T) {
 	}
 	rules := opt.Tasks[0]
 	q := engineproc.Caption{Mask: tok.Mask(), Options: caption.Options{BOS: token.BOS, EOS: token.EOS, MaxLen: rules.MaxNew + 1, Ban: rules.Ban}}
-	for i, w := range want.Images {
+	var pictures [][]float32
+	for _, w := range want.Images {
 		pixels, err := opt.Pixels.Append(nil, cut(w.Hex), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := proc.Caption(pixels, q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		pictures = append(pictures, pixels)
+	}
+	all, err := proc.Captions(pictures, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range want.Images {
+		got := all[i]
 		if !slices.Equal(got.IDs, w.IDs) || tok.Decode(got.IDs) != w.Caption {
 			t.Errorf("%s: %v %q, want %v %q", w.Hex, got.IDs, tok.Decode(got.IDs), w.IDs, w.Caption)
 		}
@@ -89,7 +94,7 @@ func TestCaptionsOfEmoji(t *testing.T) {
 			continue
 		}
 		// The interpreter chooses the same.
-		judge, err := inputs.NewInterpreted(p, tok.Mask(), pixels)
+		judge, err := inputs.NewInterpreted(p, tok.Mask(), pictures[i])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,11 +231,11 @@ func TestCaptionStepsEqualWholeCaption(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer proc.Close()
-				got, err := proc.Caption(pixels, engineproc.Caption{Mask: mask, Tokens: tokens})
+				all, err := proc.Captions([][]float32{pixels}, engineproc.Caption{Mask: mask, Tokens: tokens})
 				if err != nil {
 					t.Fatal(err)
 				}
-				for n, row := range got.Logits {
+				for n, row := range all[0].Logits {
 					out, err := proc.Run("caption_full", []rt.Seq{{Image: pixels, IDs: append(slices.Clone(tokens[:n+1]), mask)}})
 					if err != nil {
 						t.Fatal(err)

@@ -354,12 +354,12 @@ func (c *checker) outputs(e *engine.Engine, p *ir.Program, level string) ([]resu
 				proc.Close()
 				return nil, err
 			}
-			got, err := proc.Caption(pixels, engineproc.Caption{Mask: int32(c.vocab - 1), Tokens: tokens})
+			got, err := proc.Captions([][]float32{pixels}, engineproc.Caption{Mask: int32(c.vocab - 1), Tokens: tokens})
 			if err != nil {
 				proc.Close()
 				return nil, fmt.Errorf("%s at level %s: %w", f.Name, proc.Level, err)
 			}
-			all = append(all, steps(f, proc.Level, got.Logits))
+			all = append(all, steps(f, proc.Level, got[0].Logits))
 			continue
 		}
 		outs, err := proc.Run(f.Name, []rt.Seq{c.sample(f)})

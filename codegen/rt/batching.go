@@ -16,9 +16,9 @@ import (
 // id of a text or a patch of a picture. A call that finds a session free runs at once: nothing waits for a batch to
 // fill. The option pays where many goroutines ask for a short text or a small picture each.
 //
-// The methods of a Model that embed, classify, answer, match or compare are batched, as is [Model.Run]. Captions, calls of
-// more than 256 rows and the calls of a [Session], also in [Model.Do], run alone. Results are the same bits as without
-// the option, except with weights stored as int8x2: see the package's comment.
+// The methods of a Model are batched, captions word by word, as is [Model.Run]. Calls of more than 256 rows and the calls of a
+// [Session], also in [Model.Do], run alone. Results are the same bits as without the option, except with weights stored as
+// int8x2: see the package's comment.
 //
 // An input that is not valid fails its own call, which never enters the queue. A call leaves the queue at once when its
 // context ends; a call whose batch has begun goes on to its result. Close of the model waits for the batches that run,
@@ -30,13 +30,11 @@ func WithBatching() Option {
 // batchRows is the most rows of a packed batch: products of more are hardly faster a row.
 const batchRows = 256
 
-// newQueues makes a queue for each function that keeps nothing between calls.
+// newQueues makes a queue for each function.
 func (p *Package) newQueues() map[*exec.Func]*queue {
 	all := map[*exec.Func]*queue{}
 	for _, f := range p.Funcs {
-		if f.Stores == nil && f.States == nil {
-			all[f] = &queue{rows: min(batchRows, p.Rows)}
-		}
+		all[f] = &queue{rows: min(batchRows, p.Rows)}
 	}
 	return all
 }

@@ -361,30 +361,73 @@ func TestBatchingAlone(t *testing.T) {
 	}
 }
 
-// Calls with a state run alone.
+// Steps of different states are packed, and each state has its own rows.
 func TestBatchingState(t *testing.T) {
 	p := statePackage(kerneltest.Naive("generic", 4, 16))
 	p.Blob = string(tinyBlob(t))
-	m, err := p.New(WithBatching())
+	m, err := p.New(WithBatching(), WithThreads(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
 	begin, step := m.Func("begin"), m.Func("step")
-	if m.queues[begin] != nil || m.queues[step] != nil || m.queues[m.Func("pair")] == nil {
-		t.Errorf("the functions with a queue are %v", m.queues)
-	}
 	s := m.NewSession()
 	defer s.Close()
-	st, err := s.NewState(step, 1)
-	if err != nil {
-		t.Fatal(err)
+	// caption is the rows of three steps of a picture, by run.
+	caption := func(picture int, run func(*exec.Func, []Seq) ([]float32, error)) (rows []float32, err error) {
+		st, err := m.NewState(step, 1)
+		if err != nil {
+			return nil, err
+		}
+		img := make([]float32, tinyImage)
+		img[0] = float32(40 * picture)
+		if _, err := run(begin, []Seq{{Image: img, State: st}}); err != nil {
+			return nil, err
+		}
+		for word := range int32(3) {
+			got, err := run(step, []Seq{{IDs: []int32{int32(picture) + word, 7}, State: st}})
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, got...)
+			if err := st.Advance([]int{0}); err != nil {
+				return nil, err
+			}
+		}
+		return rows, nil
 	}
-	no := func(_ *Result, err error) error { return err }
-	ctx := context.Background()
-	if err := errors.Join(m.Run(ctx, begin, []Seq{{Image: make([]float32, tinyImage), State: st}}, no), m.Run(ctx, step, []Seq{{IDs: []int32{3, 9}, State: st}}, no)); err != nil {
-		t.Error(err)
+	const pictures = 8
+	var want [pictures][]float32
+	for i := range want {
+		want[i], err = caption(i, func(f *exec.Func, batch []Seq) ([]float32, error) {
+			r, err := s.Run(f, batch)
+			if err != nil || f == begin {
+				return nil, err
+			}
+			return slices.Clone(r.Out(0, 0)), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	var all sync.WaitGroup
+	for i := range want {
+		all.Go(func() {
+			got, err := caption(i, func(f *exec.Func, batch []Seq) (rows []float32, err error) {
+				err = m.Run(context.Background(), f, batch, func(r *Result, err error) error {
+					if err == nil && f == step {
+						rows = slices.Clone(r.Out(0, 0))
+					}
+					return err
+				})
+				return rows, err
+			})
+			if err != nil || !slices.Equal(got, want[i]) {
+				t.Errorf("picture %d: other rows than alone, error %v", i, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Callers of all kinds beside each other, some of whom give up, have the results of their inputs alone, or no result.

@@ -115,7 +115,7 @@ func attend(id int, rows []int) []float64 {
 func TestStateOfBeams(t *testing.T) {
 	for _, k := range []*kernel.Table{kerneltest.Naive("generic", 1, 16), kerneltest.Naive("generic", 4, 16), kerneltest.Naive("generic", 6, 48)} {
 		s, begin, step := openState(t, k)
-		st, err := s.NewState(step, 3)
+		st, err := s.Model().NewState(step, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestStateOfBeams(t *testing.T) {
 func TestStateErrors(t *testing.T) {
 	s, begin, step := openState(t, kerneltest.Naive("generic", 4, 16))
 	language := s.Model().Func("language")
-	st, err := s.NewState(step, 2)
+	st, err := s.Model().NewState(step, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +186,8 @@ func TestStateErrors(t *testing.T) {
 		do   func() error
 		want string // "" = no error
 	}{
-		{"a function without a state", func() error { _, err := s.NewState(language, 1); return err }, "none of this package's that has a state"},
-		{"no beams", func() error { _, err := s.NewState(step, 0); return err }, "0 beams, want 1 to 1024"},
+		{"a function without a state", func() error { _, err := s.Model().NewState(language, 1); return err }, "none of this package's that has a state"},
+		{"no beams", func() error { _, err := s.Model().NewState(step, 0); return err }, "0 beams, want 1 to 1024"},
 		{"no state", run(begin, Seq{Image: img}), "State is nil"},
 		{"a state too many", run(language, Seq{IDs: ids, State: st}), "this function takes none"},
 		{"no picture", run(step, Seq{IDs: ids, State: st}), "holds no image yet"},
@@ -222,7 +222,7 @@ func TestStateErrors(t *testing.T) {
 // A step allocates nothing once the session is warm, whatever the beams do.
 func TestStateDoesNotAllocate(t *testing.T) {
 	s, begin, step := openState(t, kerneltest.Naive("generic", 4, 16))
-	st, err := s.NewState(step, 2)
+	st, err := s.Model().NewState(step, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -86,6 +87,20 @@ func (m *Model) Func(name string) *exec.Func {
 		}
 	}
 	return nil
+}
+
+// NewState returns an empty key/value cache for one caption of at most beams beams, 1 to 1024. step is the function of the model's
+// package that reads the cache, one with States. All sessions of the model can use the state, one call at a time.
+func (m *Model) NewState(step *exec.Func, beams int) (*exec.State, error) {
+	p := m.pkg
+	if !slices.Contains(p.Funcs, step) || step.States == nil {
+		return nil, fmt.Errorf("%s: the function is none of this package's that has a state", p.Name)
+	}
+	st, err := exec.NewState(step, beams, p.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return st, nil
 }
 
 // Verify reads all weights and compares them with the hash in their file.

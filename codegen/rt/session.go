@@ -3,7 +3,6 @@ package rt
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"github.com/multiway-go/multiway/codegen/rt/exec"
@@ -30,8 +29,8 @@ type Seq struct {
 	Image []float32
 	IDs   []int32
 
-	// For functions that keep something between calls: the state, and which of its beams
-	// the text goes on.
+	// For functions that keep something between calls: the state, see Model.NewState, and which of
+	// its beams the text goes on.
 	State *exec.State
 	Beam  int
 }
@@ -52,20 +51,6 @@ func (s *Session) Close() error {
 		s.exec.Close()
 	}
 	return nil
-}
-
-// NewState returns an empty key/value cache for one caption of at most beams beams, 1 to 1024. step is
-// the function of the session's package that reads the cache, one with States.
-func (s *Session) NewState(step *exec.Func, beams int) (*exec.State, error) {
-	p := s.model.pkg
-	if !slices.Contains(p.Funcs, step) || step.States == nil {
-		return nil, fmt.Errorf("%s: the function is none of this package's that has a state", p.Name)
-	}
-	st, err := exec.NewState(step, beams, p.Text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Name, err)
-	}
-	return st, nil
 }
 
 // Trace makes the session call f after each piece of work of its calls; a nil f stops that. Trace must

@@ -132,4 +132,4 @@ var fnCaptionImage = exec.Func{
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain

@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain

@@ -639,7 +639,7 @@ func (m *Model) Caption(ctx context.Context, pic task.Picture) (task.Caption, er
 	return task.One(m.Captions(ctx, []task.Picture{pic}))
 }
 
-// Captions is Caption for several pictures.
+// Captions is Caption for several pictures, whose words are computed together.
 func (m *Model) Captions(ctx context.Context, pics []task.Picture) ([]task.Caption, error) {
 	return m.m.Captions(ctx, &captions, pics, task.CaptionOptions{})
 }
@@ -649,7 +649,7 @@ func (s *Session) Caption(ctx context.Context, pic task.Picture) (task.Caption, 
 	return task.One(s.Captions(ctx, []task.Picture{pic}))
 }
 
-// Captions is Caption for several pictures.
+// Captions is Caption for several pictures, whose words are computed together.
 func (s *Session) Captions(ctx context.Context, pics []task.Picture) ([]task.Caption, error) {
 	return s.s.Captions(ctx, &captions, pics, task.CaptionOptions{})
 }
@@ -711,4 +711,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain = true

@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain

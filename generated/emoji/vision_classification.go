@@ -121,4 +121,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain

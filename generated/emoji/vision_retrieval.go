@@ -129,4 +129,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_24b0ba59b5cb_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain

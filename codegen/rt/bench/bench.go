@@ -344,7 +344,7 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 		}
 	}
 	for i := range batch {
-		st, err := s.NewState(step, 1)
+		st, err := s.Model().NewState(step, 1)
 		if err != nil {
 			return nil, err
 		}

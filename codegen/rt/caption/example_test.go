@@ -21,7 +21,7 @@ func (chain) Next(words []int32) ([][]float32, error) {
 
 func (chain) Advance([]int) error { return nil }
 
-// Greedy and Beam ask a model for logits, word by word. On makes a compiled package such a model.
+// Greedy and Beam ask a model for logits, word by word. A Runner makes such models of a compiled package.
 func ExampleGreedy() {
 	c, err := caption.Greedy(chain{}, caption.Options{BOS: 0, EOS: 1, MaxLen: 8})
 	fmt.Println(c.IDs, err)

@@ -2,9 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"image"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,9 @@ import (
 )
 
 const captioning = "captioning"
+
+// captionBatch is the number of pictures that are captioned, and their captions printed, at a time.
+const captionBatch = 16
 
 func (a *App) captionCommand() *cobra.Command {
 	if a.function(captioning, "step") == nil {
@@ -68,43 +70,26 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 	}
 	dec := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, dec) })
-	s := m.NewSession()
-	defer s.Close()
-	bar := a.Progress("captioning", "pictures", total)
-	defer bar.Done()
-	var t tally
-	for it := range items {
-		if err := ctx.Err(); err != nil {
-			return err
+	var captions []task.Caption // of the pictures of a batch that have one and are not printed yet
+	s := &stream{App: a, m: m, images: rules.Image, what: "captioning", total: total, size: captionBatch}
+	s.pictures = func(ctx context.Context, c *task.Session, pics []rt.Seq, keep func([]float32)) (err error) {
+		var tensors [][]float32
+		for i := range pics {
+			tensors = append(tensors, pics[i].Image)
+			keep(nil)
 		}
-		img, err := image.Image(nil), it.err
-		if err == nil {
-			img, err = it.read()
-		}
-		if err != nil {
-			a.leaves(bar, it.name, err)
-			t.fail(&it)
-			bar.Add(1)
-			continue
-		}
-		c, err := task.One(s.Captions(ctx, rules, []task.Picture{task.Image(img)}, o))
-		if errors.Is(err, rt.ErrNotFinite) && t.done > 0 {
-			a.leaves(bar, it.name, err)
-			t.failed++
-			t.lost = true
-			bar.Add(1)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", file.Quote(it.name), err)
-		}
-		if err := a.printCaption(it.name, total != 1, c); err != nil {
-			return err
-		}
-		t.done++
-		bar.Add(1)
+		captions, err = c.CaptionTensors(ctx, rules, tensors, o)
+		captions = slices.DeleteFunc(captions, func(c task.Caption) bool { return c.IDs == nil })
+		return err
 	}
-	bar.Done()
+	t, err := s.run(ctx, items, func(it *item, _ []float32) error {
+		c := captions[0]
+		captions = captions[1:]
+		return a.printCaption(it.name, total != 1, c)
+	})
+	if err != nil {
+		return err
+	}
 	return a.tallied(t, strict)
 }
 

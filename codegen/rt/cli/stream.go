@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type stream struct {
 	total         int          // items, -1 if unknown
 	strict        bool         // a text that is too long fails instead of being truncated
 	done          func() error // called after each batch; may be nil
+	size          int          // most items of a batch; 0: batchItems
+
+	// pictures computes on pictures and calls keep with what do gets of each; nil: output 0 of images.
+	pictures func(ctx context.Context, c *task.Session, pics []rt.Seq, keep func(out []float32)) error
 
 	decoding         *room // bytes
 	scratch, tensors sync.Pool
@@ -141,9 +146,12 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 	if s.images == nil && s.texts == nil {
 		return tally{}, errors.New("this model has no function for that")
 	}
-	size := batchItems
+	size := cmp.Or(s.size, batchItems)
 	if s.images != nil {
 		size = max(1, min(size, batchBytes/(4*s.images.Image)))
+	}
+	if s.pictures == nil {
+		s.pictures = s.outputs
 	}
 	s.decoding = s.room()
 	bar := s.Progress(s.what, s.units(), s.total)
@@ -297,12 +305,9 @@ func (s *stream) flush(ctx context.Context, t *tally, bar *Progress, do func(it 
 	}
 	err := s.m.Do(ctx, func(c *task.Session) error {
 		if len(s.seqs) > 0 {
-			r, err := c.Run(s.images, s.seqs)
-			if s.lostPictures, err = lost(err); err != nil {
+			var err error
+			if s.lostPictures, err = lost(s.pictures(ctx, c, s.seqs, keep)); err != nil {
 				return err
-			}
-			for i := range r.Len() {
-				keep(r.Out(0, i))
 			}
 		}
 		if len(s.words) > 0 {
@@ -354,6 +359,18 @@ func (s *stream) flush(ctx context.Context, t *tally, bar *Progress, do func(it 
 		return s.done()
 	}
 	return nil
+}
+
+// outputs calls keep with output 0 of images for every picture.
+func (s *stream) outputs(_ context.Context, c *task.Session, pics []rt.Seq, keep func(out []float32)) error {
+	r, err := c.Run(s.images, pics)
+	if r == nil {
+		return err
+	}
+	for i := range pics {
+		keep(r.Out(0, i))
+	}
+	return err
 }
 
 // lost returns the errors by item if only some items failed (rt.BatchError), and nil for a nil

@@ -1,6 +1,7 @@
 package engineproc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,7 +9,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/caption"
 )
 
-// Caption is a request for a caption. If Tokens are given, the reply has the logits after each of
+// Caption is a request for captions. If Tokens are given, the reply has the logits after each of
 // them; otherwise it has a caption, by beam search if Beams > 0, else greedy.
 type Caption struct {
 	caption.Options
@@ -16,7 +17,7 @@ type Caption struct {
 	Tokens []int32 `json:"tokens,omitempty"`
 }
 
-// Captioned is the reply to a request for a caption: the caption, or the logits of given tokens.
+// Captioned is the reply for a picture: the caption, or the logits of given tokens.
 type Captioned struct {
 	caption.Caption
 	Logits [][]float32
@@ -36,46 +37,48 @@ func (q *Caption) On(m caption.Model) (c Captioned, err error) {
 }
 
 // answer answers with the package's functions of captions.
-func (q *Caption) answer(s *rt.Session, pixels []float32) (Captioned, error) {
+func (q *Caption) answer(s *rt.Session, pictures [][]float32) ([]Captioned, error) {
 	p := s.Model().Package()
 	image, step := p.Find("captioning", "begin"), p.Find("captioning", "step")
 	if image == nil || step == nil {
-		return Captioned{}, errors.New("the package has no captions: a function of the task captioning is missing")
+		return nil, errors.New("the package has no captions: a function of the task captioning is missing")
 	}
-	r, err := caption.On(s, step, q.Mask, max(1, q.Beams))
-	if err != nil {
-		return Captioned{}, err
-	}
-	if err := r.Begin(image, pixels); err != nil {
-		return Captioned{}, err
-	}
-	return q.On(r)
+	all := make([]Captioned, len(pictures))
+	return all, caption.On(s.Model(), image, step, q.Mask).Each(caption.In(context.Background(), s), pictures, max(1, q.Beams), func(i int, m caption.Model) (err error) {
+		all[i], err = q.On(m)
+		return err
+	})
 }
 
-// Caption has the process caption a picture.
-func (c *Client) Caption(pixels []float32, q Caption) (Captioned, error) {
-	if err := send(c.w, request{Seqs: []seq{{Image: len(pixels)}}, Caption: &q}, pixels); err != nil {
-		return Captioned{}, c.failed(err)
+// Captions has the process caption pictures, together.
+func (c *Client) Captions(pictures [][]float32, q Caption) ([]Captioned, error) {
+	r := request{Caption: &q}
+	for _, x := range pictures {
+		r.Seqs = append(r.Seqs, seq{Image: len(x)})
+	}
+	if err := send(c.w, r, pictures...); err != nil {
+		return nil, c.failed(err)
 	}
 	var resp response
 	if err := receive(c.r, &resp); err != nil {
-		return Captioned{}, c.failed(err)
+		return nil, c.failed(err)
 	}
 	if resp.Error != "" {
-		return Captioned{}, errors.New(resp.Error)
+		return nil, errors.New(resp.Error)
 	}
-	if resp.Caption == nil || len(resp.Outputs) > 1 {
-		return Captioned{}, c.failed(fmt.Errorf("the process answered something else than a caption"))
+	if len(resp.Captions) != len(pictures) || len(resp.Outputs) != len(pictures) {
+		return nil, c.failed(fmt.Errorf("the process answered something else than a caption of each picture"))
 	}
-	got := Captioned{Caption: *resp.Caption}
-	for _, o := range resp.Outputs {
+	all := make([]Captioned, len(pictures))
+	for i, o := range resp.Outputs {
+		all[i].Caption = resp.Captions[i]
 		for _, n := range o.Floats {
 			x, err := receiveFloats(c.r, n)
 			if err != nil {
-				return Captioned{}, c.failed(err)
+				return nil, c.failed(err)
 			}
-			got.Logits = append(got.Logits, x)
+			all[i].Logits = append(all[i].Logits, x)
 		}
 	}
-	return got, nil
+	return all, nil
 }

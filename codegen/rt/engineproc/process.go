@@ -36,7 +36,7 @@ const (
 type request struct {
 	Func    string   `json:"func,omitempty"`
 	Seqs    []seq    `json:"seqs"`
-	Caption *Caption `json:"caption,omitempty"` // of the picture of the one sequence
+	Caption *Caption `json:"caption,omitempty"` // of the picture of each sequence
 }
 
 type seq struct {
@@ -49,7 +49,7 @@ type response struct {
 	Level   string   `json:"level,omitempty"`
 	Outputs []output `json:"outputs,omitempty"`
 
-	Caption *caption.Caption `json:"caption,omitempty"`
+	Captions []caption.Caption `json:"captions,omitempty"`
 }
 
 type output struct {
@@ -110,18 +110,20 @@ func serve(p *rt.Package, args []string, in *bufio.Reader, out *bufio.Writer) er
 		}
 		if q.Caption != nil {
 			var resp response
-			var data [][]float32
-			if len(batch) != 1 {
-				resp.Error = fmt.Sprintf("a caption of %d pictures, want one", len(batch))
-			} else if c, err := q.Caption.answer(s, batch[0].Image); err != nil {
-				resp.Error = err.Error()
-			} else {
-				resp.Caption, data = &c.Caption, c.Logits
+			var pictures, data [][]float32
+			for _, s := range batch {
+				pictures = append(pictures, s.Image)
+			}
+			all, err := q.Caption.answer(s, pictures)
+			if err != nil {
+				resp.Error, all = err.Error(), nil
+			}
+			for _, c := range all {
 				var o output
-				for _, x := range data {
+				for _, x := range c.Logits {
 					o.Floats = append(o.Floats, len(x))
 				}
-				resp.Outputs = []output{o}
+				resp.Captions, resp.Outputs, data = append(resp.Captions, c.Caption), append(resp.Outputs, o), append(data, c.Logits...)
 			}
 			if err := send(out, resp, data...); err != nil {
 				return err

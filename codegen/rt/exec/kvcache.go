@@ -14,7 +14,7 @@ type Slot struct{ Rows, Cols int }
 
 // State is the key/value cache of a caption: for every layer, the keys and values of the image,
 // shared by all beams, and of the tokens so far, for each beam. It lives outside the arena and
-// belongs to one session at a time.
+// belongs to one call at a time.
 //
 // A function with Stores fills it from an image. A function with States reads it and writes the
 // rows of each beam's next token, which Advance then appends.
