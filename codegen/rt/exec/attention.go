@@ -268,7 +268,7 @@ func (t *attnTask) resolve(s Section, seq int) int {
 }
 
 func (t *attnTask) next(worker int) bool {
-	chunk, end := t.shares.take(worker, 1, t.chunks)
+	chunk, end := t.shares.take(worker, 1, 1, t.chunks)
 	if end == 0 {
 		return false
 	}
@@ -292,7 +292,7 @@ func (t *attnTask) next(worker int) bool {
 type keysTask attnTask
 
 func (t *keysTask) next(worker int) bool {
-	i, end := t.shares.take(worker, 1, t.pieces)
+	i, end := t.shares.take(worker, 1, 1, t.pieces)
 	if end == 0 {
 		return false
 	}

@@ -55,14 +55,16 @@ const (
 	smallWork = 1 << 17
 	// unitsPerWorker is the number of units of a product for each worker, if it has enough work: as many
 	// as let workers end at nearly the same time.
-	unitsPerWorker = 24
+	unitsPerWorker = 48
+	// sliceRows is the number of rows from which on a part is split into slices; with fewer, reading weights takes long, and
+	// each slice reads them.
+	sliceRows = 32
 	// spanColumns is the number of columns that a worker takes at a time. In each pass over k they share the rows' values of
 	// that pass, and the activation is then applied to them: enough for its full speed, few enough to be still in the
 	// second-level cache.
 	spanColumns = 192
-	// sliceColumns is the least number of columns that an activation is applied to where workers take
-	// slices of rows, if there are as many.
-	sliceColumns = 64
+	// actColumns is the least number of columns that an activation is applied to, if there are as many and several workers.
+	actColumns = 64
 )
 
 // gemmTask is one matrix product, split into blocks of row tiles times parts of panels times slices of
@@ -261,12 +263,13 @@ func (e *Exec) runGemm(seqs int) {
 	g.parts = min(g.groups, max(1, most/(seqs*g.blocks)))
 	g.slices = 1
 	if e.workers > 1 {
-		want, have := min(unitsPerWorker*e.workers, most), seqs*g.blocks*g.parts
-		if g.act != NoAct && have < want {
-			g.parts = max(1, min(g.parts, g.groups*g.nr/sliceColumns))
-			have = seqs * g.blocks * g.parts
+		if g.act != NoAct {
+			g.parts = max(1, min(g.parts, g.groups*g.nr/actColumns))
 		}
-		g.slices = max(1, min(g.tiles/g.blocks, (want+have-1)/have))
+		want, have := min(unitsPerWorker*e.workers, most), seqs*g.blocks*g.parts
+		if seqs*g.m >= sliceRows {
+			g.slices = max(1, min(g.tiles/g.blocks, (want+have-1)/have))
+		}
 	}
 	units := seqs * g.blocks * g.parts * g.slices
 	g.shares.deal(units, e.workers)
@@ -291,20 +294,14 @@ func tileRuns(m, mr int) (tiles int, runs [2]tileRun) {
 	return tiles, [2]tileRun{{n: high, height: height + 1}, {n: tiles - high, height: height, first: high, row: high * (height + 1)}}
 }
 
-// next computes parts of one block, or slices of one part. Parts that are taken together go through each pass, and through
-// the activation, together; slices that are taken together are one.
+// next computes slices of one part, or whole parts of one block. Parts that are taken together go through each pass, and
+// through the activation, together; slices that are taken together are one.
 func (g *gemmTask) next(worker int) bool {
-	if g.slices > 1 {
-		lo, hi := g.shares.take(worker, g.slices, g.slices)
-		if hi > 0 {
-			p := lo / g.slices
-			g.compute(p/g.parts, p%g.parts, p%g.parts+1, lo%g.slices, (hi-1)%g.slices+1, worker)
-		}
-		return hi > 0
-	}
-	lo, hi := g.shares.take(worker, max(1, spanColumns*g.parts/(g.groups*g.nr)), g.parts)
+	most := max(1, spanColumns*g.parts/(g.groups*g.nr))
+	lo, hi := g.shares.take(worker, most*g.slices, g.slices, g.parts*g.slices)
 	if hi > 0 {
-		g.compute(lo/g.parts, lo%g.parts, (hi-1)%g.parts+1, 0, 1, worker)
+		p, last := lo/g.slices, (hi-1)/g.slices
+		g.compute(p/g.parts, p%g.parts, last%g.parts+1, lo%g.slices, (hi-1)%g.slices+1, worker)
 	}
 	return hi > 0
 }
@@ -379,7 +376,7 @@ func (g *gemmTask) step(p, k int) *float32 {
 // unknown. It assumes that the next product is split as this one is.
 func (g *gemmTask) nextWeights(worker int) (*float32, int) {
 	l := g.then
-	if l == nil || l.size() != g.size || g.blocks > 1 || g.slices > 1 {
+	if l == nil || l.size() != g.size || g.blocks > 1 {
 		return nil, 0
 	}
 	p, _ := part((ceil16(l.N)+g.nr-1)/g.nr, len(g.shares), worker)

@@ -193,7 +193,7 @@ func (g *int8Product) weightsAt(n int) unsafe.Pointer { return unsafe.Add(unsafe
 // unknown or smaller than this product's panels, since as many bytes as in those are prefetched.
 func (g *int8Product) nextPanels(worker int) unsafe.Pointer {
 	l := g.then
-	if l == nil || !isInt8(l.DType) || g.blocks > 1 || g.slices > 1 || !g.shares[worker].empty() {
+	if l == nil || !isInt8(l.DType) || g.blocks > 1 || !g.shares[worker].empty() {
 		return nil
 	}
 	per := g.i8.NR / 16

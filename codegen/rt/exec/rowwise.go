@@ -45,7 +45,7 @@ type rowTask struct {
 }
 
 func (t *rowTask) next(worker int) bool {
-	chunk, end := t.shares.take(worker, 1, t.chunks)
+	chunk, end := t.shares.take(worker, 1, 1, t.chunks)
 	if end == 0 {
 		return false
 	}

@@ -25,11 +25,11 @@ func (s *shares) deal(n, workers int) {
 	}
 }
 
-// take returns a run of units [lo, hi) and marks it as taken. A run has at most most units, all in one row
-// of row units. hi is 0 if no units are left.
-func (s shares) take(worker, most, row int) (lo, hi int) {
+// take returns a run of units [lo, hi) and marks it as taken. A run has at most most units, all in one row of row units. It lies
+// within a group of group units, which divide a row, or is whole groups. hi is 0 if no units are left.
+func (s shares) take(worker, most, group, row int) (lo, hi int) {
 	for {
-		if lo, hi = s[worker].front(most, row, len(s)); hi > 0 {
+		if lo, hi = s[worker].front(most, group, row, len(s)); hi > 0 {
 			return lo, hi
 		}
 		n, from := 0, worker
@@ -41,7 +41,7 @@ func (s shares) take(worker, most, row int) (lo, hi int) {
 		if n == 0 {
 			return 0, 0
 		}
-		if lo, hi = s[from].back(most, row); hi > 0 {
+		if lo, hi = s[from].back(most, group, row); hi > 0 {
 			return lo, hi
 		}
 	}
@@ -63,7 +63,7 @@ func (s *share) change(lo, hi, to, end int) bool {
 
 // front takes units from the front: with other workers at most a quarter of the share, which leaves
 // them something to take.
-func (s *share) front(most, row, workers int) (lo, hi int) {
+func (s *share) front(most, group, row, workers int) (lo, hi int) {
 	for {
 		lo, end := s.units()
 		if lo == end {
@@ -73,21 +73,33 @@ func (s *share) front(most, row, workers int) (lo, hi int) {
 		if workers > 1 {
 			n = min(most, max(1, (end-lo)/4))
 		}
-		if hi := min(end, lo+n, (lo/row+1)*row); s.change(lo, end, hi, end) {
+		hi := min(end, lo+n, (lo/row+1)*row)
+		if whole := hi / group * group; lo%group > 0 {
+			hi = min(hi, (lo/group+1)*group)
+		} else if whole > lo {
+			hi = whole
+		}
+		if s.change(lo, end, hi, end) {
 			return lo, hi
 		}
 	}
 }
 
 // back takes at most a quarter of the units, from the back.
-func (s *share) back(most, row int) (lo, hi int) {
+func (s *share) back(most, group, row int) (lo, hi int) {
 	for {
 		start, hi := s.units()
 		if start == hi {
 			return 0, 0
 		}
 		n := min(most, max(1, (hi-start)/4))
-		if lo := max(start, hi-n, (hi-1)/row*row); s.change(start, hi, start, lo) {
+		lo := max(start, hi-n, (hi-1)/row*row)
+		if whole := (lo + group - 1) / group * group; hi%group > 0 {
+			lo = max(lo, hi/group*group)
+		} else if whole < hi {
+			lo = whole
+		}
+		if s.change(start, hi, start, lo) {
 			return lo, hi
 		}
 	}

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// TestShares checks that every unit is taken once, that no run of units is too long or
-// crosses rows, and that take reports the end only when no units are left.
+// TestShares checks that every unit is taken once, that no run of units is too long, crosses rows, or is neither within a
+// group nor whole groups, and that take reports the end only when no units are left.
 func TestShares(t *testing.T) {
 	var s shares
 	for _, workers := range []int{1, 2, 3, 8, 2} {
 		for _, n := range []int{1, 2, 7, 16, 1000} {
-			for _, row := range []int{1, 7, 1000} {
-				for _, most := range []int{1, 4} {
+			for _, shape := range []struct{ group, row int }{{1, 1}, {1, 7}, {7, 7}, {3, 9}, {5, 20}, {1, 1000}, {1000, 1000}} {
+				for _, most := range []int{1, 4, 15} {
+					group, row := shape.group, shape.row
 					s.deal(n, workers)
 					taken := make([][]int, workers)
 					var wait sync.WaitGroup
@@ -23,12 +24,13 @@ func TestShares(t *testing.T) {
 						go func() {
 							defer wait.Done()
 							for {
-								lo, hi := s.take(w, most, row)
+								lo, hi := s.take(w, most, group, row)
 								if hi == 0 {
 									return
 								}
-								if hi <= lo || hi-lo > most || lo/row != (hi-1)/row {
-									t.Errorf("%d units in rows of %d, at most %d: took %d to %d", n, row, most, lo, hi)
+								one, whole := lo/group == (hi-1)/group, lo%group == 0 && hi%group == 0
+								if hi <= lo || hi-lo > most || lo/row != (hi-1)/row || !one && !whole {
+									t.Errorf("%d units in rows of %d, groups of %d, at most %d: took %d to %d", n, row, group, most, lo, hi)
 								}
 								for i := lo; i < hi; i++ {
 									taken[w] = append(taken[w], i)
@@ -50,7 +52,7 @@ func TestShares(t *testing.T) {
 	s.deal(20, 2)
 	var got [][2]int
 	for {
-		lo, hi := s.take(1, 2, 20)
+		lo, hi := s.take(1, 2, 1, 20)
 		if hi == 0 {
 			break
 		}
@@ -70,7 +72,7 @@ type unitTask struct {
 }
 
 func (u *unitTask) next(worker int) bool {
-	_, hi := u.shares.take(worker, 1, u.units)
+	_, hi := u.shares.take(worker, 1, 1, u.units)
 	return hi > 0
 }
 
