@@ -82,7 +82,7 @@ func pixels(cs *cases.Case, r *cases.Run) (map[string][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, _, err := imagefile.File(path, imagefile.Options{})
+	img, _, err := imagefile.File(path, imagefile.Options{Stream: true})
 	if err != nil {
 		return nil, err
 	}

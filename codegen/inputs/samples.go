@@ -72,7 +72,7 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 			return nil, errors.New("the model takes no pictures; leave them out")
 		}
 		for _, path := range images {
-			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(r.MaxPixels)})
+			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(r.MaxPixels), Stream: true})
 			if errors.Is(err, imagefile.ErrMaxPixels) {
 				err = fmt.Errorf("%w (limits.pixels in the description)", err)
 			}

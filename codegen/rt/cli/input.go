@@ -60,6 +60,7 @@ func pictureItems(list []Picture) []item {
 }
 
 func fileItem(path string, named bool, o imagefile.Options) item {
+	o.Stream = true
 	return item{name: path, file: path, named: named,
 		read: func() (image.Image, error) {
 			img, _, err := imagefile.File(path, o)

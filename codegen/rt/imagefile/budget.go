@@ -1,7 +1,6 @@
 package imagefile
 
 import (
-	"bytes"
 	"fmt"
 	"image"
 	"io"
@@ -99,7 +98,7 @@ func Memory(path string, o Options) int64 {
 	// io.ReaderAt.
 	var r io.Reader = f
 	if kind.name != "tiff" {
-		r = bytes.NewReader(head)
+		r = newMemory(head)
 	}
 	pixels := o.maxPixels()
 	var model image.Config
@@ -118,6 +117,9 @@ func Memory(path string, o Options) int64 {
 // takes returns an upper bound of the bytes that reading a picture takes. head is the file's
 // beginning, or all of it; pixels is the size of the picture, size the length of the file.
 func (f *format) takes(head []byte, c image.Config, pixels, size int64, o Options) int64 {
+	if f.streams(head, o) {
+		return size + f.stripMemory(head)
+	}
 	perPixel := f.memory(head, c)
 	// EXIF and XMP may follow the pixels, except in a JPEG.
 	known := f.name == "jpeg" || int64(len(head)) == size

@@ -40,6 +40,11 @@ type Options struct {
 	// mirrored upright as their EXIF, or else their XMP, says. TIFF and HEIC are always turned,
 	// because their orientation is part of the format.
 	IgnoreOrientation bool
+	// Stream returns a pixel.Stream where the format allows: most JPEGs. The file is decoded when
+	// package pixel reads the picture, a strip at a time, and turned on the way, so that neither the
+	// picture nor its planes are in memory. Damage is an error of that package's functions then, and
+	// the picture retains the file.
+	Stream bool
 }
 
 func (o Options) maxPixels() int64 {
@@ -124,7 +129,7 @@ func Decode(r io.Reader, o Options) (image.Image, string, error) {
 	return Bytes(data, o)
 }
 
-// Bytes is Decode for a file in memory. It does not retain data.
+// Bytes is Decode for a file in memory. It does not retain data, except with Options.Stream.
 func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if int64(len(data)) > o.maxBytes() {
 		return nil, "", tooManyBytes(o)
@@ -143,6 +148,9 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 	if err := checkMemory(f.takes(data, c, int64(size.X)*int64(size.Y), int64(len(data)), o), o); err != nil {
 		return nil, "", fmt.Errorf("%s: the picture is %d x %d pixels: %w", f.title, size.X, size.Y, err)
 	}
+	if f.streams(data, o) {
+		return f.stream(data, size, o), f.name, nil
+	}
 	img, err := f.picture(data)
 	if err != nil {
 		return nil, "", err
@@ -156,6 +164,37 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 		}
 	}
 	return img, f.name, nil
+}
+
+// streams reports whether the picture of the file that begins with head is decoded in strips.
+func (f *format) streams(head []byte, o Options) bool {
+	return o.Stream && f.strips != nil && f.stripMemory(head) > 0
+}
+
+func (f *format) stream(data []byte, size image.Point, o Options) image.Image {
+	m := &pixel.Stream{Size: size, Strips: func(yield func(pixel.Strip, error) bool) {
+		if err := f.each(data, func(s pixel.Strip) bool { return yield(s, nil) }); err != nil {
+			yield(pixel.Strip{}, err)
+		}
+	}}
+	if f.turns(o) {
+		m.Turn = pixel.Turn(f.about(data).orientation())
+	}
+	return m
+}
+
+// each passes the picture's strips to yield until that returns false.
+func (f *format) each(data []byte, yield func(pixel.Strip) bool) (err error) {
+	defer f.guard(&err)
+	for strip, err := range f.strips(data) {
+		if err != nil {
+			return f.wrap(err)
+		}
+		if !yield(strip) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // turns reports whether pictures of the format are turned upright.
@@ -194,7 +233,23 @@ func (f *format) size(data []byte, o Options) (size image.Point, c image.Config,
 			return size, c, fmt.Errorf("%s: %w", f.title, err)
 		}
 	}
-	return f.header(bytes.NewReader(data))
+	return f.header(newMemory(data))
+}
+
+// memoryReader reads a file, or the beginning of one, that is in memory.
+type memoryReader struct {
+	*bytes.Reader
+	data []byte
+}
+
+func newMemory(data []byte) memoryReader { return memoryReader{bytes.NewReader(data), data} }
+
+// readAll is io.ReadAll without a copy of what is in memory.
+func readAll(r io.Reader) ([]byte, error) {
+	if m, ok := r.(memoryReader); ok {
+		return m.data, nil
+	}
+	return io.ReadAll(r)
 }
 
 // header reads the size of the picture.

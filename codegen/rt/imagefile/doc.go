@@ -11,6 +11,10 @@
 // proportion to the picture (budget.go). [Memory] estimates the memory that decoding takes from
 // the beginning of a file, for programs that decode several files at a time.
 //
+// With Options.Stream, a JPEG decodes to a [pixel.Stream]: package pixel decodes it while it resizes
+// it, in strips that it turns upright on the way. Other formats, and JPEGs in CMYK, in RGB or with
+// subsampling that image.YCbCr does not have, decode to a whole picture.
+//
 // Results are meant for package pixel, whose conversion to RGB matches Pillow's. Most JPEGs
 // decode to image.YCbCr, because package pixel interpolates chroma as libjpeg does. Lossy WebP,
 // whose YCbCr differs from JPEG's, decodes to pixel.RGB or image.NRGBA, converted as in

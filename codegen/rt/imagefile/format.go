@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt/imagefile/jpeg"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // format is a row of the table of formats: all that the package knows about a format.
@@ -23,8 +25,12 @@ type format struct {
 	decode func(data []byte) (image.Image, error)
 	memory func(head []byte, c image.Config) int64 // most bytes per pixel that decode takes
 	tables int64                                   // most bytes of tables that decode takes besides, see extra
-	about  func(data []byte) about                 // reads the metadata; nil: the format has none
-	turned bool                                    // the orientation is part of the format: it is applied whatever Options say
+	// strips decodes the picture for a pixel.Stream, and stripMemory returns the most bytes that this
+	// takes, given the file's beginning; 0: this picture has no strips. nil: no picture has.
+	strips      func(data []byte) iter.Seq2[pixel.Strip, error]
+	stripMemory func(head []byte) int64
+	about       func(data []byte) about // reads the metadata; nil: the format has none
+	turned      bool                    // the orientation is part of the format: it is applied whatever Options say
 }
 
 // formats are constants: a program that does not decode is linked without the decoders.
@@ -41,13 +47,15 @@ var formats = []format{
 	},
 	{
 		name: "jpeg", title: "JPEG",
-		magic:      []string{"\xff\xd8\xff"},
-		extensions: []string{".jpg", ".jpeg", ".jpe", ".jfif"},
-		check:      checkJPEG,
-		config:     configJPEG,
-		decode:     jpeg.Decode,
-		memory:     perPixelJPEG,
-		about:      aboutJPEG,
+		magic:       []string{"\xff\xd8\xff"},
+		extensions:  []string{".jpg", ".jpeg", ".jpe", ".jfif"},
+		check:       checkJPEG,
+		config:      configJPEG,
+		decode:      jpeg.Decode,
+		memory:      perPixelJPEG,
+		strips:      jpeg.Strips,
+		stripMemory: jpeg.StripMemory,
+		about:       aboutJPEG,
 	},
 	{
 		name: "webp", title: "WebP",
@@ -176,7 +184,7 @@ func Register(name string, d Decoder) {
 	f := optional[i]
 	optional = slices.Delete(optional, i, i+1)
 	f.config = func(r io.Reader) (image.Config, error) {
-		head, err := io.ReadAll(r)
+		head, err := readAll(r)
 		if err != nil {
 			return image.Config{}, err
 		}

@@ -36,6 +36,14 @@ func FuzzBytes(f *testing.F) {
 	const limit = 1 << 12
 	f.Fuzz(func(t *testing.T, data []byte) {
 		img, format, err := Bytes(data, Options{MaxPixels: limit, MaxBytes: 1 << 20})
+		var streamed pixel.RGB
+		stream, _, failed := Bytes(data, Options{MaxPixels: limit, MaxBytes: 1 << 20, Stream: true})
+		if failed == nil {
+			failed = pixel.ToRGB(&streamed, stream, pixel.White, nil)
+		}
+		if (err == nil) != (failed == nil) {
+			t.Errorf("error %v, and of a stream %v", err, failed)
+		}
 		if err != nil {
 			if img != nil || format != "" {
 				t.Errorf("got %v and %q beside the error %v", img, format, err)
@@ -48,6 +56,9 @@ func FuzzBytes(f *testing.F) {
 		var m pixel.RGB
 		if err := pixel.ToRGB(&m, img, pixel.White, nil); err != nil {
 			t.Errorf("%s: %v", format, err)
+		}
+		if !bytes.Equal(streamed.Pix, m.Pix) {
+			t.Errorf("%s: the stream is another picture", format)
 		}
 	})
 }

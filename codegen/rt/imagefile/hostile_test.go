@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/image/tiff"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // hostileFile is a small file that asks for much work.
@@ -216,6 +218,50 @@ func TestMemory(t *testing.T) {
 	}
 	if got := Memory(filepath.Join(dir, "none"), Options{}) + Memory(dir, Options{}) + Memory(filepath.Join(dir, "text.txt"), Options{MaxBytes: 1}); got != 0 {
 		t.Errorf("what cannot be read takes %d bytes", got)
+	}
+}
+
+// A stream takes the memory that Memory says, which is far less than that of the picture.
+func TestStreamMemory(t *testing.T) {
+	m := image.NewYCbCr(image.Rect(0, 0, 2000, 1500), image.YCbCrSubsampleRatio420)
+	for i := range m.Y {
+		m.Y[i] = uint8(i * i >> 8)
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, nil); err != nil {
+		t.Fatal(err)
+	}
+	exif := exifPrefix + string(exifBlock(binary.BigEndian, 6))
+	data := slices.Insert(b.Bytes(), 2, []byte("\xff\xe1\x00"+string(rune(len(exif)+2))+exif)...)
+	path := filepath.Join(t.TempDir(), "turned.jpg")
+	asmtest.Write(t, path, data)
+	o := Options{Stream: true}
+	said := Memory(path, o)
+	if whole := Memory(path, Options{}); said-int64(len(data)) > (whole-int64(len(data)))/50 {
+		t.Errorf("a stream takes %d bytes, and %d as a whole, of a file of %d", said, whole, len(data))
+	}
+	p := pixel.Preprocess{Size: 32, Alpha: pixel.Drop, Std: [3]float32{1, 1, 1}}
+	x, scratch := make([]float32, p.Len()), new(pixel.Scratch)
+	var took int64
+	for range 2 { // the first one fills scratch
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		img, _, err := File(path, o)
+		if err == nil {
+			err = p.Into(x, img, scratch)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		took = int64(after.TotalAlloc - before.TotalAlloc)
+	}
+	const fixed = 1 << 18 // tables, and the headers of strips
+	if took > said+fixed {
+		t.Errorf("reading allocates %d bytes, said were %d", took, said)
+	}
+	if _, _, err := File(path, Options{Stream: true, MaxMemory: said - 1}); !errors.Is(err, ErrLimit) {
+		t.Errorf("with less memory than that, the error is %v", err)
 	}
 }
 

@@ -55,7 +55,7 @@ func passesOf(f *jpeg.Frame, s jpeg.Segment) float64 {
 }
 
 func configJPEG(r io.Reader) (image.Config, error) {
-	data, err := io.ReadAll(r)
+	data, err := readAll(r)
 	if err != nil {
 		return image.Config{}, err
 	}

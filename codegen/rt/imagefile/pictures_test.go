@@ -60,6 +60,11 @@ func TestPictures(t *testing.T) {
 				most, mean = 8, 0.2
 			}
 			compare(t, rgb(t, img), p.pixels, most, mean)
+			stream, _, err := Bytes(p.data, Options{Stream: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, rgb(t, stream), rgb(t, img), 0, 0)
 		})
 	}
 }

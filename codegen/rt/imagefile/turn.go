@@ -57,27 +57,12 @@ func oriented(img image.Image, orientation int) (image.Image, error) {
 
 // turned writes a picture of w x h pixels of size bytes each to dst, turned upright.
 func turned(dst, src []byte, stride, size, w, h, orientation int) {
-	// Pixel (x, y) of the result is at first + x*dx + y*dy of the source.
-	right, down := size, stride
-	o := [...]struct{ first, dx, dy int }{
-		2: {(w - 1) * right, -right, down},           // mirrored
-		3: {(w-1)*right + (h-1)*down, -right, -down}, // upside down
-		4: {(h - 1) * down, right, -down},            // mirrored, upside down
-		5: {0, down, right},                          // mirrored along the diagonal
-		6: {(h - 1) * down, -down, right},            // needs a quarter turn to the right
-		7: {(w-1)*right + (h-1)*down, -down, -right}, // mirrored along the other diagonal
-		8: {(w - 1) * right, down, -right},           // needs a quarter turn to the left
-	}[orientation]
-	if orientation >= 5 {
-		w, h = h, w
-	}
-	i := 0
+	first, dx, dy := pixel.Turn(orientation).Place(w, h)
 	for y := range h {
-		at := o.first + y*o.dy
-		for range w {
-			copy(dst[i:i+size], src[at:])
-			i += size
-			at += o.dx
+		at, row := size*(first+y*dy), src[y*stride:][:w*size]
+		for ; len(row) > 0; row = row[size:] {
+			copy(dst[at:at+size], row)
+			at += size * dx
 		}
 	}
 }

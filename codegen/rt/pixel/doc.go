@@ -2,10 +2,11 @@
 // to RGB, resizes it by bicubic or bilinear interpolation, byte for byte as Pillow 11 and 12
 // do, and normalises it to planar float32.
 //
-// The package has three nouns. An [RGB] is a picture of packed 8-bit RGB. A [Preprocess] is the
+// The package has four nouns. An [RGB] is a picture of packed 8-bit RGB. A [Preprocess] is the
 // preprocessing that a model was trained with, as plain data: size, resize mode, treatment of
 // transparency, mean and standard deviation. A [Scratch] holds the buffers of one goroutine, so
-// that nothing is allocated after the first picture.
+// that nothing is allocated after the first picture. A [Stream] is a picture that is decoded while
+// it is read.
 //
 //	prep := pixel.Preprocess{
 //		Size:   224,

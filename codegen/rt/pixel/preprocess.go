@@ -52,7 +52,8 @@ type Preprocess struct {
 type Scratch struct {
 	src     source
 	resizer resizer
-	line    []uint8 // a source row, where the nearest pixel counts
+	second  resizer // the other pass of a transposed Stream
+	line    []uint8 // a source row, where the nearest pixel counts, or a row of a turned Stream
 	last    []uint8 // the resized fourth channel under ConvertLast
 
 	square    RGB
@@ -168,7 +169,7 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	} else {
 		s.resample(dst.Pix, w, h, window, p.Filter)
 	}
-	return nil
+	return s.src.err
 }
 
 // setTable fills the table of (v/255 - mean)/std for each byte v.

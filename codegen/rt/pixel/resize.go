@@ -4,6 +4,7 @@ import (
 	"errors"
 	"image"
 	"math"
+	"slices"
 )
 
 // Pillow resamples 8-bit channels in integers: weights are fixed point with precision
@@ -35,13 +36,15 @@ func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error 
 	}
 	dst.reset(w, h)
 	s.resample(dst.Pix, w, h, image.Rect(0, 0, w, h), Bicubic)
-	return nil
+	return s.src.err
 }
 
 // axis is one direction of a resize: the inputs that a window of outputs needs, and the weights
 // of each output. Every output takes the same number of inputs, in groups of four taps; the
 // weights of inputs that it does not need are 0.
 type axis struct {
+	mirrored bool // inputs and outputs are numbered from the end: set before set
+
 	same    bool    // input and output sizes are equal: the pass is skipped
 	lo, hi  int     // range of inputs that the window needs
 	groups  int     // of taps, for each output
@@ -51,7 +54,7 @@ type axis struct {
 }
 
 // set computes the weights of outputs from <= i < from+count of a resize from n inputs to out
-// outputs.
+// outputs. If the axis is mirrored, they are in reverse order, as the inputs are.
 //
 // The arithmetic and its order are Pillow's: the filter's support is scaled by max(n/out, 1),
 // weights are divided by their sum and rounded half away from zero. The explicit conversions
@@ -60,7 +63,9 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 	a.same = n == out
 	a.starts = grow(a.starts, count)
 	if a.same {
-		a.lo, a.hi = from, from+count
+		if a.lo, a.hi = from, from+count; a.mirrored {
+			a.lo, a.hi = n-a.hi, n-a.lo
+		}
 		for i := range a.starts {
 			a.starts[i] = int32(i)
 		}
@@ -77,6 +82,9 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 	}
 	_, a.lo, _ = span(from)
 	_, _, a.hi = span(from + count - 1)
+	if a.mirrored {
+		a.lo, a.hi = n-a.hi, n-a.lo
+	}
 	most := 0
 	for i := range count {
 		_, lo, hi := span(from + i)
@@ -93,6 +101,10 @@ func (a *axis) set(n, out, from, count int, f Filter) {
 			w := kernel(float64((float64(j) - center + 0.5) * inverse))
 			a.buf = append(a.buf, w)
 			sum += w
+		}
+		if a.mirrored {
+			i, lo = count-1-i, n-hi
+			slices.Reverse(a.buf)
 		}
 		// The last outputs start early enough for all their taps to be inputs, if there are as many.
 		start := max(min(lo, a.hi-4*a.groups), a.lo)
@@ -280,7 +292,12 @@ func vertical(dst, src []uint8, stride int, weights []int32) {
 // resample writes the window of the open picture, resized to w x h, to dst (3 bytes per pixel
 // of the window).
 func (s *Scratch) resample(dst []uint8, w, h int, window image.Rectangle, f Filter) {
+	if s.src.stream != nil {
+		s.resampleStream(dst, w, h, window, f)
+		return
+	}
 	r := &s.resizer
+	r.x.mirrored, r.y.mirrored = false, false
 	r.start(s.src.w, s.src.h, w, h, window, f)
 	for y := r.y.lo; y < r.y.hi; y++ {
 		s.src.row(r.next(), y, r.x.lo, r.x.hi)

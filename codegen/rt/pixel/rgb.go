@@ -62,6 +62,10 @@ func ToRGB(dst *RGB, img image.Image, alpha Alpha, s *Scratch) error {
 		return err
 	}
 	dst.reset(s.src.w, s.src.h)
+	if s.src.stream != nil {
+		s.convertStream(dst.Pix)
+		return s.src.err
+	}
 	for y := range dst.H {
 		s.src.row(dst.Pix[3*dst.W*y:], y, 0, dst.W)
 	}

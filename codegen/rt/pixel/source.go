@@ -9,11 +9,15 @@ import (
 
 // source reads the rows of a picture of any type as RGB.
 type source struct {
-	img   image.Image
+	img   image.Image // of a Stream, the strip that is read
+	top   int         // the first row of img in the picture
 	alpha Alpha
 	layer layer
 	keyed bool // img was the Image of a Keyed
 	w, h  int
+
+	stream *Stream // nil: img is the picture
+	err    error   // why the rest of stream cannot be read
 
 	palette [256][3]uint8 // of an image.Paletted, converted to RGB
 
@@ -34,12 +38,22 @@ func (s *source) open(img image.Image, alpha Alpha) error {
 	if err := alpha.check(); err != nil {
 		return err
 	}
+	s.alpha, s.top, s.err = alpha, 0, nil
+	if m, ok := img.(*Stream); ok {
+		s.stream = m
+		s.w, s.h = m.Bounds().Dx(), m.Bounds().Dy()
+		return checkSize(s.w, s.h)
+	}
+	return s.openImage(img)
+}
+
+func (s *source) openImage(img image.Image) error {
 	b := img.Bounds()
 	s.w, s.h = b.Dx(), b.Dy()
 	if err := checkSize(s.w, s.h); err != nil {
 		return err
 	}
-	s.img, s.alpha = img, alpha
+	s.img = img
 	switch m := img.(type) {
 	case *RGB:
 		return s.check("Pix", len(m.Pix), 3*m.W, 3)
@@ -72,7 +86,7 @@ func (s *source) open(img image.Image, alpha Alpha) error {
 }
 
 // close drops the picture, so that a Scratch does not keep it alive.
-func (s *source) close() { s.img = nil }
+func (s *source) close() { s.img, s.stream = nil, nil }
 
 // check returns an error unless a plane of n bytes holds the picture's rows.
 func (s *source) check(plane string, n, stride, size int) error {
@@ -130,6 +144,7 @@ func (s *source) row(dst []uint8, y, lo, hi int) {
 		return
 	}
 	w, alpha := hi-lo, s.alpha
+	y -= s.top
 	dst = dst[:3*w]
 	switch m := s.img.(type) {
 	case *RGB:

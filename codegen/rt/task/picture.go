@@ -62,6 +62,7 @@ func (p Picture) decode(maxPixels int) (image.Image, error) {
 	img := p.img
 	if p.read != nil {
 		o := p.o
+		o.Stream = true
 		if o.MaxPixels == 0 {
 			o.MaxPixels = int64(maxPixels)
 		}

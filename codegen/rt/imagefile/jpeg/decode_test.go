@@ -110,7 +110,7 @@ func TestEnlarge(t *testing.T) {
 			p.samples = [][]byte{m.Y, m.Cb, m.Cr}[i]
 			p.enlarge(f.Size, m.YStride, across/p.H, down/p.V)
 		}
-		if got := rgb(t, d.yCbCr(image.YCbCrSubsampleRatio444)); !bytes.Equal(got.Pix, want.Pix) {
+		if got := rgb(t, d.yCbCr(image.YCbCrSubsampleRatio444, image.Rectangle{Max: f.Size})); !bytes.Equal(got.Pix, want.Pix) {
 			t.Errorf("%s: enlarged planes are another picture", name)
 		}
 	}
@@ -123,4 +123,54 @@ func rgb(t *testing.T, img image.Image) *pixel.RGB {
 		t.Fatal(err)
 	}
 	return &m
+}
+
+// Strips hold the picture that Decode returns, or its error comes last.
+func TestStrips(t *testing.T) {
+	files, err := filepath.Glob("testdata/pillow/*.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	several := 0
+	for _, file := range files {
+		data := asmtest.Read(t, file)
+		var size image.Point
+		if f, err := FindFrame(data); err == nil {
+			size = f.Size
+		}
+		strips := 0
+		stream := &pixel.Stream{Size: size, Strips: func(yield func(pixel.Strip, error) bool) {
+			for s, err := range Strips(data) {
+				if strips++; !yield(s, err) {
+					return
+				}
+			}
+		}}
+		img, refused := Decode(data)
+		var got pixel.RGB
+		if err := pixel.ToRGB(&got, stream, pixel.Drop, nil); refused != nil {
+			if size != (image.Point{}) && (err == nil || err.Error() != refused.Error()) {
+				t.Errorf("%s: error %v, want %v", file, err, refused)
+			}
+			continue
+		} else if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if want := rgb(t, img); !bytes.Equal(got.Pix, want.Pix) {
+			t.Errorf("%s: the strips hold another picture", file)
+		}
+		if strips > 1 {
+			several++
+		}
+		if n := StripMemory(data); strips > 1 != (n > 0 && size.Y > 16) && size.Y > 32 {
+			t.Errorf("%s: %d strips of %v take %d bytes", file, strips, size, n)
+		}
+		for range Strips(data) {
+			break
+		}
+	}
+	if several < 20 {
+		t.Errorf("%d pictures have several strips, want more", several)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // decoder decodes one picture from its segments, given in file order.
@@ -14,6 +16,13 @@ type decoder struct {
 	dc, ac   [4]*huffman
 	arith    conditioning
 	interval int // MCUs between restart markers; 0: no restart markers
+
+	// yield receives the picture: in strips of a row of MCUs if strips is set and the picture
+	// allows it, otherwise at once.
+	yield  func(pixel.Strip) bool
+	strips bool
+	unit   int // rows of the picture in a row of MCUs
+	shown  int // rows of the picture that yield received
 
 	scans  int // scans read so far
 	planes []*plane
@@ -32,6 +41,10 @@ type plane struct {
 	coefficients  []int16
 	samples       []byte
 	stride        int // bytes per row of samples
+	high          int // block rows in a row of MCUs
+	rows          int // block rows that samples has room for
+	top           int // the first of them
+	above         int // rows of samples before them: the end of the strip above
 
 	// Of a progressive picture, by coefficient in zigzag order: the number of low bits still
 	// missing, -1 if no scan had the coefficient; and the same before the last scan.
@@ -40,6 +53,11 @@ type plane struct {
 
 func (p *plane) block(x, y int) *[64]int16 {
 	return (*[64]int16)(p.coefficients[64*(y*p.width+x):])
+}
+
+// transform writes the samples of block (x, y), which has the given coefficients.
+func (p *plane) transform(x, y int, block *[64]int16) {
+	idct(p.samples[(8*(y-p.top)+p.above)*p.stride+8*x:], p.stride, block, p.quant)
 }
 
 var errTables = errors.New("a table is cut off")
@@ -187,7 +205,9 @@ func (d *decoder) scan(s Segment) error {
 			return err
 		}
 	}
-	d.walk(c, b, e)
+	if err := d.walk(c, b, e); err != nil {
+		return err
+	}
 	d.cut = s.Cut && b.marker == ended
 	return b.finish()
 }
@@ -266,20 +286,24 @@ func (d *decoder) makePlanes() {
 // parts returns v/n, rounded up.
 func parts(v, n int) int { return (v + n - 1) / n }
 
-// allocate allocates the planes' coefficients or samples: the first scan decides which.
+// allocate allocates the planes' coefficients, if the first scan shows that they are needed, or
+// their samples.
 func (d *decoder) allocate(c *scan) {
 	d.kept = d.frame.Progressive || len(c.planes) < len(d.planes)
 	if !d.frame.Progressive && !d.frame.Arithmetic {
 		d.addStandard()
 	}
+	d.layOut()
 	for _, p := range d.planes {
 		if d.kept {
 			p.coefficients = make([]int16, 64*p.width*p.height)
 		} else {
-			p.samples = make([]byte, 64*p.width*p.height)
+			p.allocate()
 		}
 	}
 }
+
+func (p *plane) allocate() { p.samples = make([]byte, p.stride*(8*p.rows+p.above)) }
 
 // addStandard adds the standard Huffman tables (annex K), which MJPEG frames omit.
 func (d *decoder) addStandard() {
@@ -319,7 +343,7 @@ func (c *scan) progress(scans int) error {
 }
 
 // walk decodes the blocks of a scan.
-func (d *decoder) walk(c *scan, b *bits, e entropy) {
+func (d *decoder) walk(c *scan, b *bits, e entropy) error {
 	var scratch [64]int16
 	left, due := d.interval, byte(rst0)
 	for my := range c.down {
@@ -358,11 +382,17 @@ func (d *decoder) walk(c *scan, b *bits, e entropy) {
 							e.block(i, block)
 						}
 						if !d.kept {
-							idct(p.samples[8*y*p.stride+8*x:], p.stride, block, p.quant)
+							p.transform(x, y, block)
 						}
 					}
 				}
 			}
 		}
+		if !d.kept {
+			if err := d.show(my); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }

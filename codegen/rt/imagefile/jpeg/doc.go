@@ -14,6 +14,9 @@
 // included. The inverse DCT is a kernel of package asm on amd64 with AVX2 and on arm64, and Go
 // code elsewhere.
 //
+// [Strips] decodes a row of MCUs at a time, so that neither the picture nor its planes are in
+// memory; a progressive picture, whose scans each add to all of it, has its coefficients in memory.
+//
 // [Segments] and [ReadFrame] tell what a file asks for before it is decoded. The caller
 // enforces limits: Decode allocates by the size in the file.
 //

@@ -227,19 +227,7 @@ func (f *Frame) samples() int64 {
 // Memory returns an upper bound of the bytes that decoding takes, the decoded picture included,
 // given the beginning of the file; 0 if that does not hold the frame header.
 func Memory(head []byte) int64 {
-	var f *Frame
-	var c colours
-	known, whole := false, false // the colour segments were all read; the first scan has all components
-	for s := range Segments(head) {
-		if c.see(s); s.Marker == SOS {
-			known = true
-			whole = f != nil && !f.Progressive && len(s.Body) > 0 && int(s.Body[0]) == len(f.Components)
-			break
-		}
-		if f == nil && IsFrame(s.Marker) {
-			f, _ = ReadFrame(s)
-		}
-	}
+	f, luma, whole := beginning(head)
 	if f == nil {
 		return 0
 	}
@@ -247,8 +235,7 @@ func Memory(head []byte) int64 {
 	if !whole {
 		n *= 3 // and two bytes per coefficient
 	}
-	luma := c.luma(f)
-	if _, ok := f.ratio(); len(f.Components) == 1 || len(f.Components) == 3 && ok && luma && known {
+	if f.inPlanes(luma) {
 		return n
 	}
 	// Planes enlarged to the size of the picture, RGB or CMYK, and the RGB from which CMYK is
@@ -263,6 +250,45 @@ func Memory(head []byte) int64 {
 		return n + 7*pixels
 	}
 	return n + 3*pixels
+}
+
+// StripMemory returns an upper bound of the bytes that Strips takes, a strip included, given the
+// beginning of the file; 0 if the picture does not come in strips of a row of MCUs, or if the
+// beginning does not tell.
+func StripMemory(head []byte) int64 {
+	f, luma, whole := beginning(head)
+	if f == nil || !f.inPlanes(luma) {
+		return 0
+	}
+	across, down := f.sampling()
+	n := int64(parts(f.Size.X, 8*across)) * int64(8*across) * int64(8*down+2) * int64(len(f.Components))
+	if !whole {
+		n += 2 * f.samples()
+	}
+	return n
+}
+
+// beginning reads the segments up to the first scan. It returns nil for a file whose frame header is
+// not there. luma reports whether the first three components are known to be Y, Cb and Cr, and
+// whole whether the first scan is known to hold the picture.
+func beginning(head []byte) (f *Frame, luma, whole bool) {
+	var c colours
+	for s := range Segments(head) {
+		if c.see(s); s.Marker == SOS {
+			return f, f != nil && c.luma(f), f != nil && !f.Progressive && len(s.Body) > 0 && int(s.Body[0]) == len(f.Components)
+		}
+		if f == nil && IsFrame(s.Marker) {
+			f, _ = ReadFrame(s)
+		}
+	}
+	return f, false, false
+}
+
+// inPlanes reports whether a picture decodes to an image.Gray or image.YCbCr, given whether its
+// components are Y, Cb and Cr.
+func (f *Frame) inPlanes(luma bool) bool {
+	_, ok := f.ratio()
+	return len(f.Components) == 1 || len(f.Components) == 3 && ok && luma
 }
 
 // sampling returns the largest sampling factors of the components.

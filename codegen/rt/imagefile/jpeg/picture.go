@@ -3,42 +3,127 @@ package jpeg
 import (
 	"errors"
 	"image"
+	"iter"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 )
 
 // Decode decodes a picture to an image.Gray, an image.YCbCr, a pixel.RGB, or an image.CMYK. CMYK
 // values are amounts of ink (255: full), though files store them inverted.
-func Decode(data []byte) (image.Image, error) {
-	var d decoder
+func Decode(data []byte) (img image.Image, err error) {
+	d := decoder{yield: func(s pixel.Strip) bool {
+		img = s.Image
+		return true
+	}}
+	if err := d.decode(data); err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// Strips decodes a picture in strips, for a pixel.Stream. A picture whose planes are Y, or Y, Cb
+// and Cr with a ratio of image.YCbCrSubsampleRatio, has strips of a row of MCUs, and another one
+// has one strip. The memory of a strip is reused for the next. The last pair holds the error that
+// Decode returns, if any.
+func Strips(data []byte) iter.Seq2[pixel.Strip, error] {
+	return func(yield func(pixel.Strip, error) bool) {
+		d := decoder{strips: true, yield: func(s pixel.Strip) bool { return yield(s, nil) }}
+		if err := d.decode(data); err != nil && err != errStopped {
+			yield(pixel.Strip{}, err)
+		}
+	}
+}
+
+var errStopped = errors.New("no more of the picture is wanted")
+
+// decode passes the picture to d.yield. It returns errStopped if that returns false.
+func (d *decoder) decode(data []byte) error {
 	ended := false
 	for s := range Segments(data) {
 		if err := d.read(s); err != nil {
-			return nil, err
+			return err
 		}
 		ended = s.Marker == EOI
 	}
 	switch {
 	case !ended && (d.scans == 0 || d.kept || d.cut):
-		return nil, errors.New("the file ends without an end marker: it was cut off")
+		return errors.New("the file ends without an end marker: it was cut off")
 	case d.scans == 0:
-		return nil, errors.New("there is no scan")
+		return errors.New("there is no scan")
 	}
-	return d.picture()
+	if d.kept {
+		return d.transform()
+	}
+	return nil
 }
 
-// picture assembles the picture from the decoded planes.
-func (d *decoder) picture() (image.Image, error) {
-	if d.kept {
-		d.transform()
+// layOut decides which rows of the picture the planes' samples hold at a time.
+func (d *decoder) layOut() {
+	_, down := d.frame.sampling()
+	ratio, _ := d.frame.ratio()
+	single := len(d.planes) == 1
+	if single {
+		down = 1 // its MCUs are single blocks
 	}
-	rect := image.Rectangle{Max: d.frame.Size}
+	d.unit = 8 * down
+	d.strips = d.strips && d.frame.inPlanes(d.colours.luma(d.frame))
+	between := ratio == image.YCbCrSubsampleRatio420 || ratio == image.YCbCrSubsampleRatio440
+	for i, p := range d.planes {
+		if p.high = p.V; single {
+			p.high = 1
+		}
+		if p.rows = p.height; d.strips {
+			p.rows = p.high
+		}
+		if d.strips && between { // pixel rows lie between rows of chroma
+			p.above = 1
+			if i == 0 {
+				p.above = 2
+			}
+		}
+	}
+}
+
+// show yields the rows of the picture that row y of MCUs completes.
+func (d *decoder) show(y int) error {
+	size, above := d.frame.Size, d.planes[0].above
+	rect := image.Rect(0, max(y*d.unit-above, 0), size.X, min((y+1)*d.unit, size.Y))
+	last := rect.Max.Y == size.Y
+	if !d.strips {
+		if !last {
+			return nil
+		}
+		rect.Min.Y = 0
+	}
+	img, err := d.picture(rect)
+	if err != nil {
+		return err
+	}
+	strip := pixel.Strip{Image: img, From: d.shown, To: rect.Max.Y}
+	if !last && above > 0 {
+		strip.To-- // the chroma of the last row depends on the next strip
+	}
+	if d.shown = strip.To; !d.yield(strip) {
+		return errStopped
+	}
+	if last {
+		return nil
+	}
+	for _, p := range d.planes {
+		copy(p.samples, p.samples[8*p.rows*p.stride:])
+		p.top += p.rows
+	}
+	return nil
+}
+
+// picture returns the part of the picture that the planes hold.
+func (d *decoder) picture(rect image.Rectangle) (image.Image, error) {
 	luma := d.colours.luma(d.frame)
 	switch ratio, ok := d.frame.ratio(); {
 	case len(d.planes) == 1:
-		return &image.Gray{Pix: d.planes[0].samples, Stride: d.planes[0].stride, Rect: rect}, nil
+		return &image.Gray{Pix: d.planes[0].from(rect), Stride: d.planes[0].stride, Rect: rect}, nil
 	case len(d.planes) == 3 && luma && ok:
-		return d.yCbCr(ratio), nil
+		return d.yCbCr(ratio, rect), nil
 	}
 	across, down := d.frame.sampling()
 	stride := 8 * across * parts(rect.Dx(), 8*across)
@@ -46,7 +131,7 @@ func (d *decoder) picture() (image.Image, error) {
 		p.enlarge(rect.Max, stride, across/p.H, down/p.V)
 	}
 	if len(d.planes) == 3 && luma {
-		return d.yCbCr(image.YCbCrSubsampleRatio444), nil
+		return d.yCbCr(image.YCbCrSubsampleRatio444, rect), nil
 	}
 	if len(d.planes) == 3 {
 		m := &pixel.RGB{Pix: make([]byte, 3*rect.Dx()*rect.Dy()), W: rect.Dx(), H: rect.Dy()}
@@ -59,7 +144,7 @@ func (d *decoder) picture() (image.Image, error) {
 	if luma {
 		// YCCK encodes ink as RGB = 255 - CMY, and the file stores ink inverted: the two cancel.
 		var rgb pixel.RGB
-		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444), pixel.Drop, nil); err != nil {
+		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444, rect), pixel.Drop, nil); err != nil {
 			return nil, err
 		}
 		for i, v := range rgb.Pix {
@@ -74,28 +159,44 @@ func (d *decoder) picture() (image.Image, error) {
 	return m, nil
 }
 
-// transform computes the samples of stored coefficients.
-func (d *decoder) transform() {
+// from returns the samples from the top of rect on, which is the first strip or includes the rows
+// above.
+func (p *plane) from(rect image.Rectangle) []byte {
+	if rect.Min.Y == 0 {
+		return p.samples[p.above*p.stride:]
+	}
+	return p.samples
+}
+
+// transform computes and shows the samples of stored coefficients.
+func (d *decoder) transform() error {
 	smooth := d.unfinished()
 	var scratch [64]int16
 	for _, p := range d.planes {
-		p.samples = make([]byte, 64*p.width*p.height)
+		p.allocate()
 		if p.quant == nil {
 			p.quant = new([64]uint16) // no scan had this plane
 		}
-		for y := range p.down {
-			for x := range p.across {
-				block := p.block(x, y)
-				if smooth {
-					scratch = *block
-					d.smooth(&scratch, p, x, y)
-					block = &scratch
+	}
+	for my := range parts(d.frame.Size.Y, d.unit) {
+		for _, p := range d.planes {
+			for y := my * p.high; y < min((my+1)*p.high, p.down); y++ {
+				for x := range p.across {
+					block := p.block(x, y)
+					if smooth {
+						scratch = *block
+						d.smooth(&scratch, p, x, y)
+						block = &scratch
+					}
+					p.transform(x, y, block)
 				}
-				idct(p.samples[8*y*p.stride+8*x:], p.stride, block, p.quant)
 			}
 		}
-		p.coefficients = nil
+		if err := d.show(my); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // ratio returns the chroma subsampling as an image.YCbCrSubsampleRatio; false if there is none
@@ -124,12 +225,12 @@ func (f *Frame) ratio() (image.YCbCrSubsampleRatio, bool) {
 	return 0, false
 }
 
-func (d *decoder) yCbCr(ratio image.YCbCrSubsampleRatio) *image.YCbCr {
+func (d *decoder) yCbCr(ratio image.YCbCrSubsampleRatio, rect image.Rectangle) *image.YCbCr {
 	y, cb, cr := d.planes[0], d.planes[1], d.planes[2]
 	return &image.YCbCr{
-		Y: y.samples, YStride: y.stride,
-		Cb: cb.samples, Cr: cr.samples, CStride: cb.stride,
-		SubsampleRatio: ratio, Rect: image.Rectangle{Max: d.frame.Size},
+		Y: y.from(rect), YStride: y.stride,
+		Cb: cb.from(rect), Cr: cr.from(rect), CStride: cb.stride,
+		SubsampleRatio: ratio, Rect: rect,
 	}
 }
 
