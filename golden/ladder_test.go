@@ -53,6 +53,7 @@ var ladder = []rung{
 	{path: "codegen/rt/token"},
 	{path: "codegen/rt/pixel", imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
 	{path: "codegen/rt/memory"},
+	{path: "codegen/rt/flow"}, // any inputs and any workers
 	{path: "codegen/rt/imagefile/jpeg", imports: "codegen/rt/pixel golang.org/x/sys/..."},
 	{path: "codegen/rt/imagefile", imports: "ir/file codegen/rt/memory codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
 	{path: "codegen/rt/imagefile/heif", imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},

@@ -36,8 +36,16 @@ type Seq struct {
 }
 
 // NewSession makes a session. Memory is taken as calls touch it.
-func (m *Model) NewSession() *Session {
-	return &Session{model: m, exec: exec.New(m.kern, m.base, m.arena, m.threads)}
+func (m *Model) NewSession() *Session { return m.NewSessions(1)[0] }
+
+// NewSessions makes n sessions for as many goroutines that compute at the same time: they share out the threads of a
+// session of NewSession, and have at least one each.
+func (m *Model) NewSessions(n int) []*Session {
+	all := make([]*Session, n)
+	for i := range all {
+		all[i] = &Session{model: m, exec: exec.New(m.kern, m.base, m.arena, max(1, (m.threads+i)/n))}
+	}
+	return all
 }
 
 // Close stops the session's threads; calls after it get ErrClosed.

@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -70,21 +70,27 @@ func (a *App) caption(ctx context.Context, args []string, o task.CaptionOptions,
 	}
 	dec := a.decodeOptions(m)
 	items, total := a.inputs(args, func(arg string, _ bool) []item { return a.pictures(arg, dec) })
-	var captions []task.Caption // of the pictures of a batch that have one and are not printed yet
+	var mu sync.Mutex
+	captions := map[*item]task.Caption{} // that are not printed yet
 	s := &stream{App: a, m: m, images: rules.Image, what: "captioning", total: total, size: captionBatch}
-	s.pictures = func(ctx context.Context, c *task.Session, pics []rt.Seq, keep func([]float32)) (err error) {
+	s.pictures = func(ctx context.Context, c *task.Session, items []*work, pics []rt.Seq) error {
 		var tensors [][]float32
 		for i := range pics {
 			tensors = append(tensors, pics[i].Image)
-			keep(nil)
 		}
-		captions, err = c.CaptionTensors(ctx, rules, tensors, o)
-		captions = slices.DeleteFunc(captions, func(c task.Caption) bool { return c.IDs == nil })
+		all, err := c.CaptionTensors(ctx, rules, tensors, o)
+		mu.Lock()
+		defer mu.Unlock()
+		for i, c := range all {
+			captions[&items[i].item] = c
+		}
 		return err
 	}
 	t, err := s.run(ctx, items, func(it *item, _ []float32) error {
-		c := captions[0]
-		captions = captions[1:]
+		mu.Lock()
+		c := captions[it]
+		delete(captions, it)
+		mu.Unlock()
 		return a.printCaption(it.name, total != 1, c)
 	})
 	if err != nil {

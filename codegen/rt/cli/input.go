@@ -26,10 +26,23 @@ type item struct {
 	file  string // path of a picture, "" if it is not in a file
 	sign  string // prefix of a picture's name in tables
 	text  bool
-	named bool // named on the command line: the command fails if it cannot be read
-	read  func() (image.Image, error)
-	takes func() int64 // upper bound of the bytes that read takes; nil: negligible
-	err   error        // known in advance: why it cannot be read
+	named bool  // named on the command line: the command fails if it cannot be read
+	err   error // known in advance: why it cannot be read
+
+	load   func() ([]byte, error)            // reads a picture's file; nil: decode needs no bytes
+	decode func([]byte) (image.Image, error) // of what load returned
+	takes  func() int64                      // upper bound of the bytes that both take; nil: negligible
+}
+
+// read loads and decodes a picture.
+func (it *item) read() (_ image.Image, err error) {
+	var data []byte
+	if it.load != nil {
+		if data, err = it.load(); err != nil {
+			return nil, err
+		}
+	}
+	return it.decode(data)
 }
 
 func (it *item) kind() string {
@@ -54,7 +67,7 @@ func textItems(list []string) []item {
 func pictureItems(list []Picture) []item {
 	items := make([]item, len(list))
 	for i, p := range list {
-		items[i] = item{name: p.Name, file: p.File, sign: p.Sign, read: p.Read}
+		items[i] = item{name: p.Name, file: p.File, sign: p.Sign, decode: func([]byte) (image.Image, error) { return p.Read() }}
 	}
 	return items
 }
@@ -62,10 +75,14 @@ func pictureItems(list []Picture) []item {
 func fileItem(path string, named bool, o imagefile.Options) item {
 	o.Stream = true
 	return item{name: path, file: path, named: named,
-		read: func() (image.Image, error) {
-			img, _, err := imagefile.File(path, o)
+		load: func() ([]byte, error) { return imagefile.Load(path, o) },
+		decode: func(data []byte) (image.Image, error) {
+			img, _, err := imagefile.Bytes(data, o)
 			if errors.Is(err, imagefile.ErrMaxPixels) {
 				err = fmt.Errorf("%w (--max-pixels)", err)
+			}
+			if err != nil {
+				err = fmt.Errorf("%s: %w", file.Quote(path), err)
 			}
 			return img, err
 		},

@@ -358,7 +358,11 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 }
 
 func hitOf(it *item, score float32) Hit {
-	return Hit{Picture: Picture{Name: it.name, Read: it.read, File: it.file, Sign: it.sign}, Score: score}
+	h := Hit{Picture: Picture{Name: it.name, File: it.file, Sign: it.sign}, Score: score}
+	if of := *it; !of.text {
+		h.Read = of.read
+	}
+	return h
 }
 
 // offer adds an item to the candidates, which rank cuts to k when they are many more.

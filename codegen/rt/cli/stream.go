@@ -7,26 +7,32 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
+	"github.com/multiway-go/multiway/codegen/rt/flow"
+	"github.com/multiway-go/multiway/codegen/rt/memory"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir/file"
 )
 
-// Bounds of a batch: number of items, and bytes of input tensors.
+// A batch of a stream has as many items as take batchRows rows, and at most batchItems: products of more rows are hardly
+// faster a row.
 const (
+	batchRows  = 256
 	batchItems = 64
-	batchBytes = 64 << 20
 )
 
-// stream runs functions of a model over items: images on pictures, texts on texts. Pictures are
-// read ahead of the computation, in order, by one goroutine per core, as far as memory allows.
+// decodeShare is the divisor of the process's memory that gives the limit of the pictures that are read and decoded at the
+// same time: a quarter.
+const decodeShare = 4
+
+// stream runs functions of a model over items: images on pictures, texts on texts. Reading, decoding and computing
+// overlap, each item on one core as long as there are as many items as cores; see package flow.
 type stream struct {
 	*App
 	m             *task.Model
@@ -35,28 +41,26 @@ type stream struct {
 	total         int          // items, -1 if unknown
 	strict        bool         // a text that is too long fails instead of being truncated
 	done          func() error // called after each batch; may be nil
-	size          int          // most items of a batch; 0: batchItems
+	size          int          // items of a batch; 0: as many as batchRows and batchItems say
 
-	// pictures computes on pictures and calls keep with what do gets of each; nil: output 0 of images.
-	pictures func(ctx context.Context, c *task.Session, pics []rt.Seq, keep func(out []float32)) error
+	// pictures computes the outputs of pictures, also for several batches at the same time; nil: output 0 of images.
+	pictures func(ctx context.Context, c *task.Session, items []*work, pics []rt.Seq) error
 
-	decoding         *room // bytes
-	scratch, tensors sync.Pool
-
-	batch []ready
-	seqs  []rt.Seq
-	words []string
-	rows  []float32 // outputs of the batch, pictures first
-	ends  []int     // of each item's output in rows
-
-	lostPictures, lostWords []error // errors by item of the batch, see lost
+	sessions chan *task.Session
+	tensors  sync.Pool
+	times    flow.Times // of run
 }
 
-// ready is an item that is prepared for a batch.
-type ready struct {
+// work is an item on its way.
+type work struct {
 	item
-	pixels *[]float32
-	cut    bool // the text is longer than the model takes
+	data   []byte     // of the file
+	cut    bool       // the text is longer than the model takes
+	pixels *[]float32 // of the picture
+	out    []float32
+
+	lost  error // the model gave no result for the item
+	fatal error // nothing more can be computed
 }
 
 // tally counts the results of the items.
@@ -140,50 +144,114 @@ func (a *App) failed(t tally, strict bool) error {
 
 // run computes output 0 of the function, all its rows, for every item that can be read and calls
 // do, in order; the values are valid during the call. An item with a result that is not finite counts as
-// failed, but if no item has a result yet, run returns the error, since the model is then at
+// failed, but if the first items all have none, run returns the error, since the model is then at
 // fault.
 func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item, out []float32) error) (tally, error) {
 	if s.images == nil && s.texts == nil {
 		return tally{}, errors.New("this model has no function for that")
 	}
-	size := cmp.Or(s.size, batchItems)
-	if s.images != nil {
-		size = max(1, min(size, batchBytes/(4*s.images.Image)))
-	}
 	if s.pictures == nil {
 		s.pictures = s.outputs
 	}
-	s.decoding = s.room()
+	f := s.flow(ctx)
+	for range cap(s.sessions) {
+		defer func() { (<-s.sessions).Close() }()
+	}
 	bar := s.Progress(s.what, s.units(), s.total)
 	defer bar.Done()
 	var t tally
+	var lost []*work // while there is no result yet
 	cut := 0
-	workers := runtime.GOMAXPROCS(0)
-	for r := range ahead(items, workers, size+workers, s.prepare) {
-		if err := ctx.Err(); err != nil {
-			return t, err
+	loses := func(w *work) {
+		t.failed++
+		t.lost = true
+		s.leaves(bar, w.name, w.lost)
+	}
+	works := func(yield func(work) bool) {
+		for it := range items {
+			if !yield(work{item: it}) {
+				return
+			}
 		}
-		bar.Add(1) // the item is read; the batch is computed later
-		if r.err != nil {
-			t.fail(&r.item)
-			s.leaves(bar, r.name, r.err)
-			continue
+	}
+	for batch := range f.Run(ctx, works) {
+		for _, w := range batch {
+			bar.Add(1)
+			if w.cut {
+				cut++
+			}
+			switch {
+			case w.fatal != nil:
+				return t, w.fatal
+			case w.err != nil:
+				t.fail(&w.item)
+				s.leaves(bar, w.name, w.err)
+				continue
+			case w.lost != nil && t.done == 0:
+				if lost = append(lost, w); len(lost) == batchItems {
+					return t, lost[0].lost
+				}
+				continue
+			case w.lost != nil:
+				loses(w)
+				continue
+			}
+			t.done++
+			for _, w := range lost {
+				loses(w)
+			}
+			lost = nil
+			if err := do(&w.item, w.out); err != nil {
+				return t, err
+			}
 		}
-		if r.cut {
-			cut++
-		}
-		if s.batch = append(s.batch, r); len(s.batch) == size {
-			if err := s.flush(ctx, &t, bar, do); err != nil {
+		if s.done != nil {
+			if err := s.done(); err != nil {
 				return t, err
 			}
 		}
 	}
-	if err := s.flush(ctx, &t, bar, do); err != nil {
+	s.times = f.Times()
+	if err := ctx.Err(); err != nil {
 		return t, err
+	}
+	if lost != nil {
+		return t, lost[0].lost
 	}
 	bar.Done()
 	s.warnCut(s.m, cut, t.done+t.failed)
-	return t, ctx.Err()
+	return t, nil
+}
+
+// flow returns the stages of the stream, and makes its sessions.
+func (s *stream) flow(ctx context.Context) *flow.Flow[work, *pixel.Scratch] {
+	threads := s.m.Info().Threads
+	f := &flow.Flow[work, *pixel.Scratch]{
+		Batch:   batchItems,
+		Memory:  cmp.Or(s.decodeMemory, memory.Limit()/decodeShare),
+		Takes:   (*work).takes,
+		Read:    (*work).load,
+		Prepare: s.prepare,
+		Compute: func(_ *pixel.Scratch, batch []*work) { s.compute(ctx, batch) },
+	}
+	switch {
+	case s.size > 0:
+		f.Batch = s.size
+	case s.images != nil:
+		f.Batch = min(batchItems, max(1, batchRows/max(1, s.images.Fixed)))
+	}
+	for range threads {
+		f.Workers = append(f.Workers, new(pixel.Scratch))
+	}
+	n := threads
+	if s.total >= 0 {
+		n = min(n, max(1, (s.total+f.Batch-1)/f.Batch))
+	}
+	s.sessions = make(chan *task.Session, n)
+	for _, c := range s.m.NewSessions(n) {
+		s.sessions <- c
+	}
+	return f
 }
 
 // tooLong reports whether a text has more ids than the model takes.
@@ -237,140 +305,109 @@ func place(name string, err error) string {
 	return file.Quote(name) + rest
 }
 
-// prepare reads a picture and computes its input tensor.
-func (s *stream) prepare(it item) ready {
-	r := ready{item: it}
-	if r.err != nil {
-		return r
+func (w *work) takes() int64 {
+	if w.item.takes == nil || w.err != nil {
+		return 0
 	}
-	if r.text {
-		if r.err = s.checkIDs(r.name); r.err != nil {
-			return r
-		}
-		switch r.cut = s.texts != nil && tooLong(s.m, r.name); {
-		case s.texts == nil:
-			r.err = errors.New("this is a text, and the model takes no texts")
-		case r.cut && s.strict:
-			r.err = fmt.Errorf("longer than the %d tokens that this model takes of a text; shorten it, or omit --strict to truncate it", s.m.Input().MaxText)
-		}
-		return r
-	}
-	if s.images == nil {
-		r.err = errors.New("this is a picture, and the model takes no pictures")
-		return r
-	}
-	p := s.m.Input().Pixels
-	if it.takes != nil {
-		n := it.takes()
-		s.decoding.take(n)
-		defer s.decoding.give(n)
-	}
-	img, err := it.read()
-	if err != nil {
-		r.err = err
-		return r
-	}
-	scratch, _ := s.scratch.Get().(*pixel.Scratch)
-	if scratch == nil {
-		scratch = new(pixel.Scratch)
-	}
-	defer s.scratch.Put(scratch)
-	x, _ := s.tensors.Get().(*[]float32)
-	if x == nil {
-		x = new([]float32)
-		*x = make([]float32, p.Len())
-	}
-	r.pixels = x
-	r.err = p.Into(*x, img, scratch)
-	return r
+	return w.item.takes()
 }
 
-// flush computes the batch, passes its outputs to do, updates the tally and empties the batch.
-func (s *stream) flush(ctx context.Context, t *tally, bar *Progress, do func(it *item, out []float32) error) error {
-	if len(s.batch) == 0 {
-		return nil
+// load reads the item's file.
+func (w *work) load() {
+	if w.item.load != nil && w.err == nil {
+		w.data, w.err = w.item.load()
 	}
-	s.seqs, s.words, s.rows, s.ends = s.seqs[:0], s.words[:0], s.rows[:0], s.ends[:0]
-	s.lostPictures, s.lostWords = nil, nil
-	for i := range s.batch {
-		if r := &s.batch[i]; r.text {
-			s.words = append(s.words, r.name)
-		} else {
-			s.seqs = append(s.seqs, rt.Seq{Image: *r.pixels})
-		}
+}
+
+// prepare decodes a picture and computes its input tensor, or checks a text.
+func (s *stream) prepare(scratch *pixel.Scratch, w *work) {
+	switch {
+	case w.err != nil:
+	case w.text:
+		w.err = s.checkText(w)
+	case s.images == nil:
+		w.err = errors.New("this is a picture, and the model takes no pictures")
+	default:
+		w.err = s.checkPicture(scratch, w)
 	}
-	keep := func(out []float32) {
-		s.rows = append(s.rows, out...)
-		s.ends = append(s.ends, len(s.rows))
-	}
-	err := s.m.Do(ctx, func(c *task.Session) error {
-		if len(s.seqs) > 0 {
-			var err error
-			if s.lostPictures, err = lost(s.pictures(ctx, c, s.seqs, keep)); err != nil {
-				return err
-			}
-		}
-		if len(s.words) > 0 {
-			rows, err := c.Texts(ctx, s.texts, s.words)
-			if s.lostWords, err = lost(err); err != nil {
-				return err
-			}
-			for _, out := range rows {
-				keep(out)
-			}
-		}
-		return nil
-	})
-	if err != nil {
+}
+
+func (s *stream) checkText(w *work) error {
+	if err := s.checkIDs(w.name); err != nil {
 		return err
 	}
-	if all := slices.Concat(s.lostPictures, s.lostWords); t.done == 0 && len(all) == len(s.batch) && !slices.Contains(all, nil) {
-		return all[0]
+	if s.texts == nil {
+		return errors.New("this is a text, and the model takes no texts")
 	}
-	pictures, words := 0, 0
-	for i := range s.batch {
-		r := &s.batch[i]
-		k := pictures // of rows
-		if r.text {
-			k = len(s.seqs) + words
-			err, words = at(s.lostWords, words), words+1
-		} else {
-			err, pictures = at(s.lostPictures, pictures), pictures+1
-			s.tensors.Put(r.pixels)
-		}
-		if err != nil {
-			t.failed++
-			t.lost = true
-			s.leaves(bar, r.name, err)
-			continue
-		}
-		t.done++
-		from := 0
-		if k > 0 {
-			from = s.ends[k-1]
-		}
-		if err := do(&r.item, s.rows[from:s.ends[k]]); err != nil {
-			return err
-		}
-	}
-	clear(s.batch)
-	s.batch = s.batch[:0]
-	if s.done != nil {
-		return s.done()
+	if w.cut = tooLong(s.m, w.name); w.cut && s.strict {
+		return fmt.Errorf("longer than the %d tokens that this model takes of a text; shorten it, or omit --strict to truncate it", s.m.Input().MaxText)
 	}
 	return nil
 }
 
-// outputs calls keep with output 0 of images for every picture.
-func (s *stream) outputs(_ context.Context, c *task.Session, pics []rt.Seq, keep func(out []float32)) error {
-	r, err := c.Run(s.images, pics)
-	if r == nil {
+func (s *stream) checkPicture(scratch *pixel.Scratch, w *work) error {
+	img, err := w.decode(w.data)
+	w.data = nil
+	if err != nil {
 		return err
 	}
-	for i := range pics {
-		keep(r.Out(0, i))
+	p := s.m.Input().Pixels
+	if w.pixels, _ = s.tensors.Get().(*[]float32); w.pixels == nil {
+		x := make([]float32, p.Len())
+		w.pixels = &x
+	}
+	return p.Into(*w.pixels, img, scratch)
+}
+
+// compute computes the outputs of a batch.
+func (s *stream) compute(ctx context.Context, batch []*work) {
+	var pictures, texts []*work
+	var seqs []rt.Seq
+	var words []string
+	for _, w := range batch {
+		switch {
+		case w.err != nil:
+		case w.text:
+			texts, words = append(texts, w), append(words, w.name)
+		default:
+			pictures, seqs = append(pictures, w), append(seqs, rt.Seq{Image: *w.pixels})
+		}
+	}
+	c := <-s.sessions
+	defer func() { s.sessions <- c }()
+	if pictures != nil {
+		tell(pictures, s.pictures(ctx, c, pictures, seqs))
+		for _, w := range pictures {
+			s.tensors.Put(w.pixels)
+			w.pixels = nil
+		}
+	}
+	if texts != nil {
+		rows, err := c.Texts(ctx, s.texts, words)
+		for i, row := range rows {
+			texts[i].out = slices.Clone(row)
+		}
+		tell(texts, err)
+	}
+}
+
+// outputs computes output 0 of images.
+func (s *stream) outputs(_ context.Context, c *task.Session, items []*work, pics []rt.Seq) error {
+	r, err := c.Run(s.images, pics)
+	if r != nil {
+		for i, w := range items {
+			w.out = slices.Clone(r.Out(0, i))
+		}
 	}
 	return err
+}
+
+// tell tells the items of a call its error: that of each if only some failed.
+func tell(items []*work, err error) {
+	errs, err := lost(err)
+	for i, w := range items {
+		w.lost, w.fatal = at(errs, i), err
+	}
 }
 
 // lost returns the errors by item if only some items failed (rt.BatchError), and nil for a nil
@@ -389,38 +426,6 @@ func at(lost []error, i int) error {
 		return nil
 	}
 	return lost[i]
-}
-
-// ahead yields f of each item, in order, while up to workers goroutines compute f for the next
-// window items.
-func ahead[T, R any](items iter.Seq[T], workers, window int, f func(T) R) iter.Seq[R] {
-	return func(yield func(R) bool) {
-		slots := make(chan chan R, window)
-		stop := make(chan struct{})
-		defer close(stop)
-		go func() {
-			defer close(slots)
-			free := make(chan struct{}, workers)
-			for it := range items {
-				c := make(chan R, 1)
-				select {
-				case slots <- c:
-				case <-stop:
-					return
-				}
-				free <- struct{}{}
-				go func() {
-					c <- f(it)
-					<-free
-				}()
-			}
-		}()
-		for c := range slots {
-			if !yield(<-c) {
-				return
-			}
-		}
-	}
 }
 
 // Images computes output 0 of a function for every picture and calls do, in order, with the

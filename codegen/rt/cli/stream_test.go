@@ -48,10 +48,10 @@ func TestOutputsOfSeveralRows(t *testing.T) {
 	defer m.Close()
 	var items []item
 	for i, text := range []string{"", "red green blue", "long", "red"} {
-		read := func() (image.Image, error) {
+		decode := func([]byte) (image.Image, error) {
 			return plain([]color.NRGBA{{255, 0, 0, 255}, {0, 255, 0, 255}}[i%2], 4, 4), nil
 		}
-		items = append(items, item{name: fmt.Sprint("picture ", i), read: read}, textItem(text))
+		items = append(items, item{name: fmt.Sprint("picture ", i), decode: decode}, textItem(text))
 	}
 	got := map[string][]float32{}
 	s := &stream{App: app, m: m, images: m.Func("vision_rows"), texts: m.Func("language_rows"), total: len(items)}

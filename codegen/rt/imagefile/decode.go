@@ -87,35 +87,46 @@ var ErrMaxPixels = errors.New("scale it down or raise the limit")
 // File reads a picture from a regular file, as Decode does. Errors name the file, quoted by
 // file.Quote.
 func File(path string, o Options) (image.Image, string, error) {
-	f, err := file.Open(path)
+	data, err := Load(path, o)
 	if err != nil {
 		return nil, "", err
 	}
-	defer f.Close()
-	img, name, err := opened(f, o)
+	img, name, err := Bytes(data, o)
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", file.Quote(path), err)
 	}
 	return img, name, nil
 }
 
-func opened(f *os.File, o Options) (image.Image, string, error) {
+// Load reads a regular file, for Bytes. Errors, such as of a file larger than o allows, name it as those of File do.
+func Load(path string, o Options) ([]byte, error) {
+	f, err := file.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := opened(f, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
+	}
+	return data, nil
+}
+
+func opened(f *os.File, o Options) ([]byte, error) {
 	st, err := f.Stat()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if st.Size() > o.maxBytes() {
-		return nil, "", tooManyBytes(o)
+		return nil, tooManyBytes(o)
 	}
 	if err := checkMemory(st.Size(), o); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	// Allocated at full size: a growing buffer takes up to three times as much.
 	data := bytes.NewBuffer(make([]byte, 0, st.Size()+bytes.MinRead))
-	if _, err := data.ReadFrom(io.LimitReader(f, o.maxBytes()+1)); err != nil {
-		return nil, "", err
-	}
-	return Bytes(data.Bytes(), o)
+	_, err = data.ReadFrom(io.LimitReader(f, o.maxBytes()+1))
+	return data.Bytes(), err
 }
 
 // Decode reads r to its end and decodes the picture. It returns the picture, whose bounds start

@@ -72,8 +72,15 @@ func (m *Model) Scalar(name string) float32 { return m.Blob().Scalar(name) }
 func (m *Model) Input() *Input { return m.in }
 
 // NewSession returns a session of its own for one goroutine.
-func (m *Model) NewSession() *Session {
-	return &Session{Session: m.Model.NewSession(), m: m, buffers: new(buffers)}
+func (m *Model) NewSession() *Session { return m.NewSessions(1)[0] }
+
+// NewSessions returns n sessions for as many goroutines that compute at the same time; see [rt.Model.NewSessions].
+func (m *Model) NewSessions(n int) []*Session {
+	all := make([]*Session, n)
+	for i, s := range m.Model.NewSessions(n) {
+		all[i] = &Session{Session: s, m: m, buffers: new(buffers)}
+	}
+	return all
 }
 
 // Do calls f with one of the model's sessions, waiting for one until ctx is done if all are busy.

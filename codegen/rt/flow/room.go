@@ -1,18 +1,6 @@
-package cli
+package flow
 
-import (
-	"cmp"
-	"sync"
-
-	"github.com/multiway-go/multiway/codegen/rt/memory"
-)
-
-// decodeShare is the divisor of the process's memory that gives the limit of the pictures decoded at
-// the same time: a quarter.
-const decodeShare = 4
-
-// room returns the memory limit of the pictures that a stream decodes at the same time.
-func (a *App) room() *room { return newRoom(cmp.Or(a.decodeMemory, memory.Limit()/decodeShare)) }
+import "sync"
 
 // room bounds the amount of a resource that goroutines hold at a time. If nothing is held, any
 // amount is granted.
