@@ -40,6 +40,8 @@ const (
 	OpPairs           Op = "pairs"
 	OpSpread          Op = "spread"
 	OpYCC             Op = "ycc"
+	OpHorizontal      Op = "horizontal"
+	OpVertical        Op = "vertical"
 	OpPeakFMA         Op = "peak_fma"
 )
 
@@ -253,6 +255,20 @@ dst[2*i+1] = (3*src[i+1]+src[i]+left)>>shift for i < n, less than 1<<16 before t
 		Doc: `dst[3*i:][:3] = red, green and blue of luma[i], Cb = chroma[i]&0xffff and Cr = chroma[i]>>16, for i < n, by the JFIF matrix in
 fixed point with 16 fractional bits, clamped to 0..255. The four bytes after dst[:3*n] are overwritten. n is a multiple of 8,
 at least 8.`,
+	},
+	{
+		Op: OpHorizontal, DTypes: []string{"u8"}, Home: "pixel",
+		Signature: "func(n int, dst *uint8, src *uint8, starts *int32, groups int, weights *int16)",
+		Doc: `dst[3*i+c] = (1<<21 + sum over j < 4*groups of w[i][j]*src[3*(starts[i]+j)+c])>>22, clamped to 0..255, for i < n and c < 3: a row
+of RGB, resized. weights has w in groups of four: the high parts of four w, then their low parts, w = high<<8 + low. The sum is
+modulo 2^32 and must fit in int32. The four bytes of src after each group are read, and the byte after dst[:3*n] is
+overwritten. n >= 1, groups >= 1.`,
+	},
+	{
+		Op: OpVertical, DTypes: []string{"u8"}, Home: "pixel",
+		Signature: "func(n int, dst *uint8, src *uint8, stride int, groups int, weights *int16)",
+		Doc: `dst[i] = (1<<21 + sum over j < 4*groups of w[j]*src[j*stride+i])>>22, clamped to 0..255, for i < n. weights has w as for op
+horizontal, and the sum is one as there. n is a multiple of 16, at least 16, groups >= 1.`,
 	},
 	{
 		Op: OpPeakFMA, Home: "bench",

@@ -175,6 +175,24 @@ func BenchmarkKernels(b *testing.B) {
 					f(d, &rgb[0], &samples[0], &chroma[0])
 				}
 				elems(b, d)
+			case horizontalFunc:
+				const groups = 4
+				pixels, row := make([]uint8, 3*(d+4*groups)+4), make([]uint8, 3*d+1)
+				starts, weights := make([]int32, d), make([]int16, 8*groups*d)
+				for i := range starts {
+					starts[i] = int32(i)
+				}
+				for b.Loop() {
+					f(d, &row[0], &pixels[0], &starts[0], groups, &weights[0])
+				}
+				elems(b, 3*d)
+			case verticalFunc:
+				const groups = 4
+				rows, row, weights := make([]uint8, 4*groups*d), make([]uint8, d), make([]int16, 8*groups)
+				for b.Loop() {
+					f(d, &row[0], &rows[0], d, groups, &weights[0])
+				}
+				elems(b, d)
 			case idctFunc:
 				var block [64]int16
 				var quant [64]uint16

@@ -76,7 +76,7 @@ func testGemm(c *check, k asm.Kernel, fn any) {
 func (c *check) halves(n int) []uint16 { return narrow[uint16](c, c.in2, n) }
 
 // narrow returns the end of a fenced row of floats as n values of another type.
-func narrow[T uint8 | uint16](c *check, fence []float32, n int) []T {
+func narrow[T uint8 | uint16 | int16 | int32](c *check, fence []float32, n int) []T {
 	size := int(unsafe.Sizeof(T(0)))
 	floats := c.newMat(fence, 1, (n*size+3)/4, (n*size+3)/4, c.normal).p
 	all := unsafe.Slice((*T)(unsafe.Pointer(&floats[0])), 4*len(floats)/size)

@@ -13,6 +13,8 @@ func init() {
 	testers[asm.OpPairs] = tester{test: testPairs}
 	testers[asm.OpSpread] = tester{test: testSpread}
 	testers[asm.OpYCC] = tester{test: testYCC}
+	testers[asm.OpHorizontal] = tester{test: testHorizontal}
+	testers[asm.OpVertical] = tester{test: testVertical}
 }
 
 // The types of kernels for pixels.
@@ -21,6 +23,9 @@ type (
 	pairsFunc  = func(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
 	spreadFunc = func(n int, dst *uint32, src *uint32, right uint16, left uint16, shift int)
 	yccFunc    = func(n int, dst *uint8, luma *uint8, chroma *uint32)
+
+	horizontalFunc = func(n int, dst *uint8, src *uint8, starts *int32, groups int, weights *int16)
+	verticalFunc   = func(n int, dst *uint8, src *uint8, stride int, groups int, weights *int16)
 )
 
 // words returns the end of a fenced row of floats as n 32-bit values.
@@ -96,6 +101,82 @@ func testYCC(c *check, _ asm.Kernel, fn any) {
 			}
 		}
 		c.intact(dst, fmt.Sprint("n=", n))
+	}
+}
+
+// weights returns the weights of n outputs with 22 fractional bits, as kernels of a resize take them and as a function of the tap.
+// The magnitudes of an output's add up to 1.4 at most. Some outputs have weights of one sign.
+func (c *check) weights(n, groups int) (parts []int16, at func(i int) int32) {
+	parts = narrow[int16](c, c.vec, 8*groups*n)
+	most, sign := 7*(1<<22)/5/int32(4*groups), 0
+	for i := range 4 * groups * n {
+		if i%(4*groups) == 0 {
+			sign = c.rng.IntN(3) - 1
+		}
+		v := c.rng.Int32N(2*most+1) - most
+		if sign != 0 {
+			v = max(v, -v) * int32(sign)
+		}
+		parts[i/4*8+i%4], parts[i/4*8+i%4+4] = int16(v>>8), int16(v&0xff)
+	}
+	return parts, func(i int) int32 { return int32(parts[i/4*8+i%4])<<8 + int32(parts[i/4*8+i%4+4]) }
+}
+
+// samples returns n random bytes at the end of the fence, many of them 0 or 255.
+func (c *check) samples(fence []float32, n int) []uint8 {
+	b := narrow[uint8](c, fence, n)
+	for i := range b {
+		b[i] = uint8(min(max(c.rng.IntN(1024)-384, 0), 255))
+	}
+	return b
+}
+
+// rounded returns a sum of weighted bytes, with 22 fractional bits, as a byte.
+func rounded(sum int32) uint8 { return uint8(min(max((sum+1<<21)>>22, 0), 255)) }
+
+func testHorizontal(c *check, _ asm.Kernel, fn any) {
+	f := fn.(horizontalFunc)
+	for _, n := range upTo(5, 64) {
+		for _, groups := range []int{1, 2, 3, 18} {
+			pixels := 4*groups + c.rng.IntN(2*n)
+			src, dst := c.samples(c.in, 3*pixels+4), narrow[uint8](c, c.out, 3*n+1)
+			starts := narrow[int32](c, c.vec2, n)
+			for i := range starts {
+				starts[i] = int32(i * (pixels - 4*groups) / max(1, n-1))
+			}
+			parts, at := c.weights(n, groups)
+			f(n, &dst[0], &src[0], &starts[0], groups, &parts[0])
+			for i, got := range dst[:3*n] {
+				var sum int32
+				for j := range 4 * groups {
+					sum += at(4*groups*(i/3)+j) * int32(src[3*(int(starts[i/3])+j)+i%3])
+				}
+				if want := rounded(sum); got != want {
+					c.Fatalf("n=%d groups=%d: byte %d is %d, want %d", n, groups, i, got, want)
+				}
+			}
+		}
+	}
+}
+
+func testVertical(c *check, _ asm.Kernel, fn any) {
+	f := fn.(verticalFunc)
+	for _, n := range []int{16, 32, 80} {
+		for _, groups := range []int{1, 2, 3, 18} {
+			stride := n + c.rng.IntN(40)
+			src, dst := c.samples(c.in, (4*groups-1)*stride+n), narrow[uint8](c, c.out, n)
+			parts, at := c.weights(1, groups)
+			f(n, &dst[0], &src[0], stride, groups, &parts[0])
+			for i, got := range dst {
+				var sum int32
+				for j := range 4 * groups {
+					sum += at(j) * int32(src[j*stride+i])
+				}
+				if want := rounded(sum); got != want {
+					c.Fatalf("n=%d groups=%d: byte %d is %d, want %d", n, groups, i, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -192,6 +192,13 @@ const (
 	sqshrn
 	sqshrn2
 	sqxtn
+	sqshrun
+	sqshrun2
+	uqshrn
+	uqshrn2
+	uxtl
+	uxtl2
+	tbl
 	fmov
 	addInt
 	subInt
@@ -352,6 +359,13 @@ var table = [...]inst{
 	sqshrn:   {text: "sqshrn v{d}.4h, v{n}.4s, #11", word: 0x0f159400, ops: []operand{d, n}},
 	sqshrn2:  {text: "sqshrn2 v{d}.8h, v{n}.4s, #11", word: 0x4f159400, ops: []operand{d, n}},
 	sqxtn:    {text: "sqxtn v{d}.8b, v{n}.8h", word: 0x0e214800, ops: []operand{d, n}},
+	sqshrun:  {text: "sqshrun v{d}.4h, v{n}.4s, #16", word: 0x2f108400, ops: []operand{d, n}},
+	sqshrun2: {text: "sqshrun2 v{d}.8h, v{n}.4s, #16", word: 0x6f108400, ops: []operand{d, n}},
+	uqshrn:   {text: "uqshrn v{d}.8b, v{n}.8h, #6", word: 0x2f0a9400, ops: []operand{d, n}},
+	uqshrn2:  {text: "uqshrn2 v{d}.16b, v{n}.8h, #6", word: 0x6f0a9400, ops: []operand{d, n}},
+	uxtl:     {text: "uxtl v{d}.8h, v{n}.8b", word: 0x2f08a400, ops: []operand{d, n}},
+	uxtl2:    {text: "uxtl2 v{d}.8h, v{n}.16b", word: 0x6f08a400, ops: []operand{d, n}},
+	tbl:      {text: "tbl v{d}.16b, {v{n}.16b}, v{m}.16b", word: 0x4e000000, ops: []operand{d, n, m}},
 	fmov:     {text: "fmov x{d}, d{n}", word: 0x9e660000, ops: []operand{gen("d", 0), n}},
 	addInt:   three("add", 0x4ea08400),
 	subInt:   three("sub", 0x6ea08400),

@@ -14830,6 +14830,176 @@ DATA ycc_three<>+24(SB)/4, $0x0e0d0c0a
 DATA ycc_three<>+28(SB)/4, $0x80808080
 GLOBL ycc_three<>(SB), RODATA|NOPTR, $32
 
+// func horizontal_u8_avx2(n int, dst *uint8, src *uint8, starts *int32, groups int, weights *int16)
+// Requires: AVX, AVX2
+TEXT ·horizontal_u8_avx2(SB), NOSPLIT, $0-48
+	// AX        n
+	// CX        dst
+	// DX        src
+	// BX        starts
+	// SI        weights
+	// Y3        high sums
+	// Y4        low sums
+	MOVQ    n+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    starts+24(FP), BX
+	MOVQ    weights+40(FP), SI
+	VMOVDQU horizontal_channels<>+0(SB), Y0
+	VMOVDQU horizontal_highs<>+0(SB), Y1
+	VMOVDQU horizontal_lows<>+0(SB), Y2
+
+output:
+	MOVLQSX (BX), DI
+	LEAQ    (DI)(DI*2), DI
+	ADDQ    DX, DI
+	MOVQ    groups+32(FP), R8
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU resize_half<>+0(SB), X4
+
+group:
+	VBROADCASTI128 (DI), Y5
+	VPSHUFB        Y0, Y5, Y5
+	VBROADCASTI128 (SI), Y7
+	VPSHUFB        Y1, Y7, Y6
+	VPSHUFB        Y2, Y7, Y7
+	VPMADDWD       Y5, Y6, Y6
+	VPMADDWD       Y5, Y7, Y7
+	VPADDD         Y6, Y3, Y3
+	VPADDD         Y7, Y4, Y4
+	ADDQ           $0x0c, DI
+	ADDQ           $0x10, SI
+	DECQ           R8
+	JNZ            group
+	VPSLLD         $0x08, Y3, Y3
+	VPADDD         Y3, Y4, Y4
+	VEXTRACTI128   $0x01, Y4, X3
+	VPADDD         X3, X4, X4
+	VPSRAD         $0x16, X4, X4
+	VPACKUSDW      X4, X4, X4
+	VPACKUSWB      X4, X4, X4
+	VMOVD          X4, (CX)
+	ADDQ           $0x03, CX
+	ADDQ           $0x04, BX
+	DECQ           AX
+	JNZ            output
+	VZEROUPPER
+	RET
+
+DATA horizontal_channels<>+0(SB)/4, $0x80038000
+DATA horizontal_channels<>+4(SB)/4, $0x80048001
+DATA horizontal_channels<>+8(SB)/4, $0x80058002
+DATA horizontal_channels<>+12(SB)/4, $0x80808080
+DATA horizontal_channels<>+16(SB)/4, $0x80098006
+DATA horizontal_channels<>+20(SB)/4, $0x800a8007
+DATA horizontal_channels<>+24(SB)/4, $0x800b8008
+DATA horizontal_channels<>+28(SB)/4, $0x80808080
+GLOBL horizontal_channels<>(SB), RODATA|NOPTR, $32
+
+DATA horizontal_highs<>+0(SB)/4, $0x03020100
+DATA horizontal_highs<>+4(SB)/4, $0x03020100
+DATA horizontal_highs<>+8(SB)/4, $0x03020100
+DATA horizontal_highs<>+12(SB)/4, $0x03020100
+DATA horizontal_highs<>+16(SB)/4, $0x07060504
+DATA horizontal_highs<>+20(SB)/4, $0x07060504
+DATA horizontal_highs<>+24(SB)/4, $0x07060504
+DATA horizontal_highs<>+28(SB)/4, $0x07060504
+GLOBL horizontal_highs<>(SB), RODATA|NOPTR, $32
+
+DATA horizontal_lows<>+0(SB)/4, $0x0b0a0908
+DATA horizontal_lows<>+4(SB)/4, $0x0b0a0908
+DATA horizontal_lows<>+8(SB)/4, $0x0b0a0908
+DATA horizontal_lows<>+12(SB)/4, $0x0b0a0908
+DATA horizontal_lows<>+16(SB)/4, $0x0f0e0d0c
+DATA horizontal_lows<>+20(SB)/4, $0x0f0e0d0c
+DATA horizontal_lows<>+24(SB)/4, $0x0f0e0d0c
+DATA horizontal_lows<>+28(SB)/4, $0x0f0e0d0c
+GLOBL horizontal_lows<>(SB), RODATA|NOPTR, $32
+
+DATA resize_half<>+0(SB)/4, $0x00200000
+DATA resize_half<>+4(SB)/4, $0x00200000
+DATA resize_half<>+8(SB)/4, $0x00200000
+DATA resize_half<>+12(SB)/4, $0x00200000
+DATA resize_half<>+16(SB)/4, $0x00200000
+DATA resize_half<>+20(SB)/4, $0x00200000
+DATA resize_half<>+24(SB)/4, $0x00200000
+DATA resize_half<>+28(SB)/4, $0x00200000
+GLOBL resize_half<>(SB), RODATA|NOPTR, $32
+
+// func vertical_u8_avx2(n int, dst *uint8, src *uint8, stride int, groups int, weights *int16)
+// Requires: AVX, AVX2
+TEXT ·vertical_u8_avx2(SB), NOSPLIT, $0-48
+	// AX        n
+	// CX        dst
+	// DX        src
+	// BX        stride
+	// Y0 Y1     high sums
+	// Y2 Y3     low sums
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ stride+24(FP), BX
+	LEAQ (BX)(BX*2), R9
+
+columns:
+	MOVQ    DX, SI
+	MOVQ    groups+32(FP), DI
+	MOVQ    weights+40(FP), R8
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU resize_half<>+0(SB), Y2
+	VPXOR   Y1, Y1, Y1
+	VMOVDQU resize_half<>+0(SB), Y3
+
+group:
+	VPMOVZXBW    (SI), Y6
+	VPMOVZXBW    (SI)(BX*1), Y7
+	VPUNPCKLWD   Y7, Y6, Y4
+	VPUNPCKHWD   Y7, Y6, Y5
+	VPBROADCASTD (R8), Y6
+	VPBROADCASTD 8(R8), Y7
+	VPMADDWD     Y4, Y6, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y4, Y7, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y5, Y6, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y5, Y7, Y8
+	VPADDD       Y8, Y3, Y3
+	VPMOVZXBW    (SI)(BX*2), Y6
+	VPMOVZXBW    (SI)(R9*1), Y7
+	VPUNPCKLWD   Y7, Y6, Y4
+	VPUNPCKHWD   Y7, Y6, Y5
+	VPBROADCASTD 4(R8), Y6
+	VPBROADCASTD 12(R8), Y7
+	VPMADDWD     Y4, Y6, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y4, Y7, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y5, Y6, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y5, Y7, Y8
+	VPADDD       Y8, Y3, Y3
+	LEAQ         (SI)(BX*4), SI
+	ADDQ         $0x10, R8
+	DECQ         DI
+	JNZ          group
+	VPSLLD       $0x08, Y0, Y0
+	VPADDD       Y0, Y2, Y2
+	VPSRAD       $0x16, Y2, Y2
+	VPSLLD       $0x08, Y1, Y1
+	VPADDD       Y1, Y3, Y3
+	VPSRAD       $0x16, Y3, Y3
+	VPACKUSDW    Y3, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPERMQ       $0x08, Y2, Y2
+	VMOVDQU      X2, (CX)
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, CX
+	SUBQ         $0x10, AX
+	JNZ          columns
+	VZEROUPPER
+	RET
+
 // func peak_fma_avx2(n int)
 // Requires: AVX, FMA3
 TEXT ·peak_fma_avx2(SB), NOSPLIT, $0-8

@@ -332,6 +332,24 @@ func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 
+// horizontal_u8_neon is a kernel of op horizontal:
+//
+// dst[3*i+c] = (1<<21 + sum over j < 4*groups of w[i][j]*src[3*(starts[i]+j)+c])>>22, clamped to 0..255, for i < n and c < 3: a row
+// of RGB, resized. weights has w in groups of four: the high parts of four w, then their low parts, w = high<<8 + low. The sum is
+// modulo 2^32 and must fit in int32. The four bytes of src after each group are read, and the byte after dst[:3*n] is
+// overwritten. n >= 1, groups >= 1.
+//
+//go:noescape
+func horizontal_u8_neon(n int, dst *uint8, src *uint8, starts *int32, groups int, weights *int16)
+
+// vertical_u8_neon is a kernel of op vertical:
+//
+// dst[i] = (1<<21 + sum over j < 4*groups of w[j]*src[j*stride+i])>>22, clamped to 0..255, for i < n. weights has w as for op
+// horizontal, and the sum is one as there. n is a multiple of 16, at least 16, groups >= 1.
+//
+//go:noescape
+func vertical_u8_neon(n int, dst *uint8, src *uint8, stride int, groups int, weights *int16)
+
 // peak_fma_neon is a kernel of op peak_fma:
 //
 // Runs n rounds of 12 independent vector FMAs in registers, to measure the peak rate. n >= 1.

@@ -15615,6 +15615,191 @@ rows2:
 	ADD R1, R0, R0
 	RET
 
+DATA horizontal_places<>+0(SB)/4, $0xff01ff00
+DATA horizontal_places<>+4(SB)/4, $0xffffff02
+DATA horizontal_places<>+8(SB)/4, $0xff04ff03
+DATA horizontal_places<>+12(SB)/4, $0xffffff05
+DATA horizontal_places<>+16(SB)/4, $0xff07ff06
+DATA horizontal_places<>+20(SB)/4, $0xffffff08
+DATA horizontal_places<>+24(SB)/4, $0xff0aff09
+DATA horizontal_places<>+28(SB)/4, $0xffffff0b
+DATA horizontal_places<>+32(SB)/4, $0x00200000
+DATA horizontal_places<>+36(SB)/4, $0x00200000
+DATA horizontal_places<>+40(SB)/4, $0x00200000
+DATA horizontal_places<>+44(SB)/4, $0x00200000
+GLOBL horizontal_places<>(SB), RODATA|NOPTR, $48
+
+// func horizontal_u8_neon(n int, dst *uint8, src *uint8, starts *int32, groups int, weights *int16)
+TEXT ·horizontal_u8_neon(SB), NOSPLIT, $0-48
+	// R0        n
+	// R1        dst
+	// R2        src
+	// R3        starts
+	// R4        weights
+	// V4 V5     places of two pixels in a group
+	// V6 V7     two pixels
+	// V16 V17   high sums
+	// V18 V19   low sums
+	// V0        weights of a group
+	// R5        groups
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD starts+24(FP), R3
+	MOVD weights+40(FP), R4
+	MOVD $horizontal_places<>(SB), R7
+	WORD $0xad4014e4 // ldp q4, q5, [x7, #0]
+	WORD $0x3dc008e2 // ldr q2, [x7, #32]
+
+output:
+	WORD $0xbc404461 // ldr s1, [x3], #4
+	WORD $0x9e660026 // fmov x6, d1
+	LSL $1, R6, R5
+	ADD R5, R6, R6
+	ADD R2, R6, R6
+	MOVD groups+32(FP), R5
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	VMOV V2.B16, V18.B16
+	WORD $0x6f00e413 // movi v19.2d, #0
+
+group:
+	WORD $0x3cc0c4c7 // ldr q7, [x6], #12
+	WORD $0x3cc10480 // ldr q0, [x4], #16
+	WORD $0x4e0400e6 // tbl v6.16b, {v7.16b}, v4.16b
+	WORD $0x4e0500e7 // tbl v7.16b, {v7.16b}, v5.16b
+	WORD $0x0f4020d0 // smlal v16.4s, v6.4h, v0.h[0]
+	WORD $0x0f4028d2 // smlal v18.4s, v6.4h, v0.h[4]
+	WORD $0x4f5020d0 // smlal2 v16.4s, v6.8h, v0.h[1]
+	WORD $0x4f5028d2 // smlal2 v18.4s, v6.8h, v0.h[5]
+	WORD $0x0f6020f1 // smlal v17.4s, v7.4h, v0.h[2]
+	WORD $0x0f6028f3 // smlal v19.4s, v7.4h, v0.h[6]
+	WORD $0x4f7020f1 // smlal2 v17.4s, v7.8h, v0.h[3]
+	WORD $0x4f7028f3 // smlal2 v19.4s, v7.8h, v0.h[7]
+	SUBS $1, R5, R5
+	BNE group
+	WORD $0x4eb18610 // add v16.4s, v16.4s, v17.4s
+	WORD $0x4eb38652 // add v18.4s, v18.4s, v19.4s
+	WORD $0x4f285610 // shl v16.4s, v16.4s, #8
+	WORD $0x4eb28610 // add v16.4s, v16.4s, v18.4s
+	WORD $0x2f108612 // sqshrun v18.4h, v16.4s, #16
+	WORD $0x2f0a9650 // uqshrn v16.8b, v18.8h, #6
+	WORD $0xbc003430 // str s16, [x1], #3
+	SUBS $1, R0, R0
+	BNE output
+	RET
+
+DATA vertical_half<>+0(SB)/4, $0x00200000
+DATA vertical_half<>+4(SB)/4, $0x00200000
+DATA vertical_half<>+8(SB)/4, $0x00200000
+DATA vertical_half<>+12(SB)/4, $0x00200000
+GLOBL vertical_half<>(SB), RODATA|NOPTR, $16
+
+// func vertical_u8_neon(n int, dst *uint8, src *uint8, stride int, groups int, weights *int16)
+TEXT ·vertical_u8_neon(SB), NOSPLIT, $0-48
+	// R0        n
+	// R1        dst
+	// R2        src
+	// R3        stride
+	// V2 V3     sixteen columns
+	// V16..V19  high sums
+	// V20..V23  low sums
+	// V0        weights of a group
+	// R5        groups
+	// R4        weights
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD $vertical_half<>(SB), R7
+	WORD $0x3dc000e1 // ldr q1, [x7, #0]
+
+columns:
+	MOVD R2, R6
+	MOVD groups+32(FP), R5
+	MOVD weights+40(FP), R4
+	WORD $0x6f00e410 // movi v16.2d, #0
+	VMOV V1.B16, V20.B16
+	WORD $0x6f00e411 // movi v17.2d, #0
+	VMOV V1.B16, V21.B16
+	WORD $0x6f00e412 // movi v18.2d, #0
+	VMOV V1.B16, V22.B16
+	WORD $0x6f00e413 // movi v19.2d, #0
+	VMOV V1.B16, V23.B16
+
+group:
+	WORD $0x3cc10480 // ldr q0, [x4], #16
+	WORD $0x3dc000c3 // ldr q3, [x6, #0]
+	ADD R3, R6, R6
+	WORD $0x2f08a462 // uxtl v2.8h, v3.8b
+	WORD $0x6f08a463 // uxtl2 v3.8h, v3.16b
+	WORD $0x0f402050 // smlal v16.4s, v2.4h, v0.h[0]
+	WORD $0x4f402051 // smlal2 v17.4s, v2.8h, v0.h[0]
+	WORD $0x0f402854 // smlal v20.4s, v2.4h, v0.h[4]
+	WORD $0x4f402855 // smlal2 v21.4s, v2.8h, v0.h[4]
+	WORD $0x0f402072 // smlal v18.4s, v3.4h, v0.h[0]
+	WORD $0x4f402073 // smlal2 v19.4s, v3.8h, v0.h[0]
+	WORD $0x0f402876 // smlal v22.4s, v3.4h, v0.h[4]
+	WORD $0x4f402877 // smlal2 v23.4s, v3.8h, v0.h[4]
+	WORD $0x3dc000c3 // ldr q3, [x6, #0]
+	ADD R3, R6, R6
+	WORD $0x2f08a462 // uxtl v2.8h, v3.8b
+	WORD $0x6f08a463 // uxtl2 v3.8h, v3.16b
+	WORD $0x0f502050 // smlal v16.4s, v2.4h, v0.h[1]
+	WORD $0x4f502051 // smlal2 v17.4s, v2.8h, v0.h[1]
+	WORD $0x0f502854 // smlal v20.4s, v2.4h, v0.h[5]
+	WORD $0x4f502855 // smlal2 v21.4s, v2.8h, v0.h[5]
+	WORD $0x0f502072 // smlal v18.4s, v3.4h, v0.h[1]
+	WORD $0x4f502073 // smlal2 v19.4s, v3.8h, v0.h[1]
+	WORD $0x0f502876 // smlal v22.4s, v3.4h, v0.h[5]
+	WORD $0x4f502877 // smlal2 v23.4s, v3.8h, v0.h[5]
+	WORD $0x3dc000c3 // ldr q3, [x6, #0]
+	ADD R3, R6, R6
+	WORD $0x2f08a462 // uxtl v2.8h, v3.8b
+	WORD $0x6f08a463 // uxtl2 v3.8h, v3.16b
+	WORD $0x0f602050 // smlal v16.4s, v2.4h, v0.h[2]
+	WORD $0x4f602051 // smlal2 v17.4s, v2.8h, v0.h[2]
+	WORD $0x0f602854 // smlal v20.4s, v2.4h, v0.h[6]
+	WORD $0x4f602855 // smlal2 v21.4s, v2.8h, v0.h[6]
+	WORD $0x0f602072 // smlal v18.4s, v3.4h, v0.h[2]
+	WORD $0x4f602073 // smlal2 v19.4s, v3.8h, v0.h[2]
+	WORD $0x0f602876 // smlal v22.4s, v3.4h, v0.h[6]
+	WORD $0x4f602877 // smlal2 v23.4s, v3.8h, v0.h[6]
+	WORD $0x3dc000c3 // ldr q3, [x6, #0]
+	ADD R3, R6, R6
+	WORD $0x2f08a462 // uxtl v2.8h, v3.8b
+	WORD $0x6f08a463 // uxtl2 v3.8h, v3.16b
+	WORD $0x0f702050 // smlal v16.4s, v2.4h, v0.h[3]
+	WORD $0x4f702051 // smlal2 v17.4s, v2.8h, v0.h[3]
+	WORD $0x0f702854 // smlal v20.4s, v2.4h, v0.h[7]
+	WORD $0x4f702855 // smlal2 v21.4s, v2.8h, v0.h[7]
+	WORD $0x0f702072 // smlal v18.4s, v3.4h, v0.h[3]
+	WORD $0x4f702073 // smlal2 v19.4s, v3.8h, v0.h[3]
+	WORD $0x0f702876 // smlal v22.4s, v3.4h, v0.h[7]
+	WORD $0x4f702877 // smlal2 v23.4s, v3.8h, v0.h[7]
+	SUBS $1, R5, R5
+	BNE group
+	WORD $0x4f285610 // shl v16.4s, v16.4s, #8
+	WORD $0x4eb48610 // add v16.4s, v16.4s, v20.4s
+	WORD $0x4f285631 // shl v17.4s, v17.4s, #8
+	WORD $0x4eb58631 // add v17.4s, v17.4s, v21.4s
+	WORD $0x4f285652 // shl v18.4s, v18.4s, #8
+	WORD $0x4eb68652 // add v18.4s, v18.4s, v22.4s
+	WORD $0x4f285673 // shl v19.4s, v19.4s, #8
+	WORD $0x4eb78673 // add v19.4s, v19.4s, v23.4s
+	WORD $0x2f108614 // sqshrun v20.4h, v16.4s, #16
+	WORD $0x6f108634 // sqshrun2 v20.8h, v17.4s, #16
+	WORD $0x2f108656 // sqshrun v22.4h, v18.4s, #16
+	WORD $0x6f108676 // sqshrun2 v22.8h, v19.4s, #16
+	WORD $0x2f0a9690 // uqshrn v16.8b, v20.8h, #6
+	WORD $0x6f0a96d0 // uqshrn2 v16.16b, v22.8h, #6
+	WORD $0x3d800030 // str q16, [x1, #0]
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	SUBS $16, R0, R0
+	BNE columns
+	RET
+
 // func peak_fma_neon(n int)
 TEXT ·peak_fma_neon(SB), NOSPLIT, $0-8
 	// R0        n

@@ -74,6 +74,8 @@ var native = []Kernel{
 	{Name: "pairs_u8_avx2", Level: "avx2", Func: pairs_u8_avx2},
 	{Name: "spread_u32_avx2", Level: "avx2", Func: spread_u32_avx2},
 	{Name: "ycc_u8_avx2", Level: "avx2", Func: ycc_u8_avx2},
+	{Name: "horizontal_u8_avx2", Level: "avx2", Func: horizontal_u8_avx2},
+	{Name: "vertical_u8_avx2", Level: "avx2", Func: vertical_u8_avx2},
 	{Name: "peak_fma_avx2", Level: "avx2", Func: peak_fma_avx2},
 	{Name: "gemm_i8_1x16_avxvnni", Level: "avxvnni", Func: gemm_i8_1x16_avxvnni},
 	{Name: "gemm_i8_2x16_avxvnni", Level: "avxvnni", Func: gemm_i8_2x16_avxvnni},

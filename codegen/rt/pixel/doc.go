@@ -24,8 +24,8 @@
 //
 // The results are the same bits on every CPU. Resampling is integer arithmetic with weights
 // computed without fused multiply-add, and normalisation is a table of the 256 values of a
-// channel. On CPUs with AVX2, kernels of package asm convert and interpolate chroma; they give
-// the same bits as the Go loops.
+// channel. On CPUs with AVX2, kernels of package asm resample, convert and interpolate chroma, on
+// arm64 they resample; they give the same bits as the Go loops.
 //
 // The package stands beside codegen/rt in the import ladder and imports only
 // golang.org/x/sys/cpu. Package imagefile reads image files. This is no general imaging

@@ -21,7 +21,7 @@ func naiveLate(m *image.NRGBA, size int) *RGB {
 			opacity.Pix[3*i+c] = p[3]
 		}
 	}
-	colour, opacity = naiveResize(colour, size, size), naiveResize(opacity, size, size)
+	colour, opacity = naiveResize(colour, size, size, Bicubic), naiveResize(opacity, size, size, Bicubic)
 	for i, o := range opacity.Pix {
 		if o != 0 && o != 255 {
 			colour.Pix[i] = uint8(min(255*int(colour.Pix[i])/int(o), 255))
@@ -79,7 +79,7 @@ func TestConvertLastStored(t *testing.T) {
 	if diff := cmp.Diff(*stored, late(t, m, 11)); diff != "" {
 		t.Errorf("at its size (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(*naiveResize(stored, 5, 5), late(t, Keyed{m}, 5)); diff != "" {
+	if diff := cmp.Diff(*naiveResize(stored, 5, 5, Bicubic), late(t, Keyed{m}, 5)); diff != "" {
 		t.Errorf("keyed (-want +got):\n%s", diff)
 	}
 }
@@ -127,7 +127,7 @@ func TestConvertLastCMYK(t *testing.T) {
 		copy(inks.Pix[3*i:], m.Pix[4*i:][:3])
 		black.Pix[3*i] = m.Pix[4*i+3]
 	}
-	inks, black = naiveResize(inks, 5, 5), naiveResize(black, 5, 5)
+	inks, black = naiveResize(inks, 5, 5, Bicubic), naiveResize(black, 5, 5, Bicubic)
 	want := RGB{Pix: make([]uint8, 75), W: 5, H: 5}
 	for i := range 25 {
 		p := inks.Pix[3*i:][:3]

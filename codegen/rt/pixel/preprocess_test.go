@@ -15,19 +15,20 @@ import (
 
 // naive is Pillow's resize of one channel row by row of pixels, written as its
 // definition reads: one sum a byte, no streaming.
-func naive(in []int, out int) []int {
+func naive(in []int, out int, f Filter) []int {
 	n := len(in)
+	kernel, reach := f.kernel()
 	scale := float64(n) / float64(out)
 	filterScale := math.Max(scale, 1)
 	result := make([]int, out)
 	for i := range result {
 		center := (float64(i) + 0.5) * scale
-		lo := max(int(center-2*filterScale+0.5), 0)
-		hi := min(int(center+2*filterScale+0.5), n)
+		lo := max(int(center-reach*filterScale+0.5), 0)
+		hi := min(int(center+reach*filterScale+0.5), n)
 		var weights []float64
 		total := 0.0
 		for j := lo; j < hi; j++ {
-			w := bicubic((float64(j) - center + 0.5) * (1 / filterScale))
+			w := kernel((float64(j) - center + 0.5) * (1 / filterScale))
 			weights = append(weights, w)
 			total += w
 		}
@@ -40,7 +41,7 @@ func naive(in []int, out int) []int {
 	return result
 }
 
-func naiveResize(m *RGB, w, h int) *RGB {
+func naiveResize(m *RGB, w, h int, f Filter) *RGB {
 	line := func(m *RGB, from, step, n int) []int {
 		var b []int
 		for i := range n {
@@ -53,7 +54,7 @@ func naiveResize(m *RGB, w, h int) *RGB {
 		for c := range 3 {
 			in := line(m, 3*y*m.W+c, 3, m.W)
 			if w != m.W {
-				in = naive(in, w)
+				in = naive(in, w, f)
 			}
 			for x, v := range in {
 				wide.Pix[3*(y*w+x)+c] = uint8(v)
@@ -65,7 +66,7 @@ func naiveResize(m *RGB, w, h int) *RGB {
 	}
 	tall := &RGB{Pix: make([]uint8, 3*w*h), W: w, H: h}
 	for x := range 3 * w {
-		for y, v := range naive(line(wide, x, 3*w, m.H), h) {
+		for y, v := range naive(line(wide, x, 3*w, m.H), h, f) {
 			tall.Pix[3*y*w+x] = uint8(v)
 		}
 	}
@@ -97,7 +98,7 @@ func TestResize(t *testing.T) {
 		if err := Resize(&dst, m, s[2], s[3], White, &scratch); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(*naiveResize(m, s[2], s[3]), dst); diff != "" {
+		if diff := cmp.Diff(*naiveResize(m, s[2], s[3], Bicubic), dst); diff != "" {
 			t.Errorf("%d x %d to %d x %d (-want +got):\n%s", s[0], s[1], s[2], s[3], diff)
 		}
 	}
@@ -158,7 +159,7 @@ func TestCrop(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%dx%d to %d", test.w, test.h, test.size), func(t *testing.T) {
 			m := noise(r, test.w, test.h)
-			full := naiveResize(m, test.fullW, test.fullH)
+			full := naiveResize(m, test.fullW, test.fullH, Bicubic)
 			want := RGB{W: test.size, H: test.size}
 			for y := range test.size {
 				want.Pix = append(want.Pix, full.Pix[3*((test.top+y)*full.W+test.left):][:3*test.size]...)
