@@ -32,7 +32,7 @@ soak: ## look for rare faults: kills at random moments, a full disk, load, the r
 	@if command -v $${CC:-gcc} >/dev/null; then \
 	  MULTIWAY_SOAK=1 CGO_ENABLED=1 $(suite) -race -count 1 -timeout 30m -short -skip '^TestSoakKill' $(raced); \
 	else echo "NOT RUN: the race detector needs a C compiler; on Debian: apt-get install gcc libc6-dev"; fi
-raced = ./codegen/rt ./codegen/rt/exec ./codegen/rt/blob ./codegen/rt/task ./codegen/rt/engineproc ./codegen/rt/cli
+raced = ./codegen/rt ./codegen/rt/exec ./codegen/rt/blob ./codegen/rt/task ./codegen/rt/index ./codegen/rt/engineproc ./codegen/rt/cli
 
 bare: ## build from a clone and from a module that imports it, with empty caches of the go command, with and then without a network
 	@MULTIWAY_MUST_RUN=bare $(suite) -count 1 -timeout 40m -run '^TestBare$$' ./cmd/multiway

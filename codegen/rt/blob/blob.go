@@ -88,7 +88,7 @@ func openAt(f *os.File, off, size int64, source string) (*Blob, error) {
 	if size > math.MaxInt {
 		return fail(fmt.Errorf("%d bytes do not fit the address space of this %d-bit program", size, bits.UintSize))
 	}
-	data, release, err := mapFile(f, off, int(size))
+	data, release, err := Map(f, off, int(size))
 	if err != nil {
 		return fail(err)
 	}

@@ -4,7 +4,7 @@ package blob
 
 import "os"
 
-// mapFile reads size bytes of f at off. Weights are mapped on Unix systems only.
-func mapFile(f *os.File, off int64, size int) ([]byte, func() error, error) {
+// Map reads size bytes of f at off; release is nil. Files are mapped on Unix systems only.
+func Map(f *os.File, off int64, size int) (data []byte, release func() error, err error) {
 	return readFile(f, off, size)
 }

@@ -26,6 +26,8 @@ var followed = []struct{ words, before, after string }{
 	{"give a text, or a picture with --image", "search --folder DIR", "search --folder DIR red"},
 	{"--texts goes with --image", "search --texts DIR/notes.txt red", "search --texts DIR/notes.txt --image DIR/apple.png"},
 	{"so do --folder, --texts and, with --image, texts; give one of them", "search --embeddings DIR/whole.jsonl --folder DIR red", "search --folder DIR red"},
+	{"where is the index? give --index PATH", "index DIR", "index DIR --index DIR/all.index"},
+	{"--index says what to search in, so do", "search --index DIR/all.index --folder DIR red", "search --folder DIR red"},
 	{"--folder goes with a text, --image with texts", "search --folder DIR --image DIR/apple.png", "search --image DIR/apple.png red"},
 	{"give a folder of pictures with --folder", "search red", "search red --folder DIR"},
 	{"give some as arguments or in a file with --texts", "search --image DIR/apple.png", "search --image DIR/apple.png --texts DIR/notes.txt"},

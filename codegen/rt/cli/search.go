@@ -39,11 +39,13 @@ with a sigmoid loss such as SigLIP, of each pair on its own.
 
 "-" reads a list from standard input, one per line: of at most 65536 queries, of texts, or
 of pictures. Every search embeds its pictures again, one batch at a time, and keeps only the
-best, unless --embeddings names a file of embeddings that embed -o wrote.`,
+best, unless --embeddings names a file of embeddings that embed -o wrote, or --index an index
+that index made, which also finds pictures like another: --like PICTURE.`,
 		Example: strings.ReplaceAll(`  NAME search "red apple" "broken heart" --folder pictures/
   NAME search "a dog" --folder pictures/ --top 20 --html found.html
   NAME embed --image pictures/ -o pictures.npy
   NAME search "a dog" --embeddings pictures.npy
+  NAME search --index photos.index "a dog" --like cat.png
   NAME search --image cat.png "a cat" "a dog" "a car"
   NAME search --image cat.png --texts names.txt --json`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -55,6 +57,8 @@ best, unless --embeddings names a file of embeddings that embed -o wrote.`,
 	f.StringArrayVar(&o.images, "image", nil, "picture to find texts for; may be repeated")
 	f.StringArrayVar(&o.texts, "texts", nil, "file of texts to choose from, one per line; may be repeated")
 	f.StringArrayVar(&o.embeddings, "embeddings", nil, "file of embed -o to search in, .npy or .jsonl; may be repeated")
+	f.StringVar(&o.index, "index", "", "index to search in, which the command index made")
+	f.StringArrayVar(&o.like, "like", nil, "with --index, picture to find others like it; may be repeated")
 	f.IntVarP(&o.top, "top", "k", 5, "results per query, 0 for all")
 	f.StringVar(&o.html, "html", "", "also write a page with the pictures, one self-contained file")
 	f.BoolVar(&o.strict, "strict", false, strictBoth)
@@ -65,6 +69,8 @@ best, unless --embeddings names a file of embeddings that embed -o wrote.`,
 type searchOptions struct {
 	folders, images, texts []string
 	embeddings             []string
+	index                  string
+	like                   []string
 	top                    int
 	html                   string
 	strict                 bool
@@ -72,7 +78,10 @@ type searchOptions struct {
 
 // title returns a title that names the queries and the places searched.
 func (o *searchOptions) title(args []string) string {
-	what, in := args, slices.Concat(o.folders, o.embeddings)
+	what, in := slices.Concat(args, o.like), slices.Concat(o.folders, o.embeddings)
+	if o.index != "" {
+		in = []string{o.index}
+	}
 	if o.images != nil {
 		what, in = o.images, slices.Concat(o.texts, o.embeddings)
 	}
@@ -90,7 +99,11 @@ func (a *App) checkSearch(args []string, o *searchOptions) error {
 		return Usagef("--top is %d, want a number of results, 0 for all", o.top)
 	case len(slices.DeleteFunc(slices.Concat(args, o.folders, o.images, o.texts), func(s string) bool { return s != "-" })) > 1:
 		return Usagef("standard input is one list: give - once")
-	case o.images == nil && len(args) == 0:
+	case o.like != nil && o.index == "":
+		return Usagef("--like goes with --index; vectors of a picture are compared with those of an index")
+	case o.index != "" && (o.folders != nil || o.embeddings != nil || o.texts != nil || o.images != nil):
+		return Usagef("--index says what to search in, so do --folder, --embeddings, and --image with its texts; give one of them")
+	case o.images == nil && len(args) == 0 && o.like == nil:
 		return Usagef("nothing to search for: give a text, or a picture with --image")
 	case o.images == nil && o.texts != nil:
 		return Usagef("--texts goes with --image: it lists what to find for a picture")
@@ -98,7 +111,7 @@ func (a *App) checkSearch(args []string, o *searchOptions) error {
 		return Usagef("--embeddings says what to search in, so do --folder, --texts and, with --image, texts; give one of them")
 	case o.images != nil && o.folders != nil:
 		return Usagef("--folder goes with a text, --image with texts to choose from; pictures are not searched by pictures")
-	case o.images == nil && o.folders == nil && o.embeddings == nil && a.Bundled == nil:
+	case o.images == nil && o.folders == nil && o.embeddings == nil && o.index == "" && a.Bundled == nil:
 		return Usagef("nowhere to search: give a folder of pictures with --folder")
 	case o.images != nil && len(args) == 0 && o.texts == nil && o.embeddings == nil && a.Bundled == nil:
 		return Usagef("no texts to choose from: give some as arguments or in a file with --texts")
@@ -118,7 +131,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 		}
 		defer page.Abandon()
 	}
-	if err := a.keeps(o.html, slices.Contains(slices.Concat(args, o.folders, o.images, o.texts), "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings)...); err != nil {
+	if err := a.keeps(o.html, slices.Contains(slices.Concat(args, o.folders, o.images, o.texts), "-"), slices.Concat(o.folders, o.images, o.texts, o.embeddings, o.like)...); err != nil {
 		return err
 	}
 	m, err := a.Open()
@@ -134,9 +147,12 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 	}
 	var results []Result
 	var t tally
-	if o.embeddings != nil {
+	switch {
+	case o.index != "":
+		results, t, err = a.findIndexed(ctx, m, queries, o, read)
+	case o.embeddings != nil:
 		results, t, err = a.findStored(ctx, m, queries, o, read)
-	} else {
+	default:
 		results, t, err = a.find(ctx, m, queries, among, total, o.top, o.strict)
 	}
 	if err != nil {
@@ -159,7 +175,7 @@ func (a *App) search(ctx context.Context, args []string, o *searchOptions) error
 }
 
 // searched returns the queries and the items to search among, with their number (-1: unknown);
-// no items with --embeddings.
+// no items with --embeddings or --index.
 func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) (queries []item, among iter.Seq[item], total int, err error) {
 	total = -1
 	shown := func(arg string, _ bool) []item { return a.pictures(arg, read) }
@@ -176,7 +192,7 @@ func (a *App) searched(args []string, o *searchOptions, read imagefile.Options) 
 		}
 	}
 	switch {
-	case o.embeddings != nil:
+	case o.embeddings != nil, o.index != "":
 	case o.images == nil:
 		among, total = a.inputs(o.folders, shown)
 		if o.folders == nil {

@@ -51,6 +51,9 @@ type stream struct {
 	times    flow.Times // of run
 }
 
+// errPassed is what load of an item returns if the item needs no result, which is then neither counted nor reported.
+var errPassed = errors.New("no result is needed")
+
 // work is an item on its way.
 type work struct {
 	item
@@ -183,6 +186,8 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 			switch {
 			case w.fatal != nil:
 				return t, w.fatal
+			case errors.Is(w.err, errPassed):
+				continue
 			case w.err != nil:
 				t.fail(&w.item)
 				s.leaves(bar, w.name, w.err)

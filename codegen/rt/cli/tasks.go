@@ -12,7 +12,7 @@ var tasks = []struct {
 	name     string
 	commands []func(*App) *cobra.Command
 }{
-	{retrieval, []func(*App) *cobra.Command{(*App).embedCommand, (*App).searchCommand, (*App).cosineCommand, (*App).promptCommand}},
+	{retrieval, []func(*App) *cobra.Command{(*App).embedCommand, (*App).searchCommand, (*App).indexCommand, (*App).cosineCommand, (*App).promptCommand}},
 	{classification, []func(*App) *cobra.Command{(*App).classifyCommand}},
 	{answering, []func(*App) *cobra.Command{(*App).answerCommand}},
 	{matching, []func(*App) *cobra.Command{(*App).matchCommand}},
