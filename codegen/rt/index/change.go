@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/multiway-go/multiway/ir/file"
 )
 
@@ -19,7 +21,7 @@ import (
 //     of the index stay as they are, so that searches meanwhile are right too.
 //  2. A mark says that the records are being changed, and the file of vectors is synced.
 //  3. The records are changed, which their library does all at once.
-//  4. A mark says that they are clean, with their checksum.
+//  4. A mark says that they are clean, with their checksum. Until then the records are open, so that nobody reads between.
 func (x *Index) change(items []Item, remove []Name) error {
 	for i := range items {
 		if err := x.checkItem(&items[i]); err != nil {
@@ -36,61 +38,51 @@ func (x *Index) change(items []Item, remove []Name) error {
 	case len(items)+len(remove) == 0:
 		return nil
 	}
-	// The snapshot is that of the records, which only this Index changes.
-	var s *snapshot
-	if err := x.read(func(_ tx, now *snapshot) error { s = now; return nil }); err != nil {
-		return err
-	}
-	path := recordsPath(x.dir)
-	m := s.mark
-	begun := false
-	err := update(path, func(t tx) error {
-		c := &edit{tx: t, s: s, panels: map[uint32]*newPanel{}, freed: map[uint32][32]byte{}}
-		for _, n := range remove {
-			if err := c.remove(n); err != nil {
+	err := records(recordsPath(x.dir), true, func(db *bbolt.DB) error {
+		if err := x.refresh(db); err != nil {
+			return err
+		}
+		s := x.state // no other takes its place before the records are closed
+		m := s.mark
+		begun := false
+		err := db.Update(func(t *bbolt.Tx) error {
+			e := &edit{tx: tx{t}, s: s, panels: map[uint32]*newPanel{}, freed: map[uint32][32]byte{}}
+			if err := e.all(items, remove); err != nil {
 				return err
 			}
-		}
-		for i := range items {
-			if err := c.add(&items[i]); err != nil {
+			begun = true
+			if err := e.write(x.vectors, x.step); err != nil {
 				return err
 			}
-		}
-		if err := c.free(); err != nil {
+			x.step("mark change")
+			m.clean = false
+			if err := m.write(x.vectors); err != nil {
+				return err
+			}
+			x.step("sync vectors")
+			if err := x.vectors.Sync(); err != nil {
+				return err
+			}
+			a := s.about
+			a.Commit++
+			x.step("change records")
+			return e.setAbout(a)
+		})
+		if !begun {
 			return err
 		}
-		m.clean = false
-		begun = true
-		if err := c.write(x.vectors, x.step); err != nil {
-			return err
+		x.step("mark clean")
+		// Also after an error: the records may be written in part, of which the library takes no notice.
+		e := m.setClean(db.Path())
+		if e == nil {
+			e = m.write(x.vectors)
 		}
-		x.step("mark change")
-		if err := m.write(x.vectors); err != nil {
-			return err
-		}
-		x.step("sync vectors")
-		if err := x.vectors.Sync(); err != nil {
-			return err
-		}
-		a := s.about
-		a.Commit++
-		x.step("change records")
-		return t.setAbout(a)
+		return errors.Join(err, e)
 	})
-	if !begun {
-		return err
-	}
-	x.step("mark clean")
-	// Also after an error: the records may be written in part, of which the library takes no notice.
-	if e := m.setClean(path); e == nil {
-		err = errors.Join(err, m.write(x.vectors))
-	} else {
-		err = errors.Join(err, e)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%s: %w", file.Quote(x.dir), err)
 	}
-	return x.read(func(tx, *snapshot) error { return nil })
+	return err
 }
 
 func (x *Index) closed() bool {
@@ -112,6 +104,21 @@ type edit struct {
 type newPanel struct {
 	lanes uint16
 	data  []byte
+}
+
+// all does what is asked.
+func (e *edit) all(items []Item, remove []Name) error {
+	for _, n := range remove {
+		if err := e.remove(n); err != nil {
+			return err
+		}
+	}
+	for i := range items {
+		if err := e.add(&items[i]); err != nil {
+			return err
+		}
+	}
+	return e.free()
 }
 
 // remove removes a file, if it is there.

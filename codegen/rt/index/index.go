@@ -265,26 +265,8 @@ func (x *Index) read(f func(t tx, s *snapshot) error) error {
 		return fmt.Errorf("%s: %w", file.Quote(x.dir), ErrNoIndex)
 	}
 	return records(path, false, func(db *bbolt.DB) error {
-		v, err := file.Open(vectorsPath(x.dir))
-		if err != nil {
+		if err := x.refresh(db); err != nil {
 			return err
-		}
-		defer v.Close()
-		m, err := readMark(v)
-		if err != nil {
-			return damaged(vectorsPath(x.dir), err)
-		}
-		x.mu.RLock()
-		same := x.state != nil && x.state.mark == m
-		x.mu.RUnlock()
-		if !same {
-			if err := m.check(path); err != nil {
-				return damaged(path, err)
-			}
-			err := db.View(func(t *bbolt.Tx) error { return x.load(tx{t}, m, v) })
-			if err != nil {
-				return err
-			}
 		}
 		return db.View(func(t *bbolt.Tx) error {
 			x.mu.RLock()
@@ -295,6 +277,30 @@ func (x *Index) read(f func(t tx, s *snapshot) error) error {
 			return f(tx{t}, x.state)
 		})
 	})
+}
+
+// refresh loads the snapshot that belongs to the records, unless it is loaded. As long as the records stay open, it is the only
+// one that refresh loads.
+func (x *Index) refresh(db *bbolt.DB) error {
+	v, err := file.Open(vectorsPath(x.dir))
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	m, err := readMark(v)
+	if err != nil {
+		return damaged(vectorsPath(x.dir), err)
+	}
+	x.mu.RLock()
+	same := x.state != nil && x.state.mark == m
+	x.mu.RUnlock()
+	if same {
+		return nil
+	}
+	if err := m.check(db.Path()); err != nil {
+		return damaged(db.Path(), err)
+	}
+	return db.View(func(t *bbolt.Tx) error { return x.load(tx{t}, m, v) })
 }
 
 // load makes a new snapshot of the records and the vectors in v.
@@ -324,6 +330,9 @@ func (x *Index) load(t tx, m mark, v *os.File) error {
 	if x.done {
 		s.release()
 		return ErrClosed
+	}
+	if x.state != nil && x.state.mark == m { // another goroutine was first
+		return s.release()
 	}
 	if x.state != nil {
 		err = x.state.release()

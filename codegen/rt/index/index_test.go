@@ -514,6 +514,21 @@ func TestConcurrent(t *testing.T) {
 			}
 		})
 	}
+	for range 3 {
+		wait.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if has, err := x.Has(itemOf("", 1, 1).SHA256); err != nil || !has {
+					t.Errorf("has it: %v, %v", has, err)
+					return
+				}
+			}
+		})
+	}
 	for i := range 20 {
 		must(t, x.Add(itemOf(fmt.Sprint("b", i%7), uint64(2+i), testDim), itemOf(fmt.Sprint("c", i), uint64(1000+i), testDim)))
 		must(t, x.Remove(Name{"/photos", fmt.Sprint("c", i-3)}))
