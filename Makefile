@@ -71,8 +71,8 @@ presets ?= beit3-base-patch16-384-coco-retrieval,beit3-base-patch16-480-vqa,beit
 builds: ## build models of real size, and write README's table of time and memory (takes minutes and 10 GB of disk)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run BuildReal -v -real $(presets) -table ../../README.md
 
-photos ?= clip-vit-base-patch32,siglip-base-patch16-224,siglip2-base-patch32-256,chinese-clip-vit-base-patch16
-presets: ## time a photo of models of real size, and write README's table of which file to get (minutes, 4 GB of memory; photos=NAME,NAME)
+photos ?= clip-vit-base-patch32,siglip-base-patch16-224,siglip2-base-patch32-256,chinese-clip-vit-base-patch16,beit3-base-patch16-480-coco-captioning
+presets: ## time a photo, or captions, of models of real size, and write README's table of which file to get (minutes, 4 GB of memory; photos=NAME,NAME)
 	$(GO) test ./cmd/multiway -count=1 -timeout 2h -run PresetTable -v -photos '$(photos)' -table ../../README.md
 
 precisions: ## measure the demo model at every precision, and write README's table of precisions

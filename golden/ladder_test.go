@@ -64,7 +64,7 @@ var ladder = []rung{
 	{path: "codegen/rt/plot"}, // for mains: it knows nothing of models
 	{path: "codegen/rt/caption", imports: "codegen/rt codegen/rt/exec", tests: "codegen/rt/rttest"},
 	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel codegen/rt/imagefile", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
-	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/task", tests: "generated/beit3tiny generated/emoji generated/kernels"},
+	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/caption codegen/rt/task codegen/rt/token", tests: "generated/beit3tiny generated/emoji generated/kernels"},
 	{path: "codegen/rt/engineproc", imports: "codegen/rt codegen/rt/caption codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
 	{path: "codegen/rt/index", imports: "codegen/rt/blob codegen/rt/kernel ir/file go.etcd.io/bbolt/...", tests: "generated/kernels"},
 	{path: "codegen/rt/cli", imports: "codegen/rt/... ir/file github.com/spf13/cobra golang.org/x/term", tests: testscript},

@@ -35,7 +35,9 @@ With a preset's random weights the choice differs from the real model's.
 
 It prints the median and the spread, the share of the machine's peak of multiply-adds at the
 best of the levels, and the ratio to the roofline, max(FLOPs/peak, bytes/bandwidth), where int8
-and bf16 dot products have peaks of their own. A preset needs no checkpoint: its weights are
+and bf16 dot products have peaks of their own. Of captions, caption_step is a step of all beams
+after so many tokens, and captions are whole ones of so many steps, the pictures included, up to
+8 of them side by side. A preset needs no checkpoint: its weights are
 seeded. The binary of a build has the same command.
 
 The calls of several precisions alternate in one process, and their lines are side by side.
@@ -51,13 +53,14 @@ threads. With up to as many threads as cores it also measures the time, in turns
 product_peaks_gflops, of int8 and bf16 dot products by the type of weights too; gc_pause_ms, the
 longest pause of a garbage collection beside a call; peaks, the readings of both; busy, signs of
 other load, with unsure_threads, whose peaks are affected; and results, a list of objects with
-entry, tokens, batch, threads, level, precision, median_ms, min_ms, max_ms, runs, gflops,
+entry, tokens, batch, beams (of each picture's caption; 0: it writes none), threads, level,
+precision, median_ms, min_ms, max_ms, runs, gflops,
 percent_of_peak, roofline_ms, roofline_ratio, allocs (per call), spread_percent (the 90th minus
 the 10th percentile of runs, as a share of the median) and busy, true for marked figures. FLOPs
 are those of products and attention in the description's model; bytes are its weights, inputs
 and outputs, each read or written once. percent_of_peak is of float32 at every precision: int8
 and bf16 dot products can exceed it. With --scale there are no results but scale, a list of
-objects with entry, tokens, batch, threads, level, precision, predicted_ms, runs,
+objects with entry, tokens, batch, beams, threads, level, precision, predicted_ms, runs,
 spread_percent, bandwidth_gbps, serial_ms (where one thread works), memory_ms (waiting for
 weights after the longest share), speedup, of_ideal (speedup by threads), measured_ms (0: not
 measured), off_percent and steps, objects with step, work, count, ms and largest_over_mean.`,

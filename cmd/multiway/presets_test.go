@@ -14,6 +14,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
+	"github.com/multiway-go/multiway/codegen/rt/bench"
 	"github.com/multiway-go/multiway/ir/model"
 )
 
@@ -36,19 +37,27 @@ var chosen = []struct{ who, preset string }{
 	{"a sentence about a photo", "beit3-base-patch16-480-coco-captioning"},
 }
 
+// captionPreset is the preset whose captions are timed, in place of a photo.
+const captionPreset = "beit3-base-patch16-480-coco-captioning"
+
 // README's table of which file to take has what the presets say. `make presets` also times a photo, of a model of the real size with
-// seeded weights, and writes the times; without it the times are those that are there.
+// seeded weights, and writes the times, and those of captions; without it the times are those that are there.
 func TestPresetTable(t *testing.T) {
 	const readme, target = "../../README.md", "presets"
 	times := map[string][]string{}
-	for line := range strings.Lines(between(t, readme, target)[1]) {
+	made, captions, _ := strings.Cut(between(t, readme, target)[1], "\n\n")
+	for line := range strings.Lines(made + "\n") {
 		if cells := strings.Split(line, " | "); len(cells) > 2 {
 			times[cells[1]] = []string{cells[len(cells)-2], strings.TrimSuffix(cells[len(cells)-1], " |\n")}
 		}
 	}
 	if *photoPresets != "" {
 		for _, preset := range strings.Split(*photoPresets, ",") {
-			times["`"+preset+"`"] = photoTimes(t, preset)
+			if preset == captionPreset {
+				captions = captionTable(t)
+			} else {
+				times["`"+preset+"`"] = photoTimes(t, preset)
+			}
 		}
 	}
 	var presets []model.PresetInfo
@@ -77,6 +86,7 @@ func TestPresetTable(t *testing.T) {
 		}
 		b.WriteString("| " + strings.Join(append(cells, times[preset]...), " | ") + " |\n")
 	}
+	b.WriteString("\n" + captions)
 	if *tableFile != "" {
 		rewrite(t, *tableFile, target, b.String())
 	}
@@ -100,31 +110,68 @@ func (r *presetRow) search() string {
 // photoTimes are the seconds that the model of a preset takes for a photo on two threads, at float32 and int8.
 func photoTimes(t *testing.T, preset string) []string {
 	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "bench.json")
-	asmtest.Write(t, filepath.Join(dir, "model.yaml"), fmt.Sprintf("model: 1\npreset: %s\nseed: 1\n", preset))
-	asmtest.Run(t, exec.Command("multiway", "bench", "--threads", "2", "--entry", "vision", "--precision", "f32,int8", "--tune", "off", "--json", path, filepath.Join(dir, "model.yaml")))
-	var made struct {
-		Results []struct {
-			Precision string
-			Median    float64 `json:"median_ms"`
-			Busy      bool
-		}
-	}
-	if err := json.Unmarshal(asmtest.Read(t, path), &made); err != nil {
-		t.Fatal(err)
-	}
 	var s []string
-	for _, r := range made.Results {
-		mark := ""
-		if r.Busy {
-			mark = "~"
-		}
-		s = append(s, fmt.Sprintf("%s%.2g", mark, r.Median/1e3))
+	for _, r := range benched(t, preset, "--entry", "vision") {
+		s = append(s, fmt.Sprintf("%s%.2g", r.mark(), r.Median/1e3))
 	}
 	if len(s) != 2 {
 		t.Fatalf("%s: %d results, want one at each precision", preset, len(s))
 	}
 	t.Logf("%s: %v s", preset, s)
 	return s
+}
+
+// captionTable is the table of captions a second of captionPreset.
+func captionTable(t *testing.T) string {
+	t.Helper()
+	const steps = 16
+	rates := map[string]string{}
+	for _, r := range benched(t, captionPreset, "--entry", "captions", "--tokens", fmt.Sprint(steps), "--batch", "1,8", "--beams", "1,3") {
+		rates[fmt.Sprint(r.Batch, r.Beams, r.Precision)] = fmt.Sprintf("%s%.3g", r.mark(), 1e3*float64(r.Batch)/r.Median)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Captions a second of `%s`, of %d steps each, their pictures included:\n\n", captionPreset, steps)
+	b.WriteString("| pictures a call | greedy, float32 | 3 beams, float32 | greedy, int8 | 3 beams, int8 |\n|---|---|---|---|---|\n")
+	for _, pictures := range []int{1, 8} {
+		cells := []string{fmt.Sprint(pictures)}
+		for _, precision := range []string{"f32", "int8"} {
+			for _, beams := range []int{1, 3} {
+				cells = append(cells, rates[fmt.Sprint(pictures, beams, precision)])
+			}
+		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	t.Logf("%s", &b)
+	return b.String()
+}
+
+// benchResult is a line of multiway bench --json.
+type benchResult struct {
+	Batch, Beams int
+	Precision    string
+	Median       float64 `json:"median_ms"`
+	Busy         bool
+}
+
+// mark is what stands before a time of a machine that was busy.
+func (r *benchResult) mark() string {
+	if r.Busy {
+		return bench.BusyMark
+	}
+	return ""
+}
+
+// benched times functions of a preset, with seeded weights, at float32 and int8 on two threads.
+func benched(t *testing.T, preset string, flags ...string) []benchResult {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bench.json")
+	asmtest.Write(t, filepath.Join(dir, "model.yaml"), fmt.Sprintf("model: 1\npreset: %s\nseed: 1\n", preset))
+	args := append([]string{"bench", "--threads", "2", "--precision", "f32,int8", "--tune", "off", "--json", path}, flags...)
+	asmtest.Run(t, exec.Command("multiway", append(args, filepath.Join(dir, "model.yaml"))...))
+	var made struct{ Results []benchResult }
+	if err := json.Unmarshal(asmtest.Read(t, path), &made); err != nil {
+		t.Fatal(err)
+	}
+	return made.Results
 }

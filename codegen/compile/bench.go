@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen"
@@ -24,6 +25,7 @@ import (
 // checked, and a command runs it and throws it away.
 type Scratch struct {
 	exe     string
+	entries []string // to time; nil: all
 	weights []string
 	dir     *file.Dir
 }
@@ -51,7 +53,11 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 			return nil, err // before the work
 		}
 	}
-	entries := asked.Entries
+	entries, only, err := models[0].timed(asked.Entries)
+	if err != nil {
+		return nil, err
+	}
+	s.entries = only
 	var names []string
 	for i, m := range models {
 		m, err := m.Tuned(entries, o.log)
@@ -96,9 +102,44 @@ func NewScratch(models []*Model, asked bench.Options, log func(format string, ar
 	}, log, engine.Here(runtime.GOARCH)...)
 }
 
+// timed returns the functions to compile for the entries to time, and the names of what to time; both are nil for all. Whole
+// captions need both functions of captions.
+func (m *Model) timed(entries []string) (funcs, only []string, err error) {
+	funcs, only = entries[:0:0], entries[:0:0]
+	for _, e := range entries {
+		names := []string{"caption_image", "caption_step"}
+		switch {
+		case e == bench.Captions && !m.Desc.Captions():
+			return nil, nil, fmt.Errorf("entry %q: there is no task captioning", e)
+		case e == bench.Captions:
+			only = append(only, e)
+		default:
+			of, err := m.Desc.Functions([]string{e})
+			if err != nil {
+				return nil, nil, err
+			}
+			names = nil
+			for _, f := range of {
+				names = append(names, f.Name)
+			}
+			only = append(only, names...)
+		}
+		for _, n := range names {
+			if !slices.Contains(funcs, n) {
+				funcs = append(funcs, n)
+			}
+		}
+	}
+	return funcs, only, nil
+}
+
 // times returns an error if the options ask for functions that the compiled model would not have.
 func (m *Model) times(o bench.Options) error {
-	p, _, err := m.Lower(o.Entries)
+	funcs, _, err := m.timed(o.Entries)
+	if err != nil {
+		return err
+	}
+	p, _, err := m.Lower(funcs)
 	if err != nil {
 		return err
 	}
@@ -129,7 +170,7 @@ func main() { bench.Main(%s) }
 // Run times the models with the options of NewScratch and returns the program's report.
 // progress, if not nil, is called with the number of finished measurements and of all.
 func (s *Scratch) Run(ctx context.Context, o bench.Options, progress func(done, total int)) (json.RawMessage, error) {
-	o.Entries = nil // the program has only these
+	o.Entries = s.entries
 	in, err := json.Marshal(o)
 	if err != nil {
 		return nil, err

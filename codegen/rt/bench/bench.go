@@ -14,6 +14,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/caption"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -21,10 +22,11 @@ import (
 
 // Options select what Run measures. A nil list selects its default.
 type Options struct {
-	Entries []string // function names, or prefixes: "pair" selects all functions pair_*; default: all
-	Tokens  []int    // tokens per text; default: 16 and 64, limited to the package's longest text
+	Entries []string // function names, Captions, or prefixes: "pair" selects all functions pair_*; default: all
+	Tokens  []int    // tokens per text, of a step of captions those before it; default: 16 and 64, limited to the package's longest text
 	Lengths []int    // one batch of texts with these numbers of tokens, instead of Tokens and Batch
-	Batch   []int    // sequences per call; default: 1
+	Batch   []int    // sequences per call, of captions pictures; default: 1
+	Beams   []int    // of captions: beams of each picture, 1 is a greedy caption; default: 1
 	Threads []int    // default: 1 and the number of cores
 	Levels  []string // CPU levels; default: the best of this CPU
 
@@ -73,6 +75,7 @@ type Result struct {
 	Entry     string  `json:"entry"`
 	Tokens    int     `json:"tokens"` // per text; the mean if they differ; 0: no text
 	Batch     int     `json:"batch"`
+	Beams     int     `json:"beams"` // of each picture's caption; 0: no captions
 	Threads   int     `json:"threads"`
 	Level     string  `json:"level"`
 	Precision string  `json:"precision"`
@@ -105,8 +108,11 @@ var defaultTokens = []int{16, 64}
 
 // point is one combination of function and batch to measure.
 type point struct {
-	f     *exec.Func
-	texts []int // number of tokens of each sequence's text; 0: no text
+	entry string
+	f     *exec.Func // of whole captions the step
+	image *exec.Func // of whole captions
+	texts []int      // number of tokens of each sequence's text, of captions of each beam's; 0: no text
+	beams int        // of each caption; 0: no captions
 }
 
 // tokens returns the number of tokens per text: the mean if they differ.
@@ -133,7 +139,12 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 			funcs = append(funcs, f)
 		}
 	}
+	image, step := captioner(p)
+	whole := step != nil && (o.Entries == nil || slices.Contains(o.Entries, Captions))
 	for _, e := range o.Entries {
+		if e == Captions && whole {
+			continue
+		}
 		of := func(f *exec.Func) bool { return strings.HasPrefix(f.Name, e+"_") && !slices.Contains(funcs, f) }
 		if slices.ContainsFunc(funcs, func(f *exec.Func) bool { return f.Name == e }) {
 			continue
@@ -149,10 +160,13 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 			for _, f := range p.Funcs {
 				names = append(names, f.Name)
 			}
+			if step != nil {
+				names = append(names, Captions)
+			}
 			return nil, fmt.Errorf("entry %q: the package has no such function; it has %s", e, strings.Join(names, ", "))
 		}
 	}
-	if len(funcs) == 0 {
+	if len(funcs) == 0 && !whole {
 		return nil, errors.New("nothing to time: the list of entries is empty")
 	}
 	check := func(what string, list []int, most int) error {
@@ -172,7 +186,7 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 		}
 	}
 	text := slices.ContainsFunc(funcs, func(f *exec.Func) bool { return f.Text })
-	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("threads", o.Threads, 1024), check("scale", o.Scale, 1024)} {
+	for _, err := range []error{check("tokens", o.Tokens, max(1, p.Text)), check("lengths", o.Lengths, max(1, p.Text)), check("batch", o.Batch, MaxBatch), check("beams", o.Beams, caption.MaxBeams), check("threads", o.Threads, 1024), check("scale", o.Scale, 1024)} {
 		if err != nil {
 			return nil, err
 		}
@@ -198,22 +212,46 @@ func plan(p *rt.Package, o *Options) ([]point, error) {
 	if batches == nil {
 		batches = []int{1}
 	}
+	beams := o.Beams
+	if beams == nil {
+		beams = []int{1}
+	}
 	var points []point
-	for _, f := range funcs {
-		switch {
-		case f.States == nil && f.Text && o.Lengths != nil:
-			points = append(points, point{f, o.Lengths})
-		case f.Text: // for a function with a state, the number of tokens in the state
+	// captions adds points of captions, or of their steps, with every number of tokens and of beams.
+	captions := func(pt point) {
+		for _, pt.beams = range beams {
 			for _, t := range tokens {
 				for _, b := range batches {
-					points = append(points, point{f, slices.Repeat([]int{t}, b)})
+					pt.texts = slices.Repeat([]int{t}, b)
+					points = append(points, pt)
+				}
+			}
+		}
+	}
+	for _, f := range funcs {
+		pt := point{entry: f.Name, f: f}
+		switch {
+		case f.States != nil:
+			captions(pt)
+		case f.Text && o.Lengths != nil:
+			pt.texts = o.Lengths
+			points = append(points, pt)
+		case f.Text:
+			for _, t := range tokens {
+				for _, b := range batches {
+					pt.texts = slices.Repeat([]int{t}, b)
+					points = append(points, pt)
 				}
 			}
 		default:
 			for _, b := range batches {
-				points = append(points, point{f, make([]int, b)})
+				pt.texts = make([]int, b)
+				points = append(points, pt)
 			}
 		}
+	}
+	if whole {
+		captions(point{entry: Captions, f: step, image: image})
 	}
 	return points, nil
 }
@@ -320,22 +358,33 @@ type bencher struct {
 	r   *Report
 }
 
-// batch returns the inputs of a point; they are the same in every call.
-func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
-	p, f := s.Model().Package(), pt.f
+// batch returns the inputs of a point for its function f; they are the same in every call.
+func (pt *point) batch(s *rt.Session, f *exec.Func) ([]rt.Seq, error) {
+	p := s.Model().Package()
 	var batch []rt.Seq
 	for i, n := range pt.texts {
 		if f.IDs > 0 {
 			n = f.IDs
 		}
-		batch = append(batch, task.Sample(fmt.Sprint(f.Name, i), f.Image, n, max(1, p.Vocab)))
+		q := task.Sample(fmt.Sprint(f.Name, i), f.Image, n, max(1, p.Vocab))
+		if f.Stores == nil && f.States == nil {
+			batch = append(batch, q)
+			continue
+		}
+		of, err := pt.stateful(s, f, q)
+		if err != nil {
+			return nil, err
+		}
+		batch = append(batch, of...)
 	}
-	if f.Stores == nil && f.States == nil {
-		return batch, nil
-	}
-	// Each sequence has a state, filled from an image, with as many tokens as the point says.
+	return batch, nil
+}
+
+// stateful returns the sequences of a picture for f, which stores or has a state. Of a step of captions, the state is filled from an
+// image, and each of its beams has as many tokens as the point says.
+func (pt *point) stateful(s *rt.Session, f *exec.Func, q rt.Seq) ([]rt.Seq, error) {
 	first, step := f, f
-	for _, g := range p.Funcs {
+	for _, g := range s.Model().Package().Funcs {
 		if f.States == nil && slices.Equal(g.States, f.Stores) {
 			step = g
 		}
@@ -343,30 +392,33 @@ func (pt *point) batch(s *rt.Session) ([]rt.Seq, error) {
 			first = g
 		}
 	}
-	for i := range batch {
-		st, err := s.Model().NewState(step, 1)
-		if err != nil {
+	var err error
+	if q.State, err = s.Model().NewState(step, max(1, pt.beams)); err != nil {
+		return nil, err
+	}
+	if f.Stores != nil {
+		return []rt.Seq{q}, nil
+	}
+	image := task.Sample(first.Name, first.Image, 0, 1)
+	image.State = q.State
+	if _, err := s.Run(first, []rt.Seq{image}); err != nil {
+		return nil, err
+	}
+	beams := []rt.Seq{q}
+	parents := make([]int, pt.beams) // of the one beam without tokens
+	for range pt.tokens() {
+		if _, err := s.Run(f, beams); err != nil {
 			return nil, err
 		}
-		batch[i].State = st
-		if f.Stores != nil {
-			continue
-		}
-		image := task.Sample(first.Name, first.Image, 0, 1)
-		image.State = st
-		if _, err := s.Run(first, []rt.Seq{image}); err != nil {
+		if err := q.State.Advance(parents); err != nil {
 			return nil, err
 		}
-		for range pt.texts[i] {
-			if _, err := s.Run(f, batch[i:i+1]); err != nil {
-				return nil, err
-			}
-			if err := st.Advance([]int{0}); err != nil {
-				return nil, err
-			}
+		beams = slices.Repeat(beams[:1], pt.beams)
+		for i := range beams {
+			beams[i].Beam, parents[i] = i, i
 		}
 	}
-	return batch, nil
+	return beams, nil
 }
 
 // Once makes the first call that the options select and returns the name of its function.
@@ -380,14 +432,13 @@ func Once(m *rt.Model, o Options) (string, error) {
 		return "", err
 	}
 	c.Close()
-	return points[0].f.Name, nil
+	return points[0].entry, nil
 }
 
-// Call is one function of a model with fixed inputs, ready to be called repeatedly.
+// Call is one function of a model with fixed inputs, or captions of fixed pictures, ready to be called repeatedly.
 type Call struct {
-	s     *rt.Session
-	f     *exec.Func
-	batch []rt.Seq
+	s   *rt.Session
+	run func() error
 }
 
 // NewCall prepares the first call of function name that the options select. Close releases it;
@@ -406,10 +457,16 @@ func newCall(m *rt.Model, pt point) (*Call, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%s has no function %s", m.Package().Name, pt.f.Name)
 	}
-	pt.f = f
-	c := &Call{s: m.NewSession(), f: f}
+	c := &Call{s: m.NewSession()}
 	var err error
-	if c.batch, err = pt.batch(c.s); err == nil {
+	if pt.image != nil {
+		c.run = pt.captions(c.s)
+	} else {
+		var batch []rt.Seq
+		batch, err = pt.batch(c.s, f)
+		c.run = func() error { _, err := c.s.Run(f, batch); return err }
+	}
+	if err == nil {
 		err = c.Run() // the first call grows the session's buffers
 	}
 	if err != nil {
@@ -420,10 +477,7 @@ func newCall(m *rt.Model, pt point) (*Call, error) {
 }
 
 // Run makes the call.
-func (c *Call) Run() error {
-	_, err := c.s.Run(c.f, c.batch)
-	return err
-}
+func (c *Call) Run() error { return c.run() }
 
 // products makes a call and returns the FLOPs of its products, by the type of weights.
 func (c *Call) products() (map[blob.DType]int64, error) {
@@ -464,11 +518,11 @@ func (b *bencher) point(ms []*rt.Model, pt point, threads int) error {
 	for i, m := range ms {
 		c, ms := calls[i], all[i]
 		r := Result{
-			Entry: pt.f.Name, Tokens: pt.tokens(), Batch: len(pt.texts),
+			Entry: pt.entry, Tokens: pt.tokens(), Batch: len(pt.texts), Beams: pt.beams,
 			Threads: threads, Level: m.Info().Level, Precision: m.Info().Precision,
 			Runs: len(ms), Min: ms[0], Median: ms[len(ms)/2], Max: ms[len(ms)-1], Spread: Spread(ms),
 		}
-		r.flops, r.bytes = c.f.Cost.Of(pt.texts)
+		r.flops, r.bytes = pt.cost()
 		if r.products, err = c.products(); err != nil {
 			return err
 		}

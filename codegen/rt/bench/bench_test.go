@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -237,7 +238,7 @@ func TestJSON(t *testing.T) {
 	if got.Peak["1"] <= 0 || got.Read["1"] <= 0 || len(got.Results) != 1 || len(got.Peaks) < 3 || got.Busy == nil || got.Unsure == nil {
 		t.Fatalf("got %s", text)
 	}
-	fields := strings.Fields("allocs batch busy entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs spread_percent threads tokens")
+	fields := strings.Fields("allocs batch beams busy entry gflops level max_ms median_ms min_ms percent_of_peak precision roofline_ms roofline_ratio runs spread_percent threads tokens")
 	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(got.Results[0]))); d != "" {
 		t.Errorf("fields of a result (-want +got):\n%s", d)
 	}
@@ -254,7 +255,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &predicted); err != nil {
 		t.Fatal(err)
 	}
-	fields = strings.Fields("bandwidth_gbps batch entry level measured_ms memory_ms of_ideal off_percent precision predicted_ms runs serial_ms speedup spread_percent steps threads tokens")
+	fields = strings.Fields("bandwidth_gbps batch beams entry level measured_ms memory_ms of_ideal off_percent precision predicted_ms runs serial_ms speedup spread_percent steps threads tokens")
 	if d := cmp.Diff(fields, slices.Sorted(maps.Keys(predicted.Scale[1]))); d != "" {
 		t.Errorf("fields of a prediction (-want +got):\n%s", d)
 	}
@@ -293,16 +294,19 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// demo is the demo's model.
+var demo = []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
+	m, err := emoji.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	return m.Task().Model, nil
+}}}
+
 // Products with weights of every format can be timed alone.
 func TestTimesOfProducts(t *testing.T) {
 	o := Options{Entries: []string{"vision_classification"}, Threads: []int{1}, Kernels: true}
-	r, err := run(context.Background(), []Subject{{emoji.Package(), func(opts ...rt.Option) (*rt.Model, error) {
-		m, err := emoji.New(opts...)
-		if err != nil {
-			return nil, err
-		}
-		return m.Task().Model, nil
-	}}}, o, little, nil)
+	r, err := run(context.Background(), demo, o, little, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,6 +321,30 @@ func TestTimesOfProducts(t *testing.T) {
 	}
 }
 
+// Steps of captions and whole ones are timed greedily and with beams, of several pictures.
+func TestTimesOfCaptions(t *testing.T) {
+	o := Options{Entries: []string{"caption_step", Captions}, Tokens: []int{3}, Batch: []int{1, 5}, Beams: []int{1, 2}, Threads: []int{1}, Ops: true}
+	r, err := run(context.Background(), demo, o, little, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := r.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range o.Entries {
+		for _, batch := range []string{"1", "5", "1x2", "5x2"} {
+			if !regexp.MustCompile(`(?m)^ *`+entry+` +3 +`+batch+` +1 `).Match(text.Bytes()) || !strings.Contains(text.String(), "Where the time of "+entry+" goes (3 tokens, batch "+batch+",") {
+				t.Errorf("%s of a batch of %s is not in the report:\n%s", entry, batch, &text)
+			}
+		}
+	}
+	r, err = run(context.Background(), demo, Options{Entries: []string{Captions}, Tokens: []int{3}, Batch: []int{2}, Scale: []int{2}}, little, nil)
+	if err != nil || len(r.Scale) != 2 || r.Scale[1].Entry != Captions || r.Scale[1].Beams != 1 {
+		t.Errorf("predictions %+v, error %v", r.Scale, err)
+	}
+}
+
 // The trace reports the FLOPs that the compiler counted.
 func TestTraceCountsFLOPs(t *testing.T) {
 	m, err := emoji.New(rt.WithThreads(2)) // its heads are whole panels: no padding is computed
@@ -324,29 +352,27 @@ func TestTraceCountsFLOPs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := m.Task().Model.NewSession()
-	defer s.Close()
-	points, err := plan(m.Task().Package(), &Options{Lengths: []int{5, 1, 12}, Batch: []int{3}})
+	points, err := plan(m.Task().Package(), &Options{Lengths: []int{5, 1, 12}, Batch: []int{9}, Beams: []int{1, 3}, Tokens: []int{1, 6, 24}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pt := range points {
-		batch, err := pt.batch(s)
+		c, err := newCall(m.Task().Model, pt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := int64(0)
-		s.Trace(func(w *exec.Work) { got += w.FLOPs })
-		if _, err := s.Run(pt.f, batch); err != nil {
+		c.s.Trace(func(w *exec.Work) { got += w.FLOPs })
+		if err := c.Run(); err != nil {
 			t.Fatal(err)
 		}
-		s.Trace(nil)
-		want, bytes := pt.f.Cost.Of(pt.texts)
+		c.Close()
+		want, bytes := pt.cost()
 		if got != want {
-			t.Errorf("%s: traced %d FLOPs, the compiler counted %d", pt.f.Name, got, want)
+			t.Errorf("%s, %d beams: traced %d FLOPs, the compiler counted %d", pt.entry, pt.beams, got, want)
 		}
 		if bytes < pt.f.Cost.Weight || pt.f.Cost.Weight <= 0 {
-			t.Errorf("%s: %d bytes, %d of them weights", pt.f.Name, bytes, pt.f.Cost.Weight)
+			t.Errorf("%s, %d beams: %d bytes, %d of them weights", pt.entry, pt.beams, bytes, pt.f.Cost.Weight)
 		}
 	}
 }
@@ -365,6 +391,8 @@ func TestErrors(t *testing.T) {
 		{Options{Entries: []string{"vision"}, Lengths: []int{1}}, "no selected function takes text"},
 		{Options{Time: 2 * time.Hour}, "time is 2h0m0s, want up to 1h0m0s"},
 		{Options{Levels: []string{"generic", "fly"}}, `level has "fly", this CPU has generic`},
+		{Options{Beams: []int{65}}, "beams has 65, want 1 to 64"},
+		{Options{Entries: []string{Captions}}, `entry "captions": the package has no such function`},
 		{Options{Scale: []int{1025}}, "scale has 1025, want 1 to 1024"},
 		{Options{Scale: []int{2}, Threads: []int{2}}, "scale goes with none of threads, cold, ops and kernels"},
 		{Options{Scale: []int{2}, Bandwidth: math.NaN()}, "bandwidth is NaN GB/s, want a positive number, together with scale"},

@@ -19,6 +19,7 @@ type Op struct {
 	Entry     string  `json:"entry"`
 	Tokens    int     `json:"tokens"`
 	Batch     int     `json:"batch"`
+	Beams     int     `json:"beams"`
 	Threads   int     `json:"threads"`
 	Level     string  `json:"level"`
 	Precision string  `json:"precision"`
@@ -33,7 +34,7 @@ type Op struct {
 
 // group returns a key of the forward pass that the row belongs to.
 func (o *Op) group() string {
-	return fmt.Sprintf("%s %04d %04d %04d %s %s", o.Entry, o.Tokens, o.Batch, o.Threads, o.Level, o.Precision)
+	return fmt.Sprintf("%s %04d %04d %04d %04d %s %s", o.Entry, o.Tokens, o.Batch, o.Beams, o.Threads, o.Level, o.Precision)
 }
 
 // traced is the total of the work of one step, kind and shape over several calls.
@@ -162,7 +163,7 @@ func (b *bencher) ops(s *rt.Session, r Result, call func() error) error {
 	if err != nil {
 		return err
 	}
-	row := Op{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Threads: r.Threads, Level: r.Level, Precision: r.Precision}
+	row := Op{Entry: r.Entry, Tokens: r.Tokens, Batch: r.Batch, Beams: r.Beams, Threads: r.Threads, Level: r.Level, Precision: r.Precision}
 	all := between
 	for _, t := range list {
 		all += t.seconds

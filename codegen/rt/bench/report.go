@@ -53,7 +53,7 @@ func (r *Report) Print(out io.Writer) error {
 		if !slices.Contains(r.Unsure, x.Threads) {
 			peak, roofline, ratio = mark+number(x.Peak), Figure(x.Roofline), fmt.Sprintf("%s%.2f", mark, x.Ratio)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s%s\t%s\t%s\t%d\t%s%s\t%s%s\t%s\t%s\t%s\t%g\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Threads, x.Level, x.Precision,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s%s\t%s\t%s\t%d\t%s%s\t%s%s\t%s\t%s\t%s\t%g\t\n", x.Entry, tokens(x.Tokens), batch(x.Batch, x.Beams), x.Threads, x.Level, x.Precision,
 			mark, Figure(x.Median), Figure(x.Min), Figure(x.Max), x.Runs, mark, Figure(1e3*float64(x.Batch)/x.Median), mark, number(x.GFLOPS), peak, roofline, ratio, x.Allocs)
 	}
 	if err := w.Flush(); err != nil {
@@ -122,7 +122,7 @@ func (r *Report) printOps(out io.Writer) error {
 			if err := w.Flush(); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %d, %s, %s, %s):\n", o.Entry, tokens(o.Tokens), o.Batch, threads(o.Threads), o.Level, o.Precision)
+			fmt.Fprintf(out, "\nWhere the time of %s goes (%s tokens, batch %s, %s, %s, %s):\n", o.Entry, tokens(o.Tokens), batch(o.Batch, o.Beams), threads(o.Threads), o.Level, o.Precision)
 			fmt.Fprintln(w, "share\tms\tcount\tGFLOP/s\t% of peak\tstep\twork")
 		}
 		fmt.Fprintf(w, "%.1f%%\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", o.Share, Figure(o.Time), o.Count, number(o.GFLOPS), r.share(o.Threads, o.Peak), o.Step, o.Work, strings.Repeat("#", int(o.Share*bar/100+0.5)))
@@ -141,7 +141,7 @@ read: of all threads, measured up to the number of cores; waiting for it is part
 		if x.Measured > 0 {
 			measured, off = Figure(x.Measured), fmt.Sprintf("%+.1f%%", x.Off)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s%s\t%.2f\t%.3f\t%.1f\t%s\t%s\t%d\t%s\t%s\t\n", x.Entry, tokens(x.Tokens), x.Batch, x.Level, x.Precision, x.Threads,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s%s\t%.2f\t%.3f\t%.1f\t%s\t%s\t%d\t%s\t%s\t\n", x.Entry, tokens(x.Tokens), batch(x.Batch, x.Beams), x.Level, x.Precision, x.Threads,
 			marked(x.Spread), Figure(x.Predicted), x.Speedup, x.Ideal, x.Bandwidth, Figure(x.Memory), Figure(x.Serial), x.Runs, measured, off)
 	}
 	if err := w.Flush(); err != nil {
@@ -163,7 +163,7 @@ read: of all threads, measured up to the number of cores; waiting for it is part
 // printShares prints the steps of predictions for one function and batch, the first for one thread.
 func printShares(out io.Writer, of []Scale) error {
 	x := of[0]
-	fmt.Fprintf(out, "\nLongest share to the mean, by the number of threads, in %s (%s tokens, batch %d, %s, %s):\n", x.Entry, tokens(x.Tokens), x.Batch, x.Level, x.Precision)
+	fmt.Fprintf(out, "\nLongest share to the mean, by the number of threads, in %s (%s tokens, batch %s, %s, %s):\n", x.Entry, tokens(x.Tokens), batch(x.Batch, x.Beams), x.Level, x.Precision)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "ms on 1 thread\tcount")
 	for _, x := range of[1:] {
@@ -189,6 +189,14 @@ func printShares(out io.Writer, of []Scale) error {
 func tokens(n int) string {
 	if n == 0 {
 		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+// batch formats the inputs of a call, of captions with more than one beam as pictures x beams of each.
+func batch(n, beams int) string {
+	if beams > 1 {
+		return fmt.Sprintf("%dx%d", n, beams)
 	}
 	return fmt.Sprint(n)
 }

@@ -14,6 +14,7 @@ type Scale struct {
 	Entry     string      `json:"entry"`
 	Tokens    int         `json:"tokens"`
 	Batch     int         `json:"batch"`
+	Beams     int         `json:"beams"`
 	Threads   int         `json:"threads"`
 	Level     string      `json:"level"`
 	Precision string      `json:"precision"`
@@ -146,7 +147,7 @@ func (b *bencher) scale(ms []*rt.Model, pt point) error {
 			}
 			defer c.Close()
 			l := &line{Scale: Scale{
-				Entry: pt.f.Name, Tokens: pt.tokens(), Batch: len(pt.texts),
+				Entry: pt.entry, Tokens: pt.tokens(), Batch: len(pt.texts), Beams: pt.beams,
 				Threads: n, Level: m.Info().Level, Precision: m.Info().Precision,
 			}}
 			l.rehearsal = newRehearsal(c, func() float64 { return 1e9 * b.bandwidth(n) })

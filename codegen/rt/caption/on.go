@@ -12,11 +12,15 @@ import (
 )
 
 // Limits of the pictures that are captioned together: their number, since each takes memory, and that of their beams, since more
-// hardly make a beam cheaper. A picture of more than MaxTogether/2 beams is captioned alone.
+// hardly make a beam cheaper.
 const (
-	MaxPictures = 8
-	MaxTogether = 16
+	maxPictures = 8
+	maxTogether = 16
 )
+
+// Together returns the number of pictures that are captioned together, each with so many beams: at most 8, of 16 beams in all, and
+// one at least.
+func Together(beams int) int { return min(maxPictures, max(1, maxTogether/beams)) }
 
 // Runner captions pictures by a compiled model. The searches for several pictures go on side by side: a call of the step function
 // takes the beams of all of them, and a picture whose caption has ended makes room for another. A Runner keeps the memory of a
@@ -93,11 +97,10 @@ func (r *Runner) Each(run Run, pictures [][]float32, beams int, find func(pictur
 	if beams > r.beams {
 		r.beams, r.free = beams, nil
 	}
-	most := min(MaxPictures, max(1, MaxTogether/beams))
 	for begun := 0; begun < len(pictures) || len(r.live) > 0; {
 		from := len(r.live)
 		r.seqs = r.seqs[:0]
-		for ; begun < len(pictures) && len(r.live) < most; begun++ {
+		for ; begun < len(pictures) && len(r.live) < Together(beams); begun++ {
 			s, err := r.begin(begun, find)
 			if err != nil {
 				return err

@@ -24,10 +24,11 @@ func (a *App) benchCommand() *cobra.Command {
 		Long: `bench runs each function on batches of random input and prints the median time of a
 call, the share of the machine's peak of multiply-adds at the best of the levels, and the ratio
 to the roofline, the least time that peak and memory bandwidth allow. --ops prints the time of
-each op, --kernels times each kernel alone. This does not include reading and resizing pictures:
---folder times these steps and the model for up to 1000 pictures of a folder. --scale predicts
-the times on any number of threads from those of the threads' shares, which one thread computes
-in turn.
+each op, --kernels times each kernel alone. caption_step is a step of captions after so many tokens,
+captions are whole ones of so many steps, pictures included. This does not include reading and
+resizing pictures: --folder times these steps and the model for up to 1000 pictures of a folder.
+--scale predicts the times on any number of threads from those of the threads' shares, which one
+thread computes in turn.
 
 ` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",
@@ -67,6 +68,7 @@ func BenchFlags(c *cobra.Command, o *bench.Options) {
 	f.IntSliceVar(&o.Tokens, "tokens", nil, "tokens per text (default 16,64, at most the longest)")
 	f.IntSliceVar(&o.Lengths, "lengths", nil, "time one batch of texts of these lengths instead")
 	f.IntSliceVar(&o.Batch, "batch", []int{1}, "inputs per call")
+	f.IntSliceVar(&o.Beams, "beams", []int{1}, "beams of a caption; several are shown as batch x beams")
 	f.IntSliceVar(&o.Threads, "threads", nil, "threads (default: 1 and one per core)")
 	f.StringSliceVar(&o.Levels, "level", nil, "CPU levels (default: the best of this CPU)")
 	f.DurationVar(&o.Time, "time", time.Second, "time to spend on each line, at least 5 calls")

@@ -135,7 +135,7 @@ func (s *Session) write(ctx context.Context, c *Captions, o caption.Options, wor
 	return all, err
 }
 
-// Captions writes a caption of each picture by the functions of c, up to [caption.MaxPictures] of them together: a step of the model
+// Captions writes a caption of each picture by the functions of c, [caption.Together] of them side by side: a step of the model
 // takes a word of each. A picture's caption and score are the same as without the others, except with weights stored as int8x2.
 // The call holds the keys and values of these pictures. It ends between steps with ctx's error when ctx is done. Where only some
 // pictures have no caption, the error is a *rt.BatchError.
