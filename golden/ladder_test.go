@@ -53,7 +53,7 @@ var ladder = []rung{
 	{path: "codegen/rt/token"},
 	{path: "codegen/rt/pixel", imports: "golang.org/x/sys/...", tests: "ir/checkpoint"},
 	{path: "codegen/rt/memory"},
-	{path: "codegen/rt/flow"}, // any inputs and any workers
+	{path: "codegen/rt/flow", imports: "codegen/rt/memory"}, // any inputs and any workers
 	{path: "codegen/rt/imagefile/jpeg", imports: "codegen/rt/pixel golang.org/x/sys/..."},
 	{path: "codegen/rt/imagefile", imports: "ir/file codegen/rt/memory codegen/rt/pixel codegen/rt/imagefile/jpeg golang.org/x/image/..."},
 	{path: "codegen/rt/imagefile/heif", imports: "codegen/rt/imagefile codegen/rt/pixel github.com/tetratelabs/wazero/..."},
@@ -73,7 +73,7 @@ var ladder = []rung{
 	{path: "codegen", imports: "ir asm codegen/rt/blob codegen/rt/exec ir/file codegen/rt/caption codegen/rt/pixel codegen/rt/token github.com/dave/jennifer/jen", tests: "ir/irtest passes codegen/onnx"},
 	{path: "codegen/onnx", imports: "ir ir/file", tests: "ir/irtest ir/model ir/checkpoint passes"},
 	{path: "codegen/engine", imports: "ir asm codegen codegen/rt/... ir/file", tests: "ir/irtest ir/precision passes codegen/inputs"},
-	{path: "codegen/inputs", imports: "ir codegen/rt codegen/rt/caption ir/file codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
+	{path: "codegen/inputs", imports: "ir codegen/rt codegen/rt/caption ir/file codegen/rt/flow codegen/rt/imagefile codegen/rt/pixel codegen/rt/task codegen/rt/token", tests: "ir/model"},
 	{path: "codegen/tune", imports: "ir ir/model ir/precision asm passes codegen/inputs codegen/rt", tests: "ir/checkpoint/..."},
 	{path: "codegen/compile", imports: "ir ir/model ir/checkpoint ir/precision asm passes codegen codegen/engine codegen/inputs codegen/tune codegen/rt/... ir/file", tests: "ir/checkpoint/torchsave ir/checkpoint/checkpointtest ir/irtest"}, // the one package that sees both ends
 

@@ -1,14 +1,17 @@
 package inputs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/multiway-go/multiway/codegen/rt"
+	"github.com/multiway-go/multiway/codegen/rt/flow"
 	"github.com/multiway-go/multiway/codegen/rt/imagefile"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
@@ -64,6 +67,55 @@ type Reader struct {
 	Vocab     int               // token ids are below it
 }
 
+// images reads and preprocesses images, several at a time.
+func (r Reader) images(paths []string) (all []Image, err error) {
+	type reading struct {
+		path string
+		data []byte
+		x    []float32
+		err  error
+	}
+	o := imagefile.Options{MaxPixels: int64(r.MaxPixels), Stream: true}
+	f := flow.Flow[reading, *pixel.Scratch]{
+		Batch: 1,
+		Takes: func(x *reading) int64 { return imagefile.Memory(x.path, o) },
+		Read:  func(x *reading) { x.data, x.err = imagefile.Load(x.path, o) },
+		Prepare: func(s *pixel.Scratch, x *reading) {
+			if x.err != nil {
+				return
+			}
+			img, _, err := imagefile.Bytes(x.data, o)
+			if errors.Is(err, imagefile.ErrMaxPixels) {
+				err = fmt.Errorf("%w (limits.pixels in the description)", err)
+			}
+			if err == nil {
+				x.x, err = r.Pixels.Append(nil, img, s)
+			}
+			if err != nil {
+				x.err = fmt.Errorf("%s: %w", file.Quote(x.path), err)
+			}
+		},
+	}
+	for range runtime.GOMAXPROCS(0) {
+		f.Workers = append(f.Workers, new(pixel.Scratch))
+	}
+	list := func(yield func(reading) bool) {
+		for _, p := range paths {
+			if !yield(reading{path: p}) {
+				return
+			}
+		}
+	}
+	for batch := range f.Run(context.Background(), list) {
+		x := batch[0]
+		if x.err != nil {
+			return nil, x.err
+		}
+		all = append(all, Image{filepath.Base(x.path), x.x})
+	}
+	return all, nil
+}
+
 // Read reads images from files, texts, and texts given as token ids.
 func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 	s := &Samples{}
@@ -71,19 +123,9 @@ func (r Reader) Read(images, texts []string, ids [][]int32) (*Samples, error) {
 		if r.Pixels == nil {
 			return nil, errors.New("the model takes no pictures; leave them out")
 		}
-		for _, path := range images {
-			img, _, err := imagefile.File(path, imagefile.Options{MaxPixels: int64(r.MaxPixels), Stream: true})
-			if errors.Is(err, imagefile.ErrMaxPixels) {
-				err = fmt.Errorf("%w (limits.pixels in the description)", err)
-			}
-			if err != nil {
-				return nil, err
-			}
-			x, err := r.Pixels.Append(nil, img, nil)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file.Quote(path), err)
-			}
-			s.Images = append(s.Images, Image{filepath.Base(path), x})
+		var err error
+		if s.Images, err = r.images(images); err != nil {
+			return nil, err
 		}
 	}
 	var tok token.Tokenizer = token.IDs{}

@@ -26,9 +26,10 @@ call, the share of the machine's peak of multiply-adds at the best of the levels
 to the roofline, the least time that peak and memory bandwidth allow. --ops prints the time of
 each op, --kernels times each kernel alone. caption_step is a step of captions after so many tokens,
 captions are whole ones of so many steps, pictures included. This does not include reading and
-resizing pictures: --folder times these steps and the model for up to 1000 pictures of a folder.
---scale predicts the times on any number of threads from those of the threads' shares, which one
-thread computes in turn.
+resizing pictures: --folder times these steps and the model for up to 1000 pictures of a folder,
+one picture after the other and as embed runs them, and tells what bounds the rate. --scale
+predicts the times on any number of threads from those of the threads' shares, which one thread
+computes in turn.
 
 ` + BenchBusy,
 		Example: "  " + a.Name + " bench --batch 1,32 --threads 1,2\n  " + a.Name + " bench --ops --tokens 16\n  " + a.Name + " bench --folder photos/",

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt"
 	"github.com/multiway-go/multiway/codegen/rt/exec"
 	"github.com/multiway-go/multiway/codegen/rt/flow"
-	"github.com/multiway-go/multiway/codegen/rt/memory"
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
 	"github.com/multiway-go/multiway/codegen/rt/task"
 	"github.com/multiway-go/multiway/ir/file"
@@ -26,10 +24,6 @@ const (
 	batchRows  = 256
 	batchItems = 64
 )
-
-// decodeShare is the divisor of the process's memory that gives the limit of the pictures that are read and decoded at the
-// same time: a quarter.
-const decodeShare = 4
 
 // stream runs functions of a model over items: images on pictures, texts on texts. Reading, decoding and computing
 // overlap, each item on one core as long as there are as many items as cores; see package flow.
@@ -232,18 +226,12 @@ func (s *stream) run(ctx context.Context, items iter.Seq[item], do func(it *item
 func (s *stream) flow(ctx context.Context) *flow.Flow[work, *pixel.Scratch] {
 	threads := s.m.Info().Threads
 	f := &flow.Flow[work, *pixel.Scratch]{
-		Batch:   batchItems,
-		Memory:  cmp.Or(s.decodeMemory, memory.Limit()/decodeShare),
+		Batch:   s.batch(),
+		Memory:  s.decodeMemory,
 		Takes:   (*work).takes,
 		Read:    (*work).load,
 		Prepare: s.prepare,
 		Compute: func(_ *pixel.Scratch, batch []*work) { s.compute(ctx, batch) },
-	}
-	switch {
-	case s.size > 0:
-		f.Batch = s.size
-	case s.images != nil:
-		f.Batch = min(batchItems, max(1, batchRows/max(1, s.images.Fixed)))
 	}
 	for range threads {
 		f.Workers = append(f.Workers, new(pixel.Scratch))
@@ -308,6 +296,17 @@ func place(name string, err error) string {
 		}
 	}
 	return file.Quote(name) + rest
+}
+
+// batch returns how many items are computed together.
+func (s *stream) batch() int {
+	switch {
+	case s.size > 0:
+		return s.size
+	case s.images != nil:
+		return min(batchItems, max(1, batchRows/max(1, s.images.Fixed)))
+	}
+	return batchItems
 }
 
 func (w *work) takes() int64 {

@@ -3,11 +3,14 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/multiway-go/multiway/codegen/rt/memory"
 )
 
 // Flow is what happens to inputs of type T, by workers of type W. A stage keeps what it makes, and its error, in the input.
@@ -18,7 +21,7 @@ type Flow[T, W any] struct {
 	// whatever the time that they take.
 	Batch int
 	// Memory is the most bytes, by Takes, that inputs hold from the start of Read to the end of Prepare. An input that
-	// takes more is alone with it.
+	// takes more is alone with it. 0: a quarter of the memory that the process can use.
 	Memory int64
 
 	Takes   func(*T) int64 // bytes; nil: too few to count
@@ -44,9 +47,14 @@ func (f *Flow[T, W]) Times() Times {
 	return f.times
 }
 
-// readers is how many inputs are read at a time, or wait for a worker after that: enough for disks and networks that
-// answer late.
-const readers = 8
+const (
+	// Readers is how many inputs are read at a time, or wait for a worker after that: enough for disks and networks that
+	// answer late.
+	Readers = 8
+
+	// share is the divisor of the process's memory that gives the default of Flow.Memory.
+	share = 4
+)
 
 // Run yields the inputs after their last stage, a batch at a time. Two batches for each worker are on the way, and those
 // that are read. When ctx is done, or the loop is left, Run ends after the inputs and batches that workers are at, and does
@@ -54,14 +62,14 @@ const readers = 8
 func (f *Flow[T, W]) Run(ctx context.Context, inputs iter.Seq[T]) iter.Seq[[]*T] {
 	return func(yield func([]*T) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		r := &run[T, W]{Flow: f, done: ctx.Done(), room: newRoom(f.Memory),
-			batches: make(chan *batch[T], 2*len(f.Workers)+(readers+f.Batch-1)/f.Batch),
+		r := &run[T, W]{Flow: f, done: ctx.Done(), room: newRoom(cmp.Or(f.Memory, memory.Limit()/share)),
+			batches: make(chan *batch[T], 2*len(f.Workers)+(Readers+f.Batch-1)/f.Batch),
 			fed:     make(chan *passing[T]), read: make(chan *passing[T])}
 		var reading, working sync.WaitGroup
 		defer working.Wait()
 		defer cancel()
 		go r.feed(inputs)
-		for range readers {
+		for range Readers {
 			reading.Go(r.reader)
 		}
 		go func() {
