@@ -164,9 +164,6 @@ func (e *entry) scratch(v *ir.Value) []jen.Code {
 	}
 	for i, s := range v.Op.Scratch(e.g.p, v) {
 		n := e.rows([]section{s.Rows})
-		if s.Blocks {
-			n = jen.Id("min").Call(n, jen.Lit(v.Attrs.Int("block", 1)))
-		}
 		mats = append(mats, e.arena(v.Attrs.Int(ir.ScratchKeys[i], 0), asm.Stride(s.Cols), n, s.Cols))
 	}
 	return mats

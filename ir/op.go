@@ -47,9 +47,8 @@ const PlainGo = "go"
 
 // Scratch is a matrix of float32 that a value needs while it is computed.
 type Scratch struct {
-	Rows   Dim // for each sequence
-	Cols   int
-	Blocks bool // the op works on one block of rows at a time, and the scratch holds one block
+	Rows Dim // for each sequence
+	Cols int
 }
 
 // ScratchKeys are the common attributes with the arena offsets of a value's scratch matrices, in their order.
@@ -104,7 +103,6 @@ var CommonAttrs = []AttrSpec{
 	{Key: "tmp", Kind: Int},       // arena offset of the first scratch matrix, set by plan
 	{Key: "hidden", Kind: Int},    // arena offset of the second, the hidden rows of an ffn, set by plan
 	{Key: "gate", Kind: Int},      // arena offset of the third, the factors of an ffn's hidden rows, set by plan
-	{Key: "block", Kind: Int},     // rows of one block, set by plan
 }
 
 // Spec returns the declaration of the attribute key, own or common; nil if the op has no such attribute.

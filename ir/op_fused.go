@@ -246,13 +246,13 @@ func scratchNorm(_ *Program, v *Value) []Scratch {
 	return []Scratch{{Rows: x.Rows(), Cols: x.Cols()}}
 }
 
-// scratchFFN returns matrices that are for one block of rows each: the norm of the argument, the rows of the hidden layer and,
-// if there is a gate, the factors of these rows.
+// scratchFFN returns matrices for the norm of the argument, the rows of the hidden layer and, if there is a gate, the factors
+// of these rows.
 func scratchFFN(p *Program, v *Value) []Scratch {
 	x := v.Args[0].Type
 	all := []Scratch{
-		{Rows: x.Rows(), Cols: x.Cols(), Blocks: true},
-		{Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C, Blocks: true},
+		{Rows: x.Rows(), Cols: x.Cols()},
+		{Rows: x.Rows(), Cols: p.Field(v.Bundle, "fc1.w").Type.Rows().C},
 	}
 	if p.Field(v.Bundle, "gate.w") != nil {
 		all = append(all, all[1])

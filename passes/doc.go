@@ -25,10 +25,10 @@
 // # Planned programs
 //
 // The passes add to a program what code generation needs: the attributes kernel (the
-// family, or go), ld (leading dimension in floats), tmp, hidden and gate (bytes into the arena)
-// and block (rows of an ffn at a time), each value's offset (bytes into the arena), each
-// weight's layout (asm.WeightLayout) and offset (bytes into the weight file), and each
-// function's Arena (bytes). See [Pack] and [Plan].
+// family, or go), ld (leading dimension in floats), tmp, hidden and gate (bytes into the
+// arena), each value's offset (bytes into the arena), each weight's layout (asm.WeightLayout)
+// and offset (bytes into the weight file), and each function's Arena (bytes). See [Pack] and
+// [Plan].
 //
 // Package passes imports ir and asm, and codegen is above it. The passes know nothing of
 // CPUs, files or time: the same program gives the same text.

@@ -261,9 +261,9 @@ func Example_walkthrough() {
 	//   c.l   = rows c {at=197 len=T ld=784} : f32[T,768] at 37287040
 	//   a.v   = attnout c.v, image, @l0.attn.vision~f {eps=1e-05 kernel=gemm_f32 ld=784 tmp=0} : f32[197,768] at 56310016
 	//   a.l   = attnout c.l, text, @l0.attn.language~f {eps=1e-05 kernel=gemm_f32 ld=784 tmp=0} : f32[T,768] at 49887488
-	//   y.v   = ffn a.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=784 tmp=17541248 hidden=12600448 block=400} : f32[197,768] at 0
-	//   y.l   = ffn a.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=784 tmp=17541248 hidden=12600448 block=400} : f32[T,768] at 0
-	//   y     = concat y.v, y.l {ld=784} : f32[197+T,768] at 0
+	//   y.v   = ffn a.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=784 tmp=37897344 hidden=0} : f32[197,768] at 25296896
+	//   y.l   = ffn a.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=784 tmp=37897344 hidden=0} : f32[T,768] at 25296896
+	//   y     = concat y.v, y.l {ld=784} : f32[197+T,768] at 25296896
 	//   return y
 	// }
 }

@@ -39,10 +39,9 @@ import (
 // Offsets (at, tmp, hidden, gate) are in bytes, ld is in floats.
 //
 // ld is asm.Stride of the columns in memory, where the heads of a qkv are padded. tmp is
-// the offset of the operand's norm, of as many rows as the operand; in an ffn it has
-// `block` rows, and in embed_patches it holds the patches. hidden is the offset of an
-// ffn's hidden rows, `block` of them, and gate of their factors, if it has a gate. The leading
-// dimension of each is asm.Stride of its columns.
+// the offset of the operand's norm, of as many rows as the operand; in embed_patches it
+// holds the patches. hidden is the offset of an ffn's hidden rows, and gate of their factors,
+// if it has a gate. The leading dimension of each is asm.Stride of its columns.
 //
 // An op writes its result over an argument that no later value reads, if the op allows it.
 // Results of the function are never overwritten.
@@ -65,10 +64,6 @@ var Plan = &Pass{
 		return nil
 	},
 }
-
-// ffnBlock bounds the rows of a feed-forward block that are computed at a time: their hidden
-// rows should stay in the last-level cache until the second product.
-const ffnBlock = 400
 
 // maxArena bounds the arena, so that no sum of sizes overflows.
 const maxArena = 1 << 46
@@ -245,8 +240,8 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 		if n := len(ir.ScratchKeys); len(scratches) > n {
 			return fmt.Errorf("%s: Scratch of %s lists %d matrices, and ir.ScratchKeys has attributes for %d", ir.PrintValue(v), v.Op.Name, len(scratches), n)
 		}
-		for _, s := range scratches {
-			b := &buffer{bytes: s.bytes, start: i, end: i}
+		for _, bytes := range scratches {
+			b := &buffer{bytes: bytes, start: i, end: i}
 			l.buffers = append(l.buffers, b)
 			scratch[v] = append(scratch[v], b)
 		}
@@ -273,11 +268,8 @@ func plan(p *ir.Program, f *ir.Func, rows int) error {
 			continue
 		}
 		attrs := v.Attrs.With(ir.IntAttr("ld", s.ld))
-		for i, x := range scratchOf(p, v, limits) {
-			attrs = attrs.With(ir.IntAttr(ir.ScratchKeys[i], int(scratch[v][i].offset)))
-			if x.block > 0 {
-				attrs = attrs.With(ir.IntAttr("block", x.block))
-			}
+		for i, b := range scratch[v] {
+			attrs = attrs.With(ir.IntAttr(ir.ScratchKeys[i], int(b.offset)))
 		}
 		v.Attrs = v.Op.Sort(attrs)
 	}
@@ -456,25 +448,14 @@ func apart(a, n, b, m ir.Dim) bool {
 
 func upTo(a, b ir.Dim) bool { return a.C <= b.C && (!a.T || b.T) }
 
-// memory is one scratch matrix of a value.
-type memory struct {
-	bytes int64
-	block int // rows, if the op works on blocks of rows; else 0
-}
-
-// scratchOf lists the scratch matrices that v needs.
-func scratchOf(p *ir.Program, v *ir.Value, l limits) []memory {
+// scratchOf lists the sizes in bytes of the scratch matrices that v needs.
+func scratchOf(p *ir.Program, v *ir.Value, l limits) []int64 {
 	if v.Op == nil || v.Op.Scratch == nil {
 		return nil
 	}
-	var all []memory
+	var all []int64
 	for _, s := range v.Op.Scratch(p, v) {
-		rows, block := l.rows([]section{s.Rows}), 0
-		if s.Blocks {
-			rows = min(rows, ffnBlock)
-			block = rows
-		}
-		all = append(all, memory{int64(rows) * int64(asm.Stride(s.Cols)) * 4, block})
+		all = append(all, int64(l.rows([]section{s.Rows}))*int64(asm.Stride(s.Cols))*4)
 	}
 	return all
 }

@@ -181,11 +181,11 @@ func writes(p *ir.Program, v *ir.Value, where map[*ir.Value]extent, l limits) []
 		return nil
 	}
 	out := []write{{where[v], "its result", true}}
-	for i, s := range scratchOf(p, v, l) {
+	for i, bytes := range scratchOf(p, v, l) {
 		key := ir.ScratchKeys[i]
 		at := int64(v.Attrs.Int(key, -1))
 		// base is -1: scratch is not part of any value's matrix.
-		out = append(out, write{extent{base: -1, from: at, to: at + s.bytes}, key, false})
+		out = append(out, write{extent{base: -1, from: at, to: at + bytes}, key, false})
 	}
 	return out
 }

@@ -136,8 +136,8 @@ func (s *simulation) run(before *ir.Program) error {
 			}
 			out = append(out, x)
 		}
-		for i, m := range scratchOf(s.p, v, s.limits) {
-			s.poison(int64(v.Attrs.Int(ir.ScratchKeys[i], -1)), m.bytes)
+		for i, bytes := range scratchOf(s.p, v, s.limits) {
+			s.poison(int64(v.Attrs.Int(ir.ScratchKeys[i], -1)), bytes)
 		}
 		// A product writes whole panels.
 		sh, ld := s.shapes[v], v.Attrs.Int("ld", 0)

@@ -35,4 +35,4 @@ func Example_multiway() {
 	// 5 classes, the most probable first
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

@@ -24,9 +24,9 @@ func runLanguage(e *exec.Exec) {
 	a0 := e.Mat(18432, 32, rowsT, 24)
 	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
-	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
+	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 18432
 	y0 := e.Mat(18432, 32, rowsT, 24)
-	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
+	e.FFN(y0, a0, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l0FFNLanguageF)
 
 	// i1    = qkv y0, @l1.attn.language~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=24576} : f32[T,72] at 0
 	i1 := e.Mat(0, 96, rowsT, 96)
@@ -40,9 +40,9 @@ func runLanguage(e *exec.Exec) {
 	a1 := e.Mat(18432, 32, rowsT, 24)
 	e.AttnOut(a1, c1, y0, e.Mat(0, 32, rowsT, 24), &norm24, &l1AttnLanguageFOut)
 
-	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
+	// y1    = ffn a1, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 18432
 	y1 := e.Mat(18432, 32, rowsT, 24)
-	e.FFN(y1, a1, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l1FFNLanguageF)
+	e.FFN(y1, a1, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l1FFNLanguageF)
 
 	// encoder_out = layernorm y1, @final.language {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[T,24] at 18432
 	e.LayerNorm(e.Mat(18432, 32, rowsT, 24), y1, &finalLanguage)
@@ -62,4 +62,4 @@ var fnLanguage = exec.Func{
 	Run:   runLanguage,
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

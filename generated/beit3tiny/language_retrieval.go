@@ -25,9 +25,9 @@ func runLanguageRetrieval(e *exec.Exec) {
 	a0 := e.Mat(18432, 32, rowsT, 24)
 	e.AttnOut(a0, c0, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
-	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 18432
+	// y0    = ffn a0, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 18432
 	y0 := e.Mat(18432, 32, rowsT, 24)
-	e.FFN(y0, a0, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
+	e.FFN(y0, a0, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l0FFNLanguageF)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 12288
 	y00 := e.Mat(12288, 32, rows1, 24)
@@ -49,9 +49,9 @@ func runLanguageRetrieval(e *exec.Exec) {
 	a10 := e.Mat(12288, 32, rows1, 24)
 	e.AttnOut(a10, c10, y00, e.Mat(0, 32, rows1, 24), &norm24, &l1AttnLanguageFOut)
 
-	// y1.0  = ffn a1.0, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=18432 hidden=0 block=48} : f32[1,24] at 12288
+	// y1.0  = ffn a1.0, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=18432 hidden=0} : f32[1,24] at 12288
 	y10 := e.Mat(12288, 32, rows1, 24)
-	e.FFN(y10, a10, e.Mat(18432, 32, min(rows1, 48), 24), e.Mat(0, 48, min(rows1, 48), 40), &l1FFNLanguageF)
+	e.FFN(y10, a10, e.Mat(18432, 32, rows1, 24), e.Mat(0, 48, rows1, 40), &l1FFNLanguageF)
 
 	// s     = layernorm y1.0 {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 12288
 	s := e.Mat(12288, 32, rows1, 24)
@@ -80,4 +80,4 @@ var fnLanguageRetrieval = exec.Func{
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

@@ -391,4 +391,4 @@ func (s *Session) Pair(ctx context.Context, batch []rt.Seq) (*rt.Result, error) 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain = true

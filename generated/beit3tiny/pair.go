@@ -48,13 +48,13 @@ func runPair(e *exec.Exec) {
 	a0L := e.Mat(45056, 32, rowsT, 24)
 	e.AttnOut(a0L, c0L, language, e.Mat(0, 32, rowsT, 24), &norm24, &l0AttnLanguageFOut)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 51200
+	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 51200
 	y0V := e.Mat(51200, 32, rows10, 24)
-	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l0FFNVisionF)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 45056
+	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 45056
 	y0L := e.Mat(45056, 32, rowsT, 24)
-	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l0FFNLanguageF)
 
 	// i1.v  = qkv y0.v, @l1.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=33792} : f32[10,72] at 0
 	i1V := e.Mat(0, 96, rows10T, 96).Sub(0, rows10)
@@ -85,13 +85,13 @@ func runPair(e *exec.Exec) {
 	a1L := e.Mat(45056, 32, rowsT, 24)
 	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 32, rowsT, 24), &norm24, &l1AttnLanguageFOut)
 
-	// y1.v  = ffn a1.v, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 51200
+	// y1.v  = ffn a1.v, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 51200
 	y1V := e.Mat(51200, 32, rows10, 24)
-	e.FFN(y1V, a1V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
+	e.FFN(y1V, a1V, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l1FFNVisionF)
 
-	// y1.l  = ffn a1.l, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 45056
+	// y1.l  = ffn a1.l, @l1.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 45056
 	y1L := e.Mat(45056, 32, rowsT, 24)
-	e.FFN(y1L, a1L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l1FFNLanguageF)
+	e.FFN(y1L, a1L, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l1FFNLanguageF)
 
 	// encoder_out.v = layernorm y1.v, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[10,24] at 0
 	encoderOutV := e.Mat(0, 32, rows10T, 24).Sub(0, rows10)
@@ -120,4 +120,4 @@ var fnPair = exec.Func{
 	Run:   runPair,
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

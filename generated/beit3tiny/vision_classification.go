@@ -26,9 +26,9 @@ func runVisionClassification(e *exec.Exec) {
 	a0 := e.Mat(27648, 32, rows10, 24)
 	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 24), &norm24, &l0AttnVisionFOut)
 
-	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
+	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 27648
 	y0 := e.Mat(27648, 32, rows10, 24)
-	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
+	e.FFN(y0, a0, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l0FFNVisionF)
 
 	// i1    = qkv y0, @l1.attn.vision~f {eps=1e-05 heads=2 kernel=gemm_f32 ld=96 tmp=15360} : f32[10,72] at 0
 	i1 := e.Mat(0, 96, rows10, 96)
@@ -42,9 +42,9 @@ func runVisionClassification(e *exec.Exec) {
 	a1 := e.Mat(27648, 32, rows10, 24)
 	e.AttnOut(a1, c1, y0, e.Mat(20480, 32, rows10, 24), &norm24, &l1AttnVisionFOut)
 
-	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
+	// y1    = ffn a1, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 27648
 	y1 := e.Mat(27648, 32, rows10, 24)
-	e.FFN(y1, a1, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l1FFNVisionF)
+	e.FFN(y1, a1, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l1FFNVisionF)
 
 	// m     = mean y1 {from=1 kernel=go ld=32} : f32[1,24] at 0
 	m := e.Mat(0, 32, rows1, 24)
@@ -73,4 +73,4 @@ var fnVisionClassification = exec.Func{
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

@@ -26,9 +26,9 @@ func runVisionRetrieval(e *exec.Exec) {
 	a0 := e.Mat(27648, 32, rows10, 24)
 	e.AttnOut(a0, c0, vision, e.Mat(20480, 32, rows10, 24), &norm24, &l0AttnVisionFOut)
 
-	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 27648
+	// y0    = ffn a0, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 27648
 	y0 := e.Mat(27648, 32, rows10, 24)
-	e.FFN(y0, a0, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
+	e.FFN(y0, a0, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l0FFNVisionF)
 
 	// y0.0  = select y0 {row=0 kernel=go ld=32} : f32[1,24] at 15360
 	y00 := e.Mat(15360, 32, rows1, 24)
@@ -50,9 +50,9 @@ func runVisionRetrieval(e *exec.Exec) {
 	a10 := e.Mat(15360, 32, rows1, 24)
 	e.AttnOut(a10, c10, y00, e.Mat(10752, 32, rows1, 24), &norm24, &l1AttnVisionFOut)
 
-	// y1.0  = ffn a1.0, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=768 hidden=0 block=4} : f32[1,24] at 15360
+	// y1.0  = ffn a1.0, @l1.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=768 hidden=0} : f32[1,24] at 15360
 	y10 := e.Mat(15360, 32, rows1, 24)
-	e.FFN(y10, a10, e.Mat(768, 32, min(rows1, 4), 24), e.Mat(0, 48, min(rows1, 4), 40), &l1FFNVisionF)
+	e.FFN(y10, a10, e.Mat(768, 32, rows1, 24), e.Mat(0, 48, rows1, 40), &l1FFNVisionF)
 
 	// s     = layernorm y1.0 {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 15360
 	s := e.Mat(15360, 32, rows1, 24)
@@ -81,4 +81,4 @@ var fnVisionRetrieval = exec.Func{
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

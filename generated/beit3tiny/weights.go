@@ -57,4 +57,4 @@ var (
 	sections10T        = []exec.Section{{C: 10}, {T: true}}
 )
 
-const _ = allFilesOfBuild_5ed48f378e2a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_da0ffa450217_elseRunMultiwayBuildAgain

@@ -9,105 +9,105 @@ func runCaptionImage(e *exec.Exec) {
 	rows65 := e.Rows(65, false)
 	rows64 := e.Rows(64, false)
 
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 2192320
-	vision := e.Mat(2192320, 128, rows65, 128)
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	vision := e.Mat(4255680, 128, rows65, 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
-	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i0 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i0, vision, e.Mat(3224000, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionKV)
+	e.QKV(i0, vision, e.Mat(2192320, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionKV)
 
 	// kv0   = store i0 {slot=0 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i0, 0)
 
-	// i02   = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i02 := e.Mat(3224000, 128, rows65, 128)
-	e.QKV(i02, vision, e.Mat(4255680, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQ)
+	// i02   = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
+	i02 := e.Mat(2192320, 128, rows65, 128)
+	e.QKV(i02, vision, e.Mat(3224000, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQ)
 
-	// c0    = crossattention i02, i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c0 := e.Mat(4255680, 128, rows65, 128)
+	// c0    = crossattention i02, i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
+	c0 := e.Mat(3224000, 128, rows65, 128)
 	e.QueryAttention(c0, i02, i0, &attention, sections65, sections65)
 
-	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a0 := e.Mat(2192320, 128, rows65, 128)
-	e.AttnOut(a0, c0, vision, e.Mat(3224000, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
+	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a0 := e.Mat(4255680, 128, rows65, 128)
+	e.AttnOut(a0, c0, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
-	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y0 := e.Mat(2192320, 128, rows65, 128)
-	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
+	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y0 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l0FFNVision)
 
-	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i1 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i1, y0, e.Mat(3224000, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionKV)
+	e.QKV(i1, y0, e.Mat(2192320, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionKV)
 
 	// kv1   = store i1 {slot=1 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i1, 1)
 
-	// i12   = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i12 := e.Mat(3224000, 128, rows65, 128)
-	e.QKV(i12, y0, e.Mat(4255680, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQ)
+	// i12   = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
+	i12 := e.Mat(2192320, 128, rows65, 128)
+	e.QKV(i12, y0, e.Mat(3224000, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQ)
 
-	// c1    = crossattention i12, i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c1 := e.Mat(4255680, 128, rows65, 128)
+	// c1    = crossattention i12, i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
+	c1 := e.Mat(3224000, 128, rows65, 128)
 	e.QueryAttention(c1, i12, i1, &attention, sections65, sections65)
 
-	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a1 := e.Mat(2192320, 128, rows65, 128)
-	e.AttnOut(a1, c1, y0, e.Mat(3224000, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
+	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a1 := e.Mat(4255680, 128, rows65, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
-	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y1 := e.Mat(2192320, 128, rows65, 128)
-	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
+	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y1 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l1FFNVision)
 
-	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i2 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i2, y1, e.Mat(3224000, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionKV)
+	e.QKV(i2, y1, e.Mat(2192320, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionKV)
 
 	// kv2   = store i2 {slot=2 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i2, 2)
 
-	// i22   = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i22 := e.Mat(3224000, 128, rows65, 128)
-	e.QKV(i22, y1, e.Mat(4255680, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQ)
+	// i22   = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
+	i22 := e.Mat(2192320, 128, rows65, 128)
+	e.QKV(i22, y1, e.Mat(3224000, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQ)
 
-	// c2    = crossattention i22, i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c2 := e.Mat(4255680, 128, rows65, 128)
+	// c2    = crossattention i22, i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
+	c2 := e.Mat(3224000, 128, rows65, 128)
 	e.QueryAttention(c2, i22, i2, &attention, sections65, sections65)
 
-	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a2 := e.Mat(2192320, 128, rows65, 128)
-	e.AttnOut(a2, c2, y1, e.Mat(3224000, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
+	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a2 := e.Mat(4255680, 128, rows65, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
-	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y2 := e.Mat(2192320, 128, rows65, 128)
-	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
+	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y2 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l2FFNVision)
 
-	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i3 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i3, y2, e.Mat(3224000, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionKV)
+	e.QKV(i3, y2, e.Mat(2192320, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionKV)
 
 	// kv3   = store i3 {slot=3 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i3, 3)
 
-	// i32   = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4255680} : f32[65,128] at 3224000
-	i32 := e.Mat(3224000, 128, rows65, 128)
-	e.QKV(i32, y2, e.Mat(4255680, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQ)
+	// i32   = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
+	i32 := e.Mat(2192320, 128, rows65, 128)
+	e.QKV(i32, y2, e.Mat(3224000, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQ)
 
-	// c3    = crossattention i32, i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4255680
-	c3 := e.Mat(4255680, 128, rows65, 128)
+	// c3    = crossattention i32, i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3224000
+	c3 := e.Mat(3224000, 128, rows65, 128)
 	e.QueryAttention(c3, i32, i3, &attention, sections65, sections65)
 
-	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3224000} : f32[65,128] at 2192320
-	a3 := e.Mat(2192320, 128, rows65, 128)
-	e.AttnOut(a3, c3, y2, e.Mat(3224000, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
+	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a3 := e.Mat(4255680, 128, rows65, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
-	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 2192320
-	y3 := e.Mat(2192320, 128, rows65, 128)
-	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
+	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y3 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l3FFNVision)
 
-	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3224000} : f32[65,256] at 0
+	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i4 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i4, y3, e.Mat(3224000, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
+	e.QKV(i4, y3, e.Mat(2192320, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
 	// kv4   = store i4 {slot=4 rows=65 kernel=go} : f32[65,256]
 	e.StoreFixed(i4, 4)
@@ -127,9 +127,9 @@ var fnCaptionImage = exec.Func{
 		{Rows: 65, Cols: 256},
 		{Rows: 65, Cols: 256},
 	},
-	Arena: 5287360,
+	Arena: 6319040,
 	Cost:  exec.Cost{FLOPs: [3]int64{118294528, 0, 0}, Weight: 1775104, Seq: 381952},
 	Run:   runCaptionImage,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

@@ -9,105 +9,105 @@ func runCaptionStep(e *exec.Exec) {
 	rows2 := e.Rows(2, false)
 	rows1 := e.Rows(1, false)
 
-	// language = embed ids, @language.embed {pos=T kernel=go ld=128} : f32[2,128] at 2228224
-	language := e.Mat(2228224, 128, rows2, 128)
+	// language = embed ids, @language.embed {pos=T kernel=go ld=128} : f32[2,128] at 4325376
+	language := e.Mat(4325376, 128, rows2, 128)
 	e.EmbedText(language, &languageEmbedAfterT)
 
-	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2228224} : f32[2,256] at 0
 	i0 := e.Mat(0, 272, rows2, 256)
-	e.QKV(i0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageKV)
+	e.QKV(i0, language, e.Mat(2228224, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageKV)
 
 	// kv0.new = store i0 {slot=0 rows=1 kernel=go} : f32[1,256]
 	e.StoreToken(i0, 0)
 
-	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i02 := e.Mat(3276800, 128, rows2, 128)
-	e.QKV(i02, language, e.Mat(4325376, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageQ)
+	// i02   = qkv language, @l0.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	i02 := e.Mat(2228224, 128, rows2, 128)
+	e.QKV(i02, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageLN, &l0AttnLanguageQ)
 
-	// c0    = crossattention i02, kv0, i0 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c0 := e.Mat(4325376, 128, rows2, 128)
+	// c0    = crossattention i02, kv0, i0 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
+	c0 := e.Mat(3276800, 128, rows2, 128)
 	e.StateAttention(c0, i02, i0, &attentionPrefix, sections2, sections2, 0)
 
-	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a0 := e.Mat(2228224, 128, rows2, 128)
-	e.AttnOut(a0, c0, language, e.Mat(3276800, 128, rows2, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
+	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[2,128] at 4325376
+	a0 := e.Mat(4325376, 128, rows2, 128)
+	e.AttnOut(a0, c0, language, e.Mat(0, 128, rows2, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
-	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y0 := e.Mat(2228224, 128, rows2, 128)
-	e.FFN(y0, a0, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l0FFNLanguage)
+	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[2,128] at 4325376
+	y0 := e.Mat(4325376, 128, rows2, 128)
+	e.FFN(y0, a0, e.Mat(5373952, 128, rows2, 128), e.Mat(0, 528, rows2, 512), &l0FFNLanguage)
 
-	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2228224} : f32[2,256] at 0
 	i1 := e.Mat(0, 272, rows2, 256)
-	e.QKV(i1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageKV)
+	e.QKV(i1, y0, e.Mat(2228224, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageKV)
 
 	// kv1.new = store i1 {slot=1 rows=1 kernel=go} : f32[1,256]
 	e.StoreToken(i1, 1)
 
-	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i12 := e.Mat(3276800, 128, rows2, 128)
-	e.QKV(i12, y0, e.Mat(4325376, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageQ)
+	// i12   = qkv y0, @l1.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	i12 := e.Mat(2228224, 128, rows2, 128)
+	e.QKV(i12, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageLN, &l1AttnLanguageQ)
 
-	// c1    = crossattention i12, kv1, i1 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c1 := e.Mat(4325376, 128, rows2, 128)
+	// c1    = crossattention i12, kv1, i1 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
+	c1 := e.Mat(3276800, 128, rows2, 128)
 	e.StateAttention(c1, i12, i1, &attentionPrefix, sections2, sections2, 1)
 
-	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a1 := e.Mat(2228224, 128, rows2, 128)
-	e.AttnOut(a1, c1, y0, e.Mat(3276800, 128, rows2, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
+	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[2,128] at 4325376
+	a1 := e.Mat(4325376, 128, rows2, 128)
+	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows2, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
-	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y1 := e.Mat(2228224, 128, rows2, 128)
-	e.FFN(y1, a1, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l1FFNLanguage)
+	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[2,128] at 4325376
+	y1 := e.Mat(4325376, 128, rows2, 128)
+	e.FFN(y1, a1, e.Mat(5373952, 128, rows2, 128), e.Mat(0, 528, rows2, 512), &l1FFNLanguage)
 
-	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2228224} : f32[2,256] at 0
 	i2 := e.Mat(0, 272, rows2, 256)
-	e.QKV(i2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageKV)
+	e.QKV(i2, y1, e.Mat(2228224, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageKV)
 
 	// kv2.new = store i2 {slot=2 rows=1 kernel=go} : f32[1,256]
 	e.StoreToken(i2, 2)
 
-	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i22 := e.Mat(3276800, 128, rows2, 128)
-	e.QKV(i22, y1, e.Mat(4325376, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageQ)
+	// i22   = qkv y1, @l2.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	i22 := e.Mat(2228224, 128, rows2, 128)
+	e.QKV(i22, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageLN, &l2AttnLanguageQ)
 
-	// c2    = crossattention i22, kv2, i2 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c2 := e.Mat(4325376, 128, rows2, 128)
+	// c2    = crossattention i22, kv2, i2 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
+	c2 := e.Mat(3276800, 128, rows2, 128)
 	e.StateAttention(c2, i22, i2, &attentionPrefix, sections2, sections2, 2)
 
-	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a2 := e.Mat(2228224, 128, rows2, 128)
-	e.AttnOut(a2, c2, y1, e.Mat(3276800, 128, rows2, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
+	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[2,128] at 4325376
+	a2 := e.Mat(4325376, 128, rows2, 128)
+	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows2, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
-	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y2 := e.Mat(2228224, 128, rows2, 128)
-	e.FFN(y2, a2, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l2FFNLanguage)
+	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[2,128] at 4325376
+	y2 := e.Mat(4325376, 128, rows2, 128)
+	e.FFN(y2, a2, e.Mat(5373952, 128, rows2, 128), e.Mat(0, 528, rows2, 512), &l2FFNLanguage)
 
-	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2228224} : f32[2,256] at 0
 	i3 := e.Mat(0, 272, rows2, 256)
-	e.QKV(i3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageKV)
+	e.QKV(i3, y2, e.Mat(2228224, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageKV)
 
 	// kv3.new = store i3 {slot=3 rows=1 kernel=go} : f32[1,256]
 	e.StoreToken(i3, 3)
 
-	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[2,128] at 3276800
-	i32 := e.Mat(3276800, 128, rows2, 128)
-	e.QKV(i32, y2, e.Mat(4325376, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageQ)
+	// i32   = qkv y2, @l3.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
+	i32 := e.Mat(2228224, 128, rows2, 128)
+	e.QKV(i32, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageLN, &l3AttnLanguageQ)
 
-	// c3    = crossattention i32, kv3, i3 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 4325376
-	c3 := e.Mat(4325376, 128, rows2, 128)
+	// c3    = crossattention i32, kv3, i3 {heads=4 scale=0.25503486164919736 base=2 at=65+T prefix=65+T kernel=gemm_f32 ld=128} : f32[2,128] at 3276800
+	c3 := e.Mat(3276800, 128, rows2, 128)
 	e.StateAttention(c3, i32, i3, &attentionPrefix, sections2, sections2, 3)
 
-	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[2,128] at 2228224
-	a3 := e.Mat(2228224, 128, rows2, 128)
-	e.AttnOut(a3, c3, y2, e.Mat(3276800, 128, rows2, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
+	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[2,128] at 4325376
+	a3 := e.Mat(4325376, 128, rows2, 128)
+	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows2, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
-	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[2,128] at 2228224
-	y3 := e.Mat(2228224, 128, rows2, 128)
-	e.FFN(y3, a3, e.Mat(844800, 128, min(rows2, 400), 128), e.Mat(0, 528, min(rows2, 400), 512), &l3FFNLanguage)
+	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[2,128] at 4325376
+	y3 := e.Mat(4325376, 128, rows2, 128)
+	e.FFN(y3, a3, e.Mat(5373952, 128, rows2, 128), e.Mat(0, 528, rows2, 512), &l3FFNLanguage)
 
-	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[2,256] at 0
+	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2228224} : f32[2,256] at 0
 	i4 := e.Mat(0, 272, rows2, 256)
-	e.QKV(i4, y3, e.Mat(3276800, 128, rows2, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
+	e.QKV(i4, y3, e.Mat(2228224, 128, rows2, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
 	// kv4.new = store i4 {slot=4 rows=1 kernel=go} : f32[1,256]
 	e.StoreToken(i4, 4)
@@ -128,9 +128,9 @@ func runCaptionStep(e *exec.Exec) {
 	a41 := e.Mat(8257536, 128, rows1, 128)
 	e.AttnOut(a41, c41, y31, e.Mat(0, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
 
-	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 8257536
+	// y4.1  = ffn a4.1, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=2162688 hidden=0} : f32[1,128] at 8257536
 	y41 := e.Mat(8257536, 128, rows1, 128)
-	e.FFN(y41, a41, e.Mat(844800, 128, min(rows1, 400), 128), e.Mat(0, 528, min(rows1, 400), 512), &l4FFNLanguage)
+	e.FFN(y41, a41, e.Mat(2162688, 128, rows1, 128), e.Mat(0, 528, rows1, 512), &l4FFNLanguage)
 
 	// mask  = layernorm y4.1, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 8257536
 	mask := e.Mat(8257536, 128, rows1, 128)
@@ -163,4 +163,4 @@ var fnCaptionStep = exec.Func{
 	Run:   runCaptionStep,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

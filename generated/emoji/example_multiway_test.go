@@ -35,4 +35,4 @@ func Example_multiway() {
 	// 98 classes, the most probable first
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

@@ -9,100 +9,100 @@ func runLanguageRetrieval(e *exec.Exec) {
 	rowsT := e.Rows(0, true)
 	rows1 := e.Rows(1, false)
 
-	// language = embed ids, @language.embed {kernel=go ld=128} : f32[T,128] at 3145728
-	language := e.Mat(3145728, 128, rowsT, 128)
+	// language = embed ids, @language.embed {kernel=go ld=128} : f32[T,128] at 4325376
+	language := e.Mat(4325376, 128, rowsT, 128)
 	e.EmbedText(language, &languageEmbed)
 
-	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i0    = qkv language, @l0.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3145728} : f32[T,384] at 0
 	i0 := e.Mat(0, 384, rowsT, 384)
-	e.QKV(i0, language, e.Mat(4194304, 128, rowsT, 128), &l0AttnLanguageLN, &l0AttnLanguageQKV)
+	e.QKV(i0, language, e.Mat(3145728, 128, rowsT, 128), &l0AttnLanguageLN, &l0AttnLanguageQKV)
 
-	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c0 := e.Mat(4194304, 128, rowsT, 128)
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 3145728
+	c0 := e.Mat(3145728, 128, rowsT, 128)
 	e.SelfAttention(c0, i0, &attention, sectionsT)
 
-	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a0 := e.Mat(3145728, 128, rowsT, 128)
+	// a0    = attnout c0, language, @l0.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 4325376
+	a0 := e.Mat(4325376, 128, rowsT, 128)
 	e.AttnOut(a0, c0, language, e.Mat(0, 128, rowsT, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
-	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y0 := e.Mat(3145728, 128, rowsT, 128)
-	e.FFN(y0, a0, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l0FFNLanguage)
+	// y0    = ffn a0, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[T,128] at 4325376
+	y0 := e.Mat(4325376, 128, rowsT, 128)
+	e.FFN(y0, a0, e.Mat(5373952, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l0FFNLanguage)
 
-	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i1    = qkv y0, @l1.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3145728} : f32[T,384] at 0
 	i1 := e.Mat(0, 384, rowsT, 384)
-	e.QKV(i1, y0, e.Mat(4194304, 128, rowsT, 128), &l1AttnLanguageLN, &l1AttnLanguageQKV)
+	e.QKV(i1, y0, e.Mat(3145728, 128, rowsT, 128), &l1AttnLanguageLN, &l1AttnLanguageQKV)
 
-	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c1 := e.Mat(4194304, 128, rowsT, 128)
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 3145728
+	c1 := e.Mat(3145728, 128, rowsT, 128)
 	e.SelfAttention(c1, i1, &attention, sectionsT)
 
-	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a1 := e.Mat(3145728, 128, rowsT, 128)
+	// a1    = attnout c1, y0, @l1.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 4325376
+	a1 := e.Mat(4325376, 128, rowsT, 128)
 	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rowsT, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
-	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y1 := e.Mat(3145728, 128, rowsT, 128)
-	e.FFN(y1, a1, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l1FFNLanguage)
+	// y1    = ffn a1, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[T,128] at 4325376
+	y1 := e.Mat(4325376, 128, rowsT, 128)
+	e.FFN(y1, a1, e.Mat(5373952, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l1FFNLanguage)
 
-	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i2    = qkv y1, @l2.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3145728} : f32[T,384] at 0
 	i2 := e.Mat(0, 384, rowsT, 384)
-	e.QKV(i2, y1, e.Mat(4194304, 128, rowsT, 128), &l2AttnLanguageLN, &l2AttnLanguageQKV)
+	e.QKV(i2, y1, e.Mat(3145728, 128, rowsT, 128), &l2AttnLanguageLN, &l2AttnLanguageQKV)
 
-	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c2 := e.Mat(4194304, 128, rowsT, 128)
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 3145728
+	c2 := e.Mat(3145728, 128, rowsT, 128)
 	e.SelfAttention(c2, i2, &attention, sectionsT)
 
-	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a2 := e.Mat(3145728, 128, rowsT, 128)
+	// a2    = attnout c2, y1, @l2.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 4325376
+	a2 := e.Mat(4325376, 128, rowsT, 128)
 	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rowsT, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
-	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y2 := e.Mat(3145728, 128, rowsT, 128)
-	e.FFN(y2, a2, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l2FFNLanguage)
+	// y2    = ffn a2, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[T,128] at 4325376
+	y2 := e.Mat(4325376, 128, rowsT, 128)
+	e.FFN(y2, a2, e.Mat(5373952, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l2FFNLanguage)
 
-	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4194304} : f32[T,384] at 0
+	// i3    = qkv y2, @l3.attn.language {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3145728} : f32[T,384] at 0
 	i3 := e.Mat(0, 384, rowsT, 384)
-	e.QKV(i3, y2, e.Mat(4194304, 128, rowsT, 128), &l3AttnLanguageLN, &l3AttnLanguageQKV)
+	e.QKV(i3, y2, e.Mat(3145728, 128, rowsT, 128), &l3AttnLanguageLN, &l3AttnLanguageQKV)
 
-	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 4194304
-	c3 := e.Mat(4194304, 128, rowsT, 128)
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[T,128] at 3145728
+	c3 := e.Mat(3145728, 128, rowsT, 128)
 	e.SelfAttention(c3, i3, &attention, sectionsT)
 
-	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 3145728
-	a3 := e.Mat(3145728, 128, rowsT, 128)
+	// a3    = attnout c3, y2, @l3.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[T,128] at 4325376
+	a3 := e.Mat(4325376, 128, rowsT, 128)
 	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rowsT, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
-	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 3145728
-	y3 := e.Mat(3145728, 128, rowsT, 128)
-	e.FFN(y3, a3, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l3FFNLanguage)
+	// y3    = ffn a3, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5373952 hidden=0} : f32[T,128] at 4325376
+	y3 := e.Mat(4325376, 128, rowsT, 128)
+	e.FFN(y3, a3, e.Mat(5373952, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l3FFNLanguage)
 
-	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 4194304
-	y30 := e.Mat(4194304, 128, rows1, 128)
+	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 5373952
+	y30 := e.Mat(5373952, 128, rows1, 128)
 	e.Select(y30, y3, sectionsT, exec.Section{})
 
-	// i4.0  = qkv y3.0, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=0} : f32[1,128] at 5242880
-	i40 := e.Mat(5242880, 128, rows1, 128)
-	e.QKV(i40, y30, e.Mat(0, 128, rows1, 128), &l4AttnLanguageLN, &l4AttnLanguageQ)
+	// i4.0  = qkv y3.0, @l4.attn.language {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3276800} : f32[1,128] at 2228224
+	i40 := e.Mat(2228224, 128, rows1, 128)
+	e.QKV(i40, y30, e.Mat(3276800, 128, rows1, 128), &l4AttnLanguageLN, &l4AttnLanguageQ)
 
-	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=6291456} : f32[T,256] at 0
+	// i4    = qkv y3, @l4.attn.language {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=3276800} : f32[T,256] at 0
 	i4 := e.Mat(0, 272, rowsT, 256)
-	e.QKV(i4, y3, e.Mat(6291456, 128, rowsT, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
+	e.QKV(i4, y3, e.Mat(3276800, 128, rowsT, 128), &l4AttnLanguageLN, &l4AttnLanguageKV)
 
-	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2228224
-	c40 := e.Mat(2228224, 128, rows1, 128)
+	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 3276800
+	c40 := e.Mat(3276800, 128, rows1, 128)
 	e.CrossAttention(c40, i40, i4, &attention, sectionsT)
 
-	// a4.0  = attnout c4.0, y3.0, @l4.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[1,128] at 4194304
-	a40 := e.Mat(4194304, 128, rows1, 128)
-	e.AttnOut(a40, c40, y30, e.Mat(0, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
+	// a4.0  = attnout c4.0, y3.0, @l4.attn.language {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376} : f32[1,128] at 5373952
+	a40 := e.Mat(5373952, 128, rows1, 128)
+	e.AttnOut(a40, c40, y30, e.Mat(4325376, 128, rows1, 128), &l4AttnLanguageSub, &l4AttnLanguageOut)
 
-	// y4.0  = ffn a4.0, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[1,128] at 4194304
-	y40 := e.Mat(4194304, 128, rows1, 128)
-	e.FFN(y40, a40, e.Mat(844800, 128, min(rows1, 400), 128), e.Mat(0, 528, min(rows1, 400), 512), &l4FFNLanguage)
+	// y4.0  = ffn a4.0, @l4.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376 hidden=0} : f32[1,128] at 5373952
+	y40 := e.Mat(5373952, 128, rows1, 128)
+	e.FFN(y40, a40, e.Mat(4325376, 128, rows1, 128), e.Mat(0, 528, rows1, 512), &l4FFNLanguage)
 
-	// s     = layernorm y4.0, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 4194304
-	s := e.Mat(4194304, 128, rows1, 128)
+	// s     = layernorm y4.0, @final.language {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 5373952
+	s := e.Mat(5373952, 128, rows1, 128)
 	e.LayerNorm(s, y40, &finalLanguage)
 
 	// h     = linear s, @retrieval.language {kernel=gemm_f32xf16 ld=128} : f32[1,128] at 0
@@ -123,9 +123,9 @@ var fnLanguageRetrieval = exec.Func{
 	Outputs: []exec.Output{
 		{Name: "language_cls", LD: 128, Cols: 128, Sections: []exec.Section{{C: 1}}},
 	},
-	Arena: 7340032,
+	Arena: 6422528,
 	Cost:  exec.Cost{FLOPs: [3]int64{360448, 1638912, 2048}, Weight: 2059776, Seq: 512, Row: 772},
 	Run:   runLanguageRetrieval,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

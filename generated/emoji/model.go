@@ -711,4 +711,4 @@ func (s *Session) CaptionStep(ctx context.Context, batch []rt.Seq) (*rt.Result, 
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain = true

@@ -49,13 +49,13 @@ func runPairVQA(e *exec.Exec) {
 	a0L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a0L, c0L, language, e.Mat(0, 128, rowsT, 128), &l0AttnLanguageSub, &l0AttnLanguageOut)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y0.v  = ffn a0.v, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4255680 hidden=0} : f32[65,128] at 9369600
 	y0V := e.Mat(9369600, 128, rows65, 128)
-	e.FFN(y0V, a0V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
+	e.FFN(y0V, a0V, e.Mat(4255680, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l0FFNVision)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y0.l  = ffn a0.l, @l0.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376 hidden=0} : f32[T,128] at 8321024
 	y0L := e.Mat(8321024, 128, rowsT, 128)
-	e.FFN(y0L, a0L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l0FFNLanguage)
+	e.FFN(y0L, a0L, e.Mat(4325376, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l0FFNLanguage)
 
 	// i1.v  = qkv y0.v, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i1V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
@@ -86,13 +86,13 @@ func runPairVQA(e *exec.Exec) {
 	a1L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a1L, c1L, y0L, e.Mat(0, 128, rowsT, 128), &l1AttnLanguageSub, &l1AttnLanguageOut)
 
-	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y1.v  = ffn a1.v, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4255680 hidden=0} : f32[65,128] at 9369600
 	y1V := e.Mat(9369600, 128, rows65, 128)
-	e.FFN(y1V, a1V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
+	e.FFN(y1V, a1V, e.Mat(4255680, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l1FFNVision)
 
-	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y1.l  = ffn a1.l, @l1.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376 hidden=0} : f32[T,128] at 8321024
 	y1L := e.Mat(8321024, 128, rowsT, 128)
-	e.FFN(y1L, a1L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l1FFNLanguage)
+	e.FFN(y1L, a1L, e.Mat(4325376, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l1FFNLanguage)
 
 	// i2.v  = qkv y1.v, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i2V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
@@ -123,13 +123,13 @@ func runPairVQA(e *exec.Exec) {
 	a2L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a2L, c2L, y1L, e.Mat(0, 128, rowsT, 128), &l2AttnLanguageSub, &l2AttnLanguageOut)
 
-	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y2.v  = ffn a2.v, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4255680 hidden=0} : f32[65,128] at 9369600
 	y2V := e.Mat(9369600, 128, rows65, 128)
-	e.FFN(y2V, a2V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
+	e.FFN(y2V, a2V, e.Mat(4255680, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l2FFNVision)
 
-	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y2.l  = ffn a2.l, @l2.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376 hidden=0} : f32[T,128] at 8321024
 	y2L := e.Mat(8321024, 128, rowsT, 128)
-	e.FFN(y2L, a2L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l2FFNLanguage)
+	e.FFN(y2L, a2L, e.Mat(4325376, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l2FFNLanguage)
 
 	// i3.v  = qkv y2.v, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=6240768} : f32[65,384] at 0
 	i3V := e.Mat(0, 384, rows65T, 384).Sub(0, rows65)
@@ -160,13 +160,13 @@ func runPairVQA(e *exec.Exec) {
 	a3L := e.Mat(8321024, 128, rowsT, 128)
 	e.AttnOut(a3L, c3L, y2L, e.Mat(0, 128, rowsT, 128), &l3AttnLanguageSub, &l3AttnLanguageOut)
 
-	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 9369600
+	// y3.v  = ffn a3.v, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4255680 hidden=0} : f32[65,128] at 9369600
 	y3V := e.Mat(9369600, 128, rows65, 128)
-	e.FFN(y3V, a3V, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
+	e.FFN(y3V, a3V, e.Mat(4255680, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l3FFNVision)
 
-	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[T,128] at 8321024
+	// y3.l  = ffn a3.l, @l3.ffn.language {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=4325376 hidden=0} : f32[T,128] at 8321024
 	y3L := e.Mat(8321024, 128, rowsT, 128)
-	e.FFN(y3L, a3L, e.Mat(844800, 128, min(rowsT, 400), 128), e.Mat(0, 528, min(rowsT, 400), 512), &l3FFNLanguage)
+	e.FFN(y3L, a3L, e.Mat(4325376, 128, rowsT, 128), e.Mat(0, 528, rowsT, 512), &l3FFNLanguage)
 
 	// y3.v.0 = select y3.v {row=0 kernel=go ld=128} : f32[1,128] at 5469120
 	y3V0 := e.Mat(5469120, 128, rows1, 128)
@@ -195,9 +195,9 @@ func runPairVQA(e *exec.Exec) {
 	a4V0 := e.Mat(5469120, 128, rows1, 128)
 	e.AttnOut(a4V0, c4V0, y3V0, e.Mat(4436416, 128, rows1, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
-	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 5469120
+	// s     = ffn a4.v.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=65472 hidden=0} : f32[1,128] at 5469120
 	s := e.Mat(5469120, 128, rows1, 128)
-	e.FFN(s, a4V0, e.Mat(65472, 128, min(rows1, 31), 128), e.Mat(0, 528, min(rows1, 31), 512), &l4FFNVision)
+	e.FFN(s, a4V0, e.Mat(65472, 128, rows1, 128), e.Mat(0, 528, rows1, 512), &l4FFNVision)
 
 	// n     = layernorm s, @vqa.pooler.norm {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 5469120
 	n := e.Mat(5469120, 128, rows1, 128)
@@ -244,4 +244,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

@@ -10,89 +10,89 @@ func runVisionClassification(e *exec.Exec) {
 	rows64 := e.Rows(64, false)
 	rows1 := e.Rows(1, false)
 
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	vision := e.Mat(3095040, 128, rows65, 128)
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	vision := e.Mat(4255680, 128, rows65, 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
-	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i0 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i0, vision, e.Mat(4126720, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
+	e.QKV(i0, vision, e.Mat(3095040, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
-	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c0 := e.Mat(4126720, 128, rows65, 128)
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c0 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c0, i0, &attention, sections65)
 
-	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a0 := e.Mat(3095040, 128, rows65, 128)
+	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a0 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a0, c0, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
-	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y0 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
+	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y0 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l0FFNVision)
 
-	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i1 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i1, y0, e.Mat(4126720, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
+	e.QKV(i1, y0, e.Mat(3095040, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
-	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c1 := e.Mat(4126720, 128, rows65, 128)
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c1 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c1, i1, &attention, sections65)
 
-	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a1 := e.Mat(3095040, 128, rows65, 128)
+	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a1 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
-	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y1 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
+	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y1 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l1FFNVision)
 
-	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i2 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i2, y1, e.Mat(4126720, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
+	e.QKV(i2, y1, e.Mat(3095040, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
-	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c2 := e.Mat(4126720, 128, rows65, 128)
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c2 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c2, i2, &attention, sections65)
 
-	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a2 := e.Mat(3095040, 128, rows65, 128)
+	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a2 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
-	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y2 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
+	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y2 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l2FFNVision)
 
-	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i3 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i3, y2, e.Mat(4126720, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
+	e.QKV(i3, y2, e.Mat(3095040, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
-	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c3 := e.Mat(4126720, 128, rows65, 128)
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c3 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c3, i3, &attention, sections65)
 
-	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a3 := e.Mat(3095040, 128, rows65, 128)
+	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a3 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
-	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y3 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
+	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y3 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l3FFNVision)
 
-	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i4 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i4, y3, e.Mat(4126720, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionQKV)
+	e.QKV(i4, y3, e.Mat(3095040, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionQKV)
 
-	// c4    = selfattention i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c4 := e.Mat(4126720, 128, rows65, 128)
+	// c4    = selfattention i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c4 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c4, i4, &attention, sections65)
 
-	// a4    = attnout c4, y3, @l4.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a4 := e.Mat(3095040, 128, rows65, 128)
+	// a4    = attnout c4, y3, @l4.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a4 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a4, c4, y3, e.Mat(0, 128, rows65, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
-	// y4    = ffn a4, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y4 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y4, a4, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l4FFNVision)
+	// y4    = ffn a4, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y4 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y4, a4, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l4FFNVision)
 
 	// m     = mean y4 {from=1 kernel=go ld=128} : f32[1,128] at 0
 	m := e.Mat(0, 128, rows1, 128)
@@ -116,9 +116,9 @@ var fnVisionClassification = exec.Func{
 	Outputs: []exec.Output{
 		{Name: "logits", Off: 15872, LD: 112, Cols: 98, Sections: []exec.Section{{C: 1}}},
 	},
-	Arena: 5158400,
+	Arena: 6319040,
 	Cost:  exec.Cost{FLOPs: [3]int64{141782016, 0, 0}, Weight: 2134920, Seq: 49544},
 	Run:   runVisionClassification,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

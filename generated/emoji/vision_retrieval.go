@@ -10,100 +10,100 @@ func runVisionRetrieval(e *exec.Exec) {
 	rows64 := e.Rows(64, false)
 	rows1 := e.Rows(1, false)
 
-	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	vision := e.Mat(3095040, 128, rows65, 128)
+	// vision = embed_patches image, @vision.embed {patch=8 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	vision := e.Mat(4255680, 128, rows65, 128)
 	e.EmbedPatches(vision, e.Mat(0, 192, rows64, 192), &visionEmbed)
 
-	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i0    = qkv vision, @l0.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i0 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i0, vision, e.Mat(4126720, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
+	e.QKV(i0, vision, e.Mat(3095040, 128, rows65, 128), &l0AttnVisionLN, &l0AttnVisionQKV)
 
-	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c0 := e.Mat(4126720, 128, rows65, 128)
+	// c0    = selfattention i0 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c0 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c0, i0, &attention, sections65)
 
-	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a0 := e.Mat(3095040, 128, rows65, 128)
+	// a0    = attnout c0, vision, @l0.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a0 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a0, c0, vision, e.Mat(0, 128, rows65, 128), &l0AttnVisionSub, &l0AttnVisionOut)
 
-	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y0 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y0, a0, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l0FFNVision)
+	// y0    = ffn a0, @l0.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y0 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y0, a0, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l0FFNVision)
 
-	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i1    = qkv y0, @l1.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i1 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i1, y0, e.Mat(4126720, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
+	e.QKV(i1, y0, e.Mat(3095040, 128, rows65, 128), &l1AttnVisionLN, &l1AttnVisionQKV)
 
-	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c1 := e.Mat(4126720, 128, rows65, 128)
+	// c1    = selfattention i1 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c1 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c1, i1, &attention, sections65)
 
-	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a1 := e.Mat(3095040, 128, rows65, 128)
+	// a1    = attnout c1, y0, @l1.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a1 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a1, c1, y0, e.Mat(0, 128, rows65, 128), &l1AttnVisionSub, &l1AttnVisionOut)
 
-	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y1 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y1, a1, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l1FFNVision)
+	// y1    = ffn a1, @l1.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y1 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y1, a1, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l1FFNVision)
 
-	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i2    = qkv y1, @l2.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i2 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i2, y1, e.Mat(4126720, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
+	e.QKV(i2, y1, e.Mat(3095040, 128, rows65, 128), &l2AttnVisionLN, &l2AttnVisionQKV)
 
-	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c2 := e.Mat(4126720, 128, rows65, 128)
+	// c2    = selfattention i2 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c2 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c2, i2, &attention, sections65)
 
-	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a2 := e.Mat(3095040, 128, rows65, 128)
+	// a2    = attnout c2, y1, @l2.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a2 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a2, c2, y1, e.Mat(0, 128, rows65, 128), &l2AttnVisionSub, &l2AttnVisionOut)
 
-	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y2 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y2, a2, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l2FFNVision)
+	// y2    = ffn a2, @l2.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y2 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y2, a2, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l2FFNVision)
 
-	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=4126720} : f32[65,384] at 0
+	// i3    = qkv y2, @l3.attn.vision {eps=1e-05 heads=4 kernel=gemm_f32xf16 ld=384 tmp=3095040} : f32[65,384] at 0
 	i3 := e.Mat(0, 384, rows65, 384)
-	e.QKV(i3, y2, e.Mat(4126720, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
+	e.QKV(i3, y2, e.Mat(3095040, 128, rows65, 128), &l3AttnVisionLN, &l3AttnVisionQKV)
 
-	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 4126720
-	c3 := e.Mat(4126720, 128, rows65, 128)
+	// c3    = selfattention i3 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[65,128] at 3095040
+	c3 := e.Mat(3095040, 128, rows65, 128)
 	e.SelfAttention(c3, i3, &attention, sections65)
 
-	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 3095040
-	a3 := e.Mat(3095040, 128, rows65, 128)
+	// a3    = attnout c3, y2, @l3.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=0} : f32[65,128] at 4255680
+	a3 := e.Mat(4255680, 128, rows65, 128)
 	e.AttnOut(a3, c3, y2, e.Mat(0, 128, rows65, 128), &l3AttnVisionSub, &l3AttnVisionOut)
 
-	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=844800 hidden=0 block=400} : f32[65,128] at 3095040
-	y3 := e.Mat(3095040, 128, rows65, 128)
-	e.FFN(y3, a3, e.Mat(844800, 128, min(rows65, 400), 128), e.Mat(0, 528, min(rows65, 400), 512), &l3FFNVision)
+	// y3    = ffn a3, @l3.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=5287360 hidden=0} : f32[65,128] at 4255680
+	y3 := e.Mat(4255680, 128, rows65, 128)
+	e.FFN(y3, a3, e.Mat(5287360, 128, rows65, 128), e.Mat(0, 528, rows65, 512), &l3FFNVision)
 
-	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 2192320
-	y30 := e.Mat(2192320, 128, rows1, 128)
+	// y3.0  = select y3 {row=0 kernel=go ld=128} : f32[1,128] at 3224000
+	y30 := e.Mat(3224000, 128, rows1, 128)
 	e.Select(y30, y3, sections65, exec.Section{})
 
-	// i4.0  = qkv y3.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=2224064} : f32[1,128] at 2208192
-	i40 := e.Mat(2208192, 128, rows1, 128)
-	e.QKV(i40, y30, e.Mat(2224064, 128, rows1, 128), &l4AttnVisionLN, &l4AttnVisionQ)
+	// i4.0  = qkv y3.0, @l4.attn.vision {eps=1e-05 heads=4 parts=q kernel=gemm_f32xf16 ld=128 tmp=3255744} : f32[1,128] at 3239872
+	i40 := e.Mat(3239872, 128, rows1, 128)
+	e.QKV(i40, y30, e.Mat(3255744, 128, rows1, 128), &l4AttnVisionLN, &l4AttnVisionQ)
 
-	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=4126720} : f32[65,256] at 0
+	// i4    = qkv y3, @l4.attn.vision {eps=1e-05 heads=4 parts=kv kernel=gemm_f32xf16 ld=272 tmp=2192320} : f32[65,256] at 0
 	i4 := e.Mat(0, 272, rows65, 256)
-	e.QKV(i4, y3, e.Mat(4126720, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
+	e.QKV(i4, y3, e.Mat(2192320, 128, rows65, 128), &l4AttnVisionLN, &l4AttnVisionKV)
 
-	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2224064
-	c40 := e.Mat(2224064, 128, rows1, 128)
+	// c4.0  = crossattention i4.0, i4 {heads=4 scale=0.25503486164919736 base=2 kernel=gemm_f32 ld=128} : f32[1,128] at 2192320
+	c40 := e.Mat(2192320, 128, rows1, 128)
 	e.CrossAttention(c40, i40, i4, &attention, sections65)
 
-	// a4.0  = attnout c4.0, y3.0, @l4.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=2208192} : f32[1,128] at 2192320
-	a40 := e.Mat(2192320, 128, rows1, 128)
+	// a4.0  = attnout c4.0, y3.0, @l4.attn.vision {eps=1e-05 kernel=gemm_f32xf16 ld=128 tmp=2208192} : f32[1,128] at 3224000
+	a40 := e.Mat(3224000, 128, rows1, 128)
 	e.AttnOut(a40, c40, y30, e.Mat(2208192, 128, rows1, 128), &l4AttnVisionSub, &l4AttnVisionOut)
 
-	// y4.0  = ffn a4.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=65472 hidden=0 block=31} : f32[1,128] at 2192320
-	y40 := e.Mat(2192320, 128, rows1, 128)
-	e.FFN(y40, a40, e.Mat(65472, 128, min(rows1, 31), 128), e.Mat(0, 528, min(rows1, 31), 512), &l4FFNVision)
+	// y4.0  = ffn a4.0, @l4.ffn.vision {eps=1e-05 sub=1e-05 kernel=gemm_f32xf16 ld=128 tmp=65472 hidden=0} : f32[1,128] at 3224000
+	y40 := e.Mat(3224000, 128, rows1, 128)
+	e.FFN(y40, a40, e.Mat(65472, 128, rows1, 128), e.Mat(0, 528, rows1, 512), &l4FFNVision)
 
-	// s     = layernorm y4.0, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 2192320
-	s := e.Mat(2192320, 128, rows1, 128)
+	// s     = layernorm y4.0, @final.vision {eps=1e-05 kernel=layernorm_f32 ld=128} : f32[1,128] at 3224000
+	s := e.Mat(3224000, 128, rows1, 128)
 	e.LayerNorm(s, y40, &finalVision)
 
 	// h     = linear s, @retrieval.vision {kernel=gemm_f32xf16 ld=128} : f32[1,128] at 0
@@ -124,9 +124,9 @@ var fnVisionRetrieval = exec.Func{
 	Outputs: []exec.Output{
 		{Name: "vision_cls", LD: 128, Cols: 128, Sections: []exec.Section{{C: 1}}},
 	},
-	Arena: 5158400,
+	Arena: 6319040,
 	Cost:  exec.Cost{FLOPs: [3]int64{118688256, 0, 0}, Weight: 2143232, Seq: 49664},
 	Run:   runVisionRetrieval,
 }
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

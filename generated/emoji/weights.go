@@ -173,4 +173,4 @@ var (
 	captioningHead      = exec.Linear{W: 4935680, Bias: 5451776, K: 128, N: 2010, DType: blob.F16, Blocking: &blocking128}
 )
 
-const _ = allFilesOfBuild_8c0d76d356b0_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_b9291eecd367_elseRunMultiwayBuildAgain

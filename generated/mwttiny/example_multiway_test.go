@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5f34581953c8_elseRunMultiwayBuildAgain

@@ -325,4 +325,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_5f34581953c8_elseRunMultiwayBuildAgain = true

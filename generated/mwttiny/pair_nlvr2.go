@@ -41,13 +41,13 @@ func runPairNLVR2(e *exec.Exec) {
 	// a0.l  = rows a0 {at=10 len=T ld=32} : f32[T,24] at 33792
 	a0L := a0.Sub(rows10, rowsT)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,24] at 33792
+	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,24] at 33792
 	y0V := e.Mat(33792, 32, rows10T, 24).Sub(0, rows10)
-	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 24), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, rows10, 24), e.Mat(0, 48, rows10, 40), &l0FFNVisionF)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,24] at 33792
+	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,24] at 33792
 	y0L := e.Mat(33792, 32, rows10T, 24).Sub(rows10, rowsT)
-	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 24), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, rowsT, 24), e.Mat(0, 48, rowsT, 40), &l0FFNLanguageF)
 
 	// y0    = concat y0.v, y0.l {ld=32} : f32[10+T,24] at 33792
 	y0 := e.Mat(33792, 32, rows10T, 24)
@@ -72,9 +72,9 @@ func runPairNLVR2(e *exec.Exec) {
 	a10 := e.Mat(45056, 32, rows1, 24)
 	e.AttnOut(a10, c10, y00, e.Mat(23040, 32, rows1, 24), &norm24, &l1AttnSharedFOut)
 
-	// y1.0  = ffn a1.0, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=23296 hidden=22528 block=4} : f32[1,24] at 45056
+	// y1.0  = ffn a1.0, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=23296 hidden=22528} : f32[1,24] at 45056
 	y10 := e.Mat(45056, 32, rows1, 24)
-	e.FFN(y10, a10, e.Mat(23296, 32, min(rows1, 4), 24), e.Mat(22528, 48, min(rows1, 4), 40), &l1FFNVLF)
+	e.FFN(y10, a10, e.Mat(23296, 32, rows1, 24), e.Mat(22528, 48, rows1, 40), &l1FFNVLF)
 
 	// s     = layernorm y1.0, @final.shared {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 45056
 	s := e.Mat(45056, 32, rows1, 24)
@@ -96,9 +96,9 @@ func runPairNLVR2(e *exec.Exec) {
 	a110 := e.Mat(22528, 32, rows1, 24)
 	e.AttnOut(a110, c110, y010, e.Mat(23040, 32, rows1, 24), &norm24, &l1AttnSharedFOut)
 
-	// y1.10 = ffn a1.10, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=768 hidden=0 block=4} : f32[1,24] at 22528
+	// y1.10 = ffn a1.10, @l1.ffn.vl~f {eps=1e-05 sub=1e-05 kernel=gemm_f32 ld=32 tmp=768 hidden=0} : f32[1,24] at 22528
 	y110 := e.Mat(22528, 32, rows1, 24)
-	e.FFN(y110, a110, e.Mat(768, 32, min(rows1, 4), 24), e.Mat(0, 48, min(rows1, 4), 40), &l1FFNVLF)
+	e.FFN(y110, a110, e.Mat(768, 32, rows1, 24), e.Mat(0, 48, rows1, 40), &l1FFNVLF)
 
 	// s2    = layernorm y1.10, @final.shared {eps=1e-05 kernel=layernorm_f32 ld=32} : f32[1,24] at 22528
 	s2 := e.Mat(22528, 32, rows1, 24)
@@ -124,4 +124,4 @@ var fnPairNLVR2 = exec.Func{
 	Run:   runPairNLVR2,
 }
 
-const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5f34581953c8_elseRunMultiwayBuildAgain

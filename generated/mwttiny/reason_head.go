@@ -46,4 +46,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5f34581953c8_elseRunMultiwayBuildAgain

@@ -61,4 +61,4 @@ var (
 	nlvr2FDense2    = exec.Linear{W: 166464, Bias: 169536, K: 48, N: 2, Blocking: &blocking48}
 )
 
-const _ = allFilesOfBuild_637380d1e32a_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_5f34581953c8_elseRunMultiwayBuildAgain

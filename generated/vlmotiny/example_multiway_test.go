@@ -35,4 +35,4 @@ func Example_multiway() {
 	// true
 }
 
-const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e0ee1d2485a2_elseRunMultiwayBuildAgain

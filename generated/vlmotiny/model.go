@@ -469,4 +469,4 @@ func (s *Session) ReasonHead(ctx context.Context, batch []rt.Seq) (*rt.Result, e
 }
 
 // The files of the package are of one build: each names this constant.
-const allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain = true
+const allFilesOfBuild_e0ee1d2485a2_elseRunMultiwayBuildAgain = true

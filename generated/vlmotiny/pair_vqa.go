@@ -45,13 +45,13 @@ func runPairVQA(e *exec.Exec) {
 	// a0.v  = rows a0 {at=T len=10 ld=32} : f32[10,20] at 33792
 	a0V := a0.Sub(rowsT, rows10)
 
-	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0 block=48} : f32[T,20] at 33792
+	// y0.l  = ffn a0.l, @l0.ffn.language~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=9216 hidden=0} : f32[T,20] at 33792
 	y0L := e.Mat(33792, 32, rows10T, 20).Sub(0, rowsT)
-	e.FFN(y0L, a0L, e.Mat(9216, 32, min(rowsT, 48), 20), e.Mat(0, 48, min(rowsT, 48), 40), &l0FFNLanguageF)
+	e.FFN(y0L, a0L, e.Mat(9216, 32, rowsT, 20), e.Mat(0, 48, rowsT, 40), &l0FFNLanguageF)
 
-	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0 block=40} : f32[10,20] at 33792
+	// y0.v  = ffn a0.v, @l0.ffn.vision~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=7680 hidden=0} : f32[10,20] at 33792
 	y0V := e.Mat(33792, 32, rows10T, 20).Sub(rowsT, rows10)
-	e.FFN(y0V, a0V, e.Mat(7680, 32, min(rows10, 40), 20), e.Mat(0, 48, min(rows10, 40), 40), &l0FFNVisionF)
+	e.FFN(y0V, a0V, e.Mat(7680, 32, rows10, 20), e.Mat(0, 48, rows10, 40), &l0FFNVisionF)
 
 	// y0    = concat y0.l, y0.v {ld=32} : f32[10+T,20] at 33792
 	y0 := e.Mat(33792, 32, rows10T, 20)
@@ -76,9 +76,9 @@ func runPairVQA(e *exec.Exec) {
 	a10 := e.Mat(45056, 32, rows1, 20)
 	e.AttnOut(a10, c10, y00, e.Mat(23040, 32, rows1, 20), nil, &l1AttnSharedFOut)
 
-	// y1.0  = ffn a1.0, @l1.ffn.vl~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=768 hidden=0 block=4} : f32[1,20] at 45056
+	// y1.0  = ffn a1.0, @l1.ffn.vl~f {eps=1e-06 kernel=gemm_f32 ld=32 tmp=768 hidden=0} : f32[1,20] at 45056
 	y10 := e.Mat(45056, 32, rows1, 20)
-	e.FFN(y10, a10, e.Mat(768, 32, min(rows1, 4), 20), e.Mat(0, 48, min(rows1, 4), 40), &l1FFNVLF)
+	e.FFN(y10, a10, e.Mat(768, 32, rows1, 20), e.Mat(0, 48, rows1, 40), &l1FFNVLF)
 
 	// s     = layernorm y1.0 {eps=1e-06 kernel=layernorm_f32 ld=32} : f32[1,20] at 45056
 	s := e.Mat(45056, 32, rows1, 20)
@@ -124,4 +124,4 @@ var fnPairVQA = exec.Func{
 	Run:   runPairVQA,
 }
 
-const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e0ee1d2485a2_elseRunMultiwayBuildAgain

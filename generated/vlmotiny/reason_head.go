@@ -42,4 +42,4 @@ var fnReasonHead = exec.Func{
 	Run:   runReasonHead,
 }
 
-const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e0ee1d2485a2_elseRunMultiwayBuildAgain

@@ -70,4 +70,4 @@ var (
 	nlvr2HeadFc2  = exec.Linear{W: 237632, Bias: 240192, K: 40, N: 2, Blocking: &blocking40}
 )
 
-const _ = allFilesOfBuild_c6831a640b16_elseRunMultiwayBuildAgain
+const _ = allFilesOfBuild_e0ee1d2485a2_elseRunMultiwayBuildAgain
