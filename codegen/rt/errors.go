@@ -3,10 +3,10 @@ package rt
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
+	"github.com/multiway-go/multiway/codegen/rt/exec"
 )
 
 // ErrNotFinite says that an output holds a NaN or an infinity. A sound model makes none of finite input: either its
@@ -69,25 +69,14 @@ func (e *BatchError) Unwrap() []error {
 	return slices.DeleteFunc(slices.Clone(e.Errs), func(err error) bool { return err == nil })
 }
 
-// finite reports whether no value of x is a NaN or an infinity. Only these have all bits of the
-// exponent set.
-func finite(x []float32) bool {
-	var a, b, c, d uint32
-	for ; len(x) >= 4; x = x[4:] {
-		a, b = max(a, math.Float32bits(x[0])<<1), max(b, math.Float32bits(x[1])<<1)
-		c, d = max(c, math.Float32bits(x[2])<<1), max(d, math.Float32bits(x[3])<<1)
-	}
-	for _, v := range x {
-		a = max(a, math.Float32bits(v)<<1)
-	}
-	return max(a, b, c, d) < 0xff<<24
-}
-
 // judge finds the sequences that have an output which is not finite.
 func (r *Result) judge(p *Package) error {
+	if r.finite {
+		return nil
+	}
 	for seq := range r.n {
 		for i := range r.f.Outputs {
-			if k := i*r.n + seq; !finite(r.data[r.off[k]:r.off[k+1]]) {
+			if k := i*r.n + seq; !exec.Finite(r.data[r.off[k]:r.off[k+1]]) {
 				if r.failed == nil {
 					r.failed = make([]error, r.n)
 				}

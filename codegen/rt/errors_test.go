@@ -92,7 +92,7 @@ func BenchmarkFinite(b *testing.B) {
 	x := make([]float32, 197*768)
 	b.SetBytes(int64(4 * len(x)))
 	for b.Loop() {
-		if !finite(x) {
+		if !exec.Finite(x) {
 			b.Fatal("zeros are not finite")
 		}
 	}

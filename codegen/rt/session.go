@@ -80,6 +80,7 @@ type Result struct {
 	data []float32
 	off  []int // start of [output][sequence], and the end
 
+	finite bool    // all outputs are
 	failed []error // of each sequence; nil: none
 }
 
@@ -140,13 +141,23 @@ func (s *Session) compute(f *exec.Func, batch []Seq) error {
 	return s.model.blob.Read(func() { s.passes(f, batch) })
 }
 
-// passes runs f on a valid batch, at most the package's limit of rows at a time, and collects the
-// outputs in s.result.
+// passes runs f on a valid batch, in as few passes as the package's limit of rows allows, of equally many sequences each if
+// that takes no more passes, and collects the outputs in s.result.
 func (s *Session) passes(f *exec.Func, batch []Seq) {
+	most := len(batch)
+	if n := s.count(f, batch, most); n > 1 {
+		if even := (most + n - 1) / n; s.count(f, batch, even) == n {
+			most = even
+		}
+	}
 	s.exec.Begin(f, s.model.pkg.Text)
 	defer s.exec.End()
 	for at := 0; at < len(batch); {
-		n := s.load(f, batch[at:])
+		n := s.fit(f, batch[at:], most)
+		s.exec.Clear()
+		for _, q := range batch[at : at+n] {
+			s.exec.Append(q.Image, q.IDs, q.State, q.Beam)
+		}
 		s.exec.Run()
 		s.result.collect(s.exec, at)
 		at += n
@@ -209,23 +220,30 @@ func (p *Package) take(f *exec.Func, q *Seq) (field string, err error) {
 	return "", nil
 }
 
-// load takes as many sequences as fit into one pass, at least one.
-func (s *Session) load(f *exec.Func, batch []Seq) int {
-	e, limit := s.exec, s.model.pkg.Rows
-	e.Clear()
+// fit returns how many sequences of a batch fit into one pass, at least one and at most most.
+func (s *Session) fit(f *exec.Func, batch []Seq, most int) int {
+	limit, tokens := s.model.pkg.Rows, 0
 	for i := range batch {
-		q := &batch[i]
-		if e.B > 0 && ((e.B+1)*max(1, f.Fixed) > limit || e.T+len(q.IDs) > limit) {
-			break
+		tokens += len(batch[i].IDs)
+		if i == most || i > 0 && ((i+1)*max(1, f.Fixed) > limit || tokens > limit) {
+			return i
 		}
-		e.Append(q.Image, q.IDs, q.State, q.Beam)
 	}
-	return e.B
+	return len(batch)
+}
+
+// count returns the number of passes that a batch takes, of at most most sequences each.
+func (s *Session) count(f *exec.Func, batch []Seq, most int) int {
+	n := 0
+	for ; len(batch) > 0; n++ {
+		batch = batch[s.fit(f, batch, most):]
+	}
+	return n
 }
 
 // layout makes room for the outputs of a batch.
 func (r *Result) layout(f *exec.Func, batch []Seq) {
-	r.f, r.n, r.failed = f, len(batch), nil
+	r.f, r.n, r.finite, r.failed = f, len(batch), true, nil
 	r.off = append(r.off[:0], 0)
 	end := 0
 	for i := range f.Outputs {
@@ -244,8 +262,9 @@ func (r *Result) layout(f *exec.Func, batch []Seq) {
 // collect copies the outputs of e's last pass, whose first sequence is number first of the batch.
 func (r *Result) collect(e *exec.Exec, first int) {
 	for i := range r.f.Outputs {
-		for seq := range e.B {
-			e.Out(&r.f.Outputs[i], seq, r.data[r.off[i*r.n+first+seq]:])
+		at := i*r.n + first
+		if !e.Out(&r.f.Outputs[i], r.data[r.off[at]:r.off[at+e.B]]) {
+			r.finite = false
 		}
 	}
 }
@@ -253,6 +272,7 @@ func (r *Result) collect(e *exec.Exec, first int) {
 // copy fills r with its part of the outputs of a larger batch, all: r's first sequence is number first
 // of that batch.
 func (r *Result) copy(all *Result, first int) {
+	r.finite = all.finite
 	for i := range r.f.Outputs {
 		copy(r.All(i), all.data[all.off[i*all.n+first]:])
 	}

@@ -1,9 +1,13 @@
 package exec
 
-import "time"
+import (
+	"math"
+	"time"
+	"unsafe"
+)
 
 // A session runs a call of a function as passes over parts of its batch: Exec.Begin; for each pass
-// Clear, Append for every sequence, Run, and Out for each output and sequence; then End.
+// Clear, Append for every sequence, Run, and Out for each output; then End.
 
 // Begin prepares passes of f, whose texts have at most text tokens.
 func (e *Exec) Begin(f *Func, text int) {
@@ -71,17 +75,50 @@ func (in *Input) fill(e *Exec) {
 	}
 }
 
-// Out copies an output's rows of one sequence to dst, section after section, Cols floats per row
-// without gaps.
-func (e *Exec) Out(o *Output, seq int, dst []float32) {
-	m := e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
-	base := 0
-	for _, sec := range o.Sections {
-		start, n := e.span(sec, seq)
-		for row := base + start; row < base+start+n; row++ {
-			copy(dst, m.row(row))
-			dst = dst[o.Cols:]
+// outPieces is the number of pieces that the rows of a sequence are copied in.
+const outPieces = 32
+
+// Out copies an output's rows to dst, sequence after sequence, in each section after section, Cols floats per row without gaps.
+// It reports whether all of them are finite.
+func (e *Exec) Out(o *Output, dst []float32) bool {
+	t := &e.each
+	t.src = e.Mat(o.Off, o.LD, e.packed(o.Sections), o.Cols)
+	t.fn, t.dst, t.secs = outTask, Mat{unsafe.SliceData(dst), o.Cols, t.src.Rows, o.Cols}, append(t.secs[:0], o.Sections...)
+	t.odd.Store(false)
+	e.runRows(e.B*outPieces, o.Cols*t.src.Rows/max(1, e.B*outPieces))
+	t.dst = Mat{} // it must not keep the caller's memory alive
+	return !t.odd.Load()
+}
+
+func outTask(t *rowTask, lo, hi int) {
+	for u := lo; u < hi; u++ {
+		seq := u / outPieces
+		first, rows := 0, 0
+		for _, s := range t.secs {
+			start, n := t.e.span(s, seq)
+			first, rows = first+start, rows+n
 		}
-		base += e.sectionRows(sec)
+		i, end := part(rows, outPieces, u%outPieces)
+		for ; i < end; i++ {
+			row := t.dst.row(first + i)
+			copy(row, t.src.row(t.e.seqRow(t.secs, seq, i)))
+			if !Finite(row) {
+				t.odd.Store(true)
+			}
+		}
 	}
+}
+
+// Finite reports whether no value of x is a NaN or an infinity. Only these have all bits of the
+// exponent set.
+func Finite(x []float32) bool {
+	var a, b, c, d uint32
+	for ; len(x) >= 4; x = x[4:] {
+		a, b = max(a, math.Float32bits(x[0])<<1), max(b, math.Float32bits(x[1])<<1)
+		c, d = max(c, math.Float32bits(x[2])<<1), max(d, math.Float32bits(x[3])<<1)
+	}
+	for _, v := range x {
+		a = max(a, math.Float32bits(v)<<1)
+	}
+	return max(a, b, c, d) < 0xff<<24
 }

@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -42,6 +43,7 @@ type rowTask struct {
 	patches        *Patches
 	at             Section
 	side, width    int
+	odd            atomic.Bool // a number is not finite
 }
 
 func (t *rowTask) next(worker int) bool {
