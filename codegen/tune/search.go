@@ -29,6 +29,7 @@ type measured struct {
 	picked  []int     // the candidate of each group
 	results []Result  // by output
 	errors  []float64 // by segment; NaN where it was not measured
+	factors []float64 // by segment: those with which the model picked it; nil: it did not
 }
 
 // near reports whether all errors are within their limits; NaN is not.
@@ -43,7 +44,8 @@ func near(errors, limits []float64) bool {
 
 // cheapest returns the cheapest measured choice within the limits, or, if there is none, the
 // choice of the finest formats. After each measurement a segment's factor is set to the ratio
-// of its measured to its modelled error.
+// of its measured to its modelled error. Once that picks no new choice, factors between those of
+// the best choice and of a cheaper one that is not accurate enough do.
 func (s *search) cheapest() (*measured, error) {
 	finest := make([]int, len(s.groups))
 	for i, g := range s.groups {
@@ -62,33 +64,27 @@ func (s *search) cheapest() (*measured, error) {
 	}
 	calibrate(s.seen[0])
 	for round := 0; round < tuneRounds || s.best == nil && round < 2*tuneRounds; round++ {
-		bounds := make([]float64, len(s.limits))
-		for k, l := range s.limits {
-			bounds[k] = boundShare * l
-			if e := s.seen[0].errors[k]; e <= l { // a segment within its limit without overrides needs none
-				bounds[k] = max(bounds[k], 1.02*e)
+		picked := s.pick(factor)
+		switch known := s.known(picked); {
+		case known != nil && s.best != nil:
+			if picked = s.between(factor); picked == nil {
+				return s.best, nil
 			}
-			bounds[k] /= factor[k]
-		}
-		picked := greedy(s.groups, bounds)
-		known := s.known(picked)
-		switch {
-		case known == nil:
-			m, err := s.measure(picked)
-			if err != nil {
-				return nil, err
-			}
-			calibrate(m)
-			continue
-		case s.best != nil:
-			return s.best, nil
-		case slices.Equal(picked, finest):
+		case known != nil && slices.Equal(picked, finest):
 			return known, nil
+		case known != nil:
+			// The model picks a choice that was measured to be not accurate enough: make it expect larger errors.
+			for k := range factor {
+				factor[k] *= 1.25
+			}
+			continue
 		}
-		// The model picks a choice that was measured to be not accurate enough: make it expect larger errors.
-		for k := range factor {
-			factor[k] *= 1.25
+		m, err := s.measure(picked)
+		if err != nil {
+			return nil, err
 		}
+		m.factors = slices.Clone(factor)
+		calibrate(m)
 	}
 	if s.best != nil {
 		return s.best, nil
@@ -98,6 +94,53 @@ func (s *search) cheapest() (*measured, error) {
 	}
 	return s.measure(finest)
 }
+
+// pick returns the choice that the model picks with the factors.
+func (s *search) pick(factors []float64) []int {
+	bounds := make([]float64, len(s.limits))
+	for k, l := range s.limits {
+		bounds[k] = boundShare * l
+		if e := s.seen[0].errors[k]; e <= l { // a segment within its limit without overrides needs none
+			bounds[k] = max(bounds[k], 1.02*e)
+		}
+		bounds[k] /= factors[k]
+	}
+	return greedy(s.groups, bounds)
+}
+
+// between returns a choice that was not measured, which the model picks with factors between those of the best choice and of
+// the dearest cheaper one that is not accurate enough, and sets factors to them. It returns nil if there is none.
+func (s *search) between(factors []float64) []int {
+	var failed *measured
+	for _, m := range s.seen {
+		cost := costOf(s.groups, m.picked)
+		if m.factors != nil && cost < costOf(s.groups, s.best.picked) && (failed == nil || cost > costOf(s.groups, failed.picked)) {
+			failed = m
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	good, bad := slices.Clone(s.best.factors), slices.Clone(failed.factors)
+	for range halvings {
+		for k := range factors {
+			factors[k] = math.Sqrt(good[k] * bad[k])
+		}
+		picked := s.pick(factors)
+		switch m := s.known(picked); {
+		case m == nil:
+			return picked
+		case near(m.errors, s.limits):
+			copy(good, factors)
+		default:
+			copy(bad, factors)
+		}
+	}
+	return nil
+}
+
+// halvings bounds the search for factors between two.
+const halvings = 8
 
 // boundShare is the share of a limit that the modelled error may reach.
 const boundShare = 0.97
@@ -119,7 +162,7 @@ func (s *search) known(picked []int) *measured {
 // errors relative to the limits, largest first, and stops at the first that exceeds a limit; errors of the others are NaN. If
 // the choice is the cheapest within the limits so far, it becomes s.best.
 func (s *search) measure(picked []int) (*measured, error) {
-	m := &measured{picked, slices.Clone(s.seen[0].results), slices.Repeat([]float64{math.NaN()}, len(s.segments))}
+	m := &measured{picked: picked, results: slices.Clone(s.seen[0].results), errors: slices.Repeat([]float64{math.NaN()}, len(s.segments))}
 	expected := expect(s.groups, picked)
 	risk := make([]float64, s.segments[len(s.segments)-1].fn+1) // by function: the largest expected error over its limit
 	order := make([]int, len(risk))

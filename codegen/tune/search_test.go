@@ -63,7 +63,7 @@ func TestParetoFront(t *testing.T) {
 
 // searching returns a search that estimates errors by groups, while measurements use the groups in is.
 func searching(groups, is []*group, segments []segment, limits []float64) *search {
-	none := &measured{make([]int, len(groups)), make([]Result, len(segments)), expect(is, make([]int, len(is)))}
+	none := &measured{picked: make([]int, len(groups)), results: make([]Result, len(segments)), errors: expect(is, make([]int, len(is)))}
 	return &search{groups: groups, segments: segments, limits: limits, log: func(string, ...any) {}, seen: []*measured{none}}
 }
 
@@ -144,7 +144,7 @@ func TestCheapest(t *testing.T) {
 		more := costOf(is, got.picked) / best
 		dearer, worst = dearer+(more-1)/cases, max(worst, more)
 	}
-	if dearer > 0.1 || worst > 1.5 || most > 2*tuneRounds {
+	if dearer > 0.075 || worst > 1.5 || most > 2*tuneRounds {
 		t.Errorf("%.3f dearer in the mean, %.2f times as dear as the cheapest at worst, %d measurements at most", dearer, worst, most)
 	}
 }
