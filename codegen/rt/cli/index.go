@@ -27,7 +27,7 @@ func (a *App) indexCommand() *cobra.Command {
 	if a.function(retrieval, "image") == nil || a.function(retrieval, "text") == nil {
 		return nil
 	}
-	var path, check string
+	var path, check, backup, export string
 	c := &cobra.Command{
 		Use:   "index [flags] FOLDER... --index PATH  |  index --check PATH",
 		Short: "Keep the embeddings of folders of pictures, to search in them at once",
@@ -42,9 +42,11 @@ that cannot be read, or in which no picture is left: its disk may not be mounted
 
 An index belongs to a model, --exif and --max-pixels; others are refused. --check reads all of an
 index and proves that it is whole; pictures whose embeddings are damaged are dropped from it, and
-the next run of index embeds them again.`,
+the next run of index embeds them again. --backup copies an index, and --export writes its
+embeddings as embed -o does, both also while it is brought up to date.`,
 		Example: strings.ReplaceAll(`  NAME index ~/Pictures --index photos.index
   NAME search --index photos.index "a dog in the snow"
+  NAME index --index photos.index --backup copy.index --export photos.npy
   NAME index --check photos.index`, "NAME", a.Name),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
@@ -52,6 +54,10 @@ the next run of index embeds them again.`,
 				return Usagef("--check names an index, and takes no folders and no --index")
 			case check != "":
 				return a.checkIndex(check)
+			case path != "" && len(args) == 0 && (backup != "" || export != ""):
+				return a.copyIndex(path, backup, export)
+			case backup != "" || export != "":
+				return Usagef("--backup and --export go with --index PATH, and take no folders")
 			case path == "":
 				return Usagef("where is the index? give --index PATH")
 			case len(args) == 0:
@@ -62,6 +68,8 @@ the next run of index embeds them again.`,
 	}
 	c.Flags().StringVar(&path, "index", "", "the index, a folder of its own, made if there is none")
 	c.Flags().StringVar(&check, "check", "", "prove that the index at a path is whole, and drop what is damaged")
+	c.Flags().StringVar(&backup, "backup", "", "copy the index to a new folder")
+	c.Flags().StringVar(&export, "export", "", "write the embeddings to a file, .npy or .jsonl, as embed -o does")
 	return c
 }
 
@@ -96,6 +104,52 @@ func (a *App) checkIndex(path string) error {
 	}
 	_, err = fmt.Fprintf(a.Out, "%s is whole: %d files, %d different; %d that could not be read\n", file.Quote(path), r.Files-r.Damaged, r.Vectors, r.Failed)
 	return err
+}
+
+// copyIndex copies an index to a folder or writes its embeddings to a file; "": to none.
+func (a *App) copyIndex(path, backup, export string) error {
+	if export != "" && !isEmbeddings(export) {
+		return Usagef("%s: want a name that ends in .npy or .jsonl", file.Quote(export))
+	}
+	m, err := a.Open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	x, err := index.Open(path, a.indexConfig(m, a.decodeOptions(m)))
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	if backup != "" {
+		if err := x.Backup(backup); err != nil {
+			return err
+		}
+	}
+	if export == "" {
+		return nil
+	}
+	w, err := a.embeddings(m, export, false)
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	roots, err := x.Roots()
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		for e, err := range x.Entries(root, "") {
+			if err == nil && e.Vector != nil {
+				it := fileItem(e.Join(), false, imagefile.Options{})
+				err = w.write(&it, e.Vector)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return w.close()
 }
 
 // indexed is the result of index.

@@ -140,6 +140,17 @@ func TestIndex(t *testing.T) {
 		t.Errorf("like another picture: %s", out)
 	}
 
+	// A copy, and the embeddings as embed writes them, whose search finds the same.
+	backup, export := filepath.Join(dir, "backup"), filepath.Join(dir, "photos.npy")
+	run(0, "index", "--index", path, "--backup", backup, "--export", export)
+	want, _ := run(0, "search", "--index", path, "-k", "0", "--json", "red")
+	if got, _ := run(0, "search", "--index", backup, "-k", "0", "--json", "red"); got != want {
+		t.Errorf("the copy finds %s, want %s", got, want)
+	}
+	if got, _ := run(0, "search", "--embeddings", export, "-k", "0", "--json", "red"); strings.Count(got, `"image"`) != 4 {
+		t.Errorf("the embeddings find %s, want %s", got, want)
+	}
+
 	// A damaged vector is refused, dropped by the check, and made again.
 	name := filepath.Join(path, "vectors.f16")
 	data, err := os.ReadFile(name)
@@ -161,6 +172,7 @@ func TestIndex(t *testing.T) {
 
 	for _, args := range [][]string{
 		{"index", photos}, {"index", "--index", path}, {"index", "--check", path, photos}, {"search", "--like", other},
+		{"index", "--backup", backup + "2"}, {"index", "--index", path, "--export", "x.txt"}, {"index", "--index", path, "--backup", backup + "2", photos},
 		{"search", "--index", path}, {"search", "--index", path, "--folder", photos, "red"},
 	} {
 		run(2, args...)

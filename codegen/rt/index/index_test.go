@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -535,6 +536,34 @@ func TestConcurrent(t *testing.T) {
 	}
 	close(stop)
 	wait.Wait()
+}
+
+// A backup holds what the index held, whatever happens to the index meanwhile.
+func TestBackup(t *testing.T) {
+	for _, n := range []int{0, 50} {
+		dir := t.TempDir()
+		x := create(t, filepath.Join(dir, "index"), config(testDim))
+		for i := range n {
+			must(t, x.Add(itemOf(fmt.Sprint(i), uint64(i), testDim)))
+		}
+		want, err := content(x)
+		must(t, err)
+		to := filepath.Join(dir, "backup")
+		must(t, x.Backup(to))
+		if err := x.Backup(to); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("over another: %v", err)
+		}
+		must(t, x.Add(itemOf("more", 1000, testDim)))
+		y, err := Open(to, config(testDim))
+		must(t, err)
+		if got, err := content(y); err != nil || got != want {
+			t.Errorf("the backup holds %q, %v, want %q", got, err, want)
+		}
+		must(t, y.Close())
+		if _, err := Check(to, config(testDim), false); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // Halves are converted both ways without loss, and rounded to the nearest.

@@ -169,8 +169,8 @@ func (t tx) root(path string, add bool) (n uint32, ok bool, err error) {
 	return n, true, t.put(bucketRoots, []byte(path), number(n))
 }
 
-// wait is how long a process waits for another that reads or changes the records at this moment.
-const wait = time.Minute
+// wait is how long a process waits for others that read or change the records at this moment; a backup takes longest.
+const wait = 5 * time.Minute
 
 // records opens the file of records at path and calls f within a transaction, while no other process changes the records. A
 // writer's file may be new.

@@ -102,6 +102,17 @@ func (s *snapshot) prove(i int) error {
 	return nil
 }
 
+// proveAll proves all panels.
+func (s *snapshot) proveAll() (err error) {
+	defer guard(blob.Watch(), s.path, s.data, &err)
+	for i := range s.panels {
+		if err := s.prove(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 var errSum = errors.New("its bytes are not those that were written")
 
 // check compares the bytes of a panel with its checksum. Lanes without vectors hold anything.
