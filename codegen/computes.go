@@ -20,6 +20,9 @@ func computes(p *ir.Program, o *Options) [32]byte {
 		if x.Filter > 0 || x.Offset > 0 || x.Order > 0 {
 			fmt.Fprintf(&b, "filter %d offset %d order %d\n", x.Filter, x.Offset, x.Order)
 		}
+		if x.Draft {
+			fmt.Fprintln(&b, "draft")
+		}
 	}
 	if o.Tokenizer != nil {
 		fmt.Fprintf(&b, "tokenizer %x%s\n", sha256.Sum256(o.Tokenizer), o.Form)

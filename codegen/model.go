@@ -162,6 +162,9 @@ func (g *generator) input(f *jen.File) {
 		if p.Order != 0 {
 			values[jen.Id("Order")] = constant("convert." + p.Order.String())
 		}
+		if p.Draft {
+			values[jen.Id("Draft")] = jen.True()
+		}
 		d[jen.Id("Pixels")] = jen.Op("&").Qual(pixelPath, "Preprocess").Values(values)
 	}
 	if g.opt.Tokenizer != nil {

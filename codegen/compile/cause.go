@@ -342,8 +342,12 @@ func (m *Model) otherWays(x *Expected) ([]way, error) {
 			if q == p || q.Check() != nil || slices.ContainsFunc(all, func(w way) bool { return *w.p == q }) {
 				continue
 			}
-			what := fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s, alpha: %v, filter: %v, offset: %v, rgb: %v}`, all of it, in the description",
-				q.Resize, numbers(q.Mean), numbers(q.Std), q.Alpha, q.Filter, q.Offset, q.Order)
+			draft := ""
+			if q.Draft {
+				draft = ", draft: true"
+			}
+			what := fmt.Sprintf("`preprocess: {resize: %v, mean: %s, std: %s, alpha: %v, filter: %v, offset: %v, rgb: %v%s}`, all of it, in the description",
+				q.Resize, numbers(q.Mean), numbers(q.Std), q.Alpha, q.Filter, q.Offset, q.Order, draft)
 			switch {
 			case s != exchanged || slices.Contains(usual, s):
 			case slices.Contains(usual, own):

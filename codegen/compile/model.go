@@ -233,6 +233,7 @@ func (m *Model) options(name string, w codegen.Placement) (codegen.Options, erro
 			Filter: named(d.Preprocess.Filter, pixel.Bicubic, pixel.Bilinear),
 			Offset: named(d.Preprocess.Offset, pixel.Even, pixel.Floor),
 			Order:  named(d.Preprocess.RGB, pixel.ConvertFirst, pixel.ConvertLast),
+			Draft:  d.Preprocess.Draft,
 			Alpha:  named(d.Preprocess.Alpha, pixel.White, pixel.Black, pixel.Drop),
 		}
 		for c := range 3 {

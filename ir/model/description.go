@@ -109,6 +109,7 @@ type Preprocess struct {
 	Filter string // of the resize: bicubic or bilinear
 	Offset string // how crop rounds half of an odd margin: even or floor
 	RGB    string // when an image is converted to RGB: first, before the resize, or last, after it
+	Draft  bool   // whether JPEGs are reduced by their decoder before the resize
 	Alpha  string // treatment of transparency: white or black as the background, or drop: the colours of the file
 	Mean   []float64
 	Std    []float64

@@ -39,7 +39,7 @@ func (d *Description) completePreprocess() *problem {
 	t := d.Structure()
 	m := t.Image()
 	if m == nil || m.Height != m.Width {
-		if p.Resize != "" || p.Size != 0 || p.Filter != "" || p.Offset != "" || p.RGB != "" || p.Alpha != "" || p.Mean != nil || p.Std != nil {
+		if p.Resize != "" || p.Size != 0 || p.Filter != "" || p.Offset != "" || p.RGB != "" || p.Draft || p.Alpha != "" || p.Mean != nil || p.Std != nil {
 			return wrong("preprocess", " is given, but no modality takes square pictures; remove it")
 		}
 		return nil

@@ -226,6 +226,9 @@ func (p Preprocess) yaml(all bool) string {
 			text += ", " + x.key + ": " + x.value
 		}
 	}
+	if p.Draft {
+		text += ", draft: true"
+	}
 	return text + fmt.Sprintf(", alpha: %s, mean: %s, std: %s}", p.Alpha, numbers(p.Mean), numbers(p.Std))
 }
 

@@ -182,22 +182,32 @@ func (f *format) streams(head []byte, o Options) bool {
 	return o.Stream && f.strips != nil && f.stripMemory(head) > 0
 }
 
-func (f *format) stream(data []byte, size image.Point, o Options) image.Image {
-	m := &pixel.Stream{Size: size, Strips: func(yield func(pixel.Strip, error) bool) {
-		if err := f.each(data, func(s pixel.Strip) bool { return yield(s, nil) }); err != nil {
-			yield(pixel.Strip{}, err)
-		}
-	}}
+func (f *format) stream(data []byte, size image.Point, o Options) *pixel.Stream {
+	turn := pixel.Turn(0)
 	if f.turns(o) {
-		m.Turn = pixel.Turn(f.about(data).orientation())
+		turn = pixel.Turn(f.about(data).orientation())
 	}
+	reduced := func(by int) *pixel.Stream {
+		return &pixel.Stream{
+			Size: image.Pt((size.X+by-1)/by, (size.Y+by-1)/by),
+			Turn: turn,
+			Strips: func(yield func(pixel.Strip, error) bool) {
+				if err := f.each(data, by, func(s pixel.Strip) bool { return yield(s, nil) }); err != nil {
+					yield(pixel.Strip{}, err)
+				}
+			},
+		}
+	}
+	m := reduced(1)
+	m.Reduced = reduced
 	return m
 }
 
-// each passes the picture's strips to yield until that returns false.
-func (f *format) each(data []byte, yield func(pixel.Strip) bool) (err error) {
+// each passes the strips of the picture, reduced by the given factor, to yield until that returns
+// false.
+func (f *format) each(data []byte, by int, yield func(pixel.Strip) bool) (err error) {
 	defer f.guard(&err)
-	for strip, err := range f.strips(data) {
+	for strip, err := range f.strips(data, by) {
 		if err != nil {
 			return f.wrap(err)
 		}

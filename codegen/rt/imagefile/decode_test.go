@@ -14,6 +14,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -518,4 +519,34 @@ func pngHeader(w, h uint32) []byte {
 	b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d")
 	b = append(b, chunk...)
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(chunk))
+}
+
+// The stream of a JPEG is reduced, upright, and to whole pixels.
+func TestReduced(t *testing.T) {
+	data := read(t, "420.jpg")
+	whole, _, err := Bytes(data, Options{Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := whole.Bounds().Size()
+	exif := exifPrefix + string(exifBlock(binary.BigEndian, 6))
+	data = slices.Insert(data, 2, []byte("\xff\xe1\x00"+string(rune(len(exif)+2))+exif)...)
+	for _, by := range []int{2, 4, 8} {
+		m, _, err := Bytes(data, Options{Stream: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		turned := rgb(t, m.(*pixel.Stream).Reduced(by))
+		upright := rgb(t, whole.(*pixel.Stream).Reduced(by))
+		if want := image.Pt((size.Y+by-1)/by, (size.X+by-1)/by); turned.Bounds().Max != want {
+			t.Fatalf("1/%d of %v, turned, is %v, want %v", by, size, turned.Bounds().Max, want)
+		}
+		for y := range upright.H {
+			for x := range upright.W {
+				if got, want := turned.At(upright.H-1-y, x), upright.At(x, y); got != want {
+					t.Fatalf("1/%d: pixel %d, %d is %v, want %v", by, x, y, got, want)
+				}
+			}
+		}
+	}
 }

@@ -25,9 +25,9 @@ type format struct {
 	decode func(data []byte) (image.Image, error)
 	memory func(head []byte, c image.Config) int64 // most bytes per pixel that decode takes
 	tables int64                                   // most bytes of tables that decode takes besides, see extra
-	// strips decodes the picture for a pixel.Stream, and stripMemory returns the most bytes that this
+	// strips decodes the picture for a pixel.Stream, reduced by 1, 2, 4 or 8, and stripMemory returns the most bytes that this
 	// takes, given the file's beginning; 0: this picture has no strips. nil: no picture has.
-	strips      func(data []byte) iter.Seq2[pixel.Strip, error]
+	strips      func(data []byte, by int) iter.Seq2[pixel.Strip, error]
 	stripMemory func(head []byte) int64
 	about       func(data []byte) about // reads the metadata; nil: the format has none
 	turned      bool                    // the orientation is part of the format: it is applied whatever Options say

@@ -40,6 +40,7 @@ type Preprocess struct {
 	Filter Filter     // of the resize: Bicubic or Bilinear
 	Offset Offset     // of Crop: Even or Floor
 	Order  Order      // ConvertFirst or ConvertLast
+	Draft  bool       // a Stream is reduced by its decoder first, as by draft of Pillow
 	Alpha  Alpha      // treatment of transparency: White, Black or Drop; must be Drop under ConvertLast
 	Mean   [3]float32 // of R, G, B, with channel values scaled to 0..1
 	Std    [3]float32 // of R, G, B on the same scale; not zero
@@ -143,6 +144,9 @@ func (p *Preprocess) Square(dst *RGB, img image.Image, s *Scratch) error {
 	}
 	if m, ok := img.(*RGB); ok && m == dst {
 		return fmt.Errorf("a picture cannot be resized into itself: give another RGB to write to")
+	}
+	if m, ok := img.(*Stream); ok && p.Draft {
+		img = m.draft(p.Size)
 	}
 	if s == nil {
 		s = new(Scratch)

@@ -120,3 +120,34 @@ func TestBrokenStream(t *testing.T) {
 		})
 	}
 }
+
+// A draft is the smallest picture whose sides are at least the square's.
+func TestDraft(t *testing.T) {
+	for _, test := range []struct{ w, h, size, by int }{
+		{4000, 3000, 224, 8}, {1792, 1792, 224, 8}, {1792, 1791, 224, 4}, {900, 5000, 224, 4}, {895, 900, 224, 2},
+		{448, 448, 224, 2}, {448, 447, 224, 1}, {100, 100, 224, 1},
+	} {
+		m := image.NewGray(image.Rect(0, 0, test.w, test.h))
+		by := 0
+		stream := func(n int) *Stream {
+			by = n
+			return &Stream{Size: m.Rect.Max, Strips: func(yield func(Strip, error) bool) { yield(Strip{m, 0, test.h}, nil) }}
+		}
+		s := stream(1)
+		s.Reduced = stream
+		p := Preprocess{Size: test.size, Alpha: Drop, Std: [3]float32{1, 1, 1}}
+		var dst RGB
+		for _, p.Draft = range []bool{false, true} {
+			by = 1
+			if err := p.Square(&dst, s, nil); err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]int{false: 1, true: test.by}[p.Draft]; by != want {
+				t.Errorf("%+v, draft %v: reduced by %d", test, p.Draft, by)
+			}
+		}
+		if s.Reduced = nil; p.Square(&dst, s, nil) != nil {
+			t.Errorf("%+v: a stream that cannot be reduced is refused", test)
+		}
+	}
+}

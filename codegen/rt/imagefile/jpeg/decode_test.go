@@ -89,7 +89,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// enlarge gives the same samples as package pixel for the subsamplings that pixel supports.
+// enlarged gives the same samples as package pixel for the subsamplings that pixel supports.
 func TestEnlarge(t *testing.T) {
 	for _, name := range []string{"large-422.jpg", "large-420.jpg", "large-440.jpg", "large-411.jpg", "large-410.jpg"} {
 		data := asmtest.Read(t, filepath.Join("testdata/pillow", name))
@@ -108,9 +108,9 @@ func TestEnlarge(t *testing.T) {
 		across, down := f.sampling()
 		for i, p := range d.planes {
 			p.samples = [][]byte{m.Y, m.Cb, m.Cr}[i]
-			p.enlarge(f.Size, m.YStride, across/p.H, down/p.V)
+			d.planes[i] = p.enlarged(f.Size, m.YStride, across/p.H, down/p.V, true)
 		}
-		if got := rgb(t, d.yCbCr(image.YCbCrSubsampleRatio444, image.Rectangle{Max: f.Size})); !bytes.Equal(got.Pix, want.Pix) {
+		if got := rgb(t, yCbCr(d.planes, image.YCbCrSubsampleRatio444, image.Rectangle{Max: f.Size})); !bytes.Equal(got.Pix, want.Pix) {
 			t.Errorf("%s: enlarged planes are another picture", name)
 		}
 	}
@@ -123,6 +123,41 @@ func rgb(t *testing.T, img image.Image) *pixel.RGB {
 		t.Fatal(err)
 	}
 	return &m
+}
+
+// Reduced pictures are Pillow's.
+func TestReduced(t *testing.T) {
+	compared := 0
+	for scanner := bufio.NewScanner(bytes.NewReader(asmtest.Read(t, "testdata/draft.txt"))); scanner.Scan(); {
+		line := strings.Fields(scanner.Text())
+		if line[0] == "#" {
+			continue
+		}
+		name, by, want := line[0], int(line[1][0]-'0'), line[2]
+		data := asmtest.Read(t, filepath.Join("testdata/pillow", name))
+		if StripMemory(data) == 0 {
+			continue
+		}
+		f, err := FindFrame(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m pixel.RGB
+		err = pixel.ToRGB(&m, &pixel.Stream{Size: image.Pt(parts(f.Size.X, by), parts(f.Size.Y, by)), Strips: Strips(data, by)}, pixel.Drop, nil)
+		if err != nil {
+			if want != "refused" {
+				t.Errorf("%s, 1/%d: %v", name, by, err)
+			}
+			continue
+		}
+		compared++
+		if got := fmt.Sprintf("%dx%d:%x", m.W, m.H, sha256.Sum256(m.Pix)); got != want {
+			t.Errorf("%s, 1/%d: decoded %s, want %s", name, by, got, want)
+		}
+	}
+	if compared < 250 {
+		t.Errorf("%d pictures, want more", compared)
+	}
 }
 
 // Strips hold the picture that Decode returns, or its error comes last.
@@ -140,7 +175,7 @@ func TestStrips(t *testing.T) {
 		}
 		strips := 0
 		stream := &pixel.Stream{Size: size, Strips: func(yield func(pixel.Strip, error) bool) {
-			for s, err := range Strips(data) {
+			for s, err := range Strips(data, 1) {
 				if strips++; !yield(s, err) {
 					return
 				}
@@ -166,7 +201,7 @@ func TestStrips(t *testing.T) {
 		if n := StripMemory(data); strips > 1 != (n > 0 && size.Y > 16) && size.Y > 32 {
 			t.Errorf("%s: %d strips of %v take %d bytes", file, strips, size, n)
 		}
-		for range Strips(data) {
+		for range Strips(data, 1) {
 			break
 		}
 	}

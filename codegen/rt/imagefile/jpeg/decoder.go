@@ -3,6 +3,7 @@ package jpeg
 import (
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 
 	"github.com/multiway-go/multiway/codegen/rt/pixel"
@@ -11,6 +12,8 @@ import (
 // decoder decodes one picture from its segments, given in file order.
 type decoder struct {
 	frame    *Frame
+	by       int    // 2, 4 or 8: the picture is reduced to a part of its size; otherwise 0 or 1
+	out      *Frame // of the picture that is shown: its size, sampling factors in samples of an MCU
 	colours  colours
 	quant    [4]*[64]uint16 // in row-major order, not zigzag
 	dc, ac   [4]*huffman
@@ -34,13 +37,14 @@ type decoder struct {
 // plane is a component during decoding. Its blocks fill whole MCUs of all components.
 type plane struct {
 	Component
-	w, h          int // samples of the picture, without padding
+	w, h          int // samples of the picture that is shown, without padding
 	across, down  int // blocks that hold samples of the picture
 	width, height int // blocks, with the padding to whole MCUs
 	quant         *[64]uint16
 	coefficients  []int16
 	samples       []byte
 	stride        int // bytes per row of samples
+	side          int // samples of a block in each direction: 8, fewer in a reduced picture
 	high          int // block rows in a row of MCUs
 	rows          int // block rows that samples has room for
 	top           int // the first of them
@@ -57,7 +61,12 @@ func (p *plane) block(x, y int) *[64]int16 {
 
 // transform writes the samples of block (x, y), which has the given coefficients.
 func (p *plane) transform(x, y int, block *[64]int16) {
-	idct(p.samples[(8*(y-p.top)+p.above)*p.stride+8*x:], p.stride, block, p.quant)
+	to := p.samples[(p.side*(y-p.top)+p.above)*p.stride+p.side*x:]
+	if p.side < 8 {
+		reducedIDCT(to, p.stride, block, p.quant, p.side)
+		return
+	}
+	idct(to, p.stride, block, p.quant)
 }
 
 var errTables = errors.New("a table is cut off")
@@ -269,15 +278,25 @@ func (d *decoder) readScan(s Segment) (*scan, error) {
 func (d *decoder) makePlanes() {
 	f := d.frame
 	across, down := f.sampling()
-	for _, c := range f.Components {
-		w, h := parts(f.Size.X*c.H, across), parts(f.Size.Y*c.V, down)
+	by := max(d.by, 1)
+	out := *f
+	d.out = &out
+	out.Size = image.Pt(parts(f.Size.X, by), parts(f.Size.Y, by))
+	out.Components = slices.Clone(f.Components)
+	for i, c := range f.Components {
 		p := &plane{
 			Component: c,
-			w:         w, h: h,
-			across: parts(w, 8), down: parts(h, 8),
+			across:    parts(parts(f.Size.X*c.H, across), 8), down: parts(parts(f.Size.Y*c.V, down), 8),
 			width: parts(f.Size.X, 8*across) * c.H, height: parts(f.Size.Y, 8*down) * c.V,
+			side: 8 / by,
 		}
-		p.stride = 8 * p.width
+		// As in libjpeg, subsampled planes are reduced less where that does as their upsampling.
+		for p.side < 8 && across*8/by%(2*p.side*c.H) == 0 && down*8/by%(2*p.side*c.V) == 0 {
+			p.side *= 2
+		}
+		out.Components[i].H, out.Components[i].V = p.side*c.H, p.side*c.V
+		p.w, p.h = parts(f.Size.X*c.H*p.side, 8*across), parts(f.Size.Y*c.V*p.side, 8*down)
+		p.stride = p.side * p.width
 		p.missing = noScan
 		d.planes = append(d.planes, p)
 	}
@@ -303,7 +322,7 @@ func (d *decoder) allocate(c *scan) {
 	}
 }
 
-func (p *plane) allocate() { p.samples = make([]byte, p.stride*(8*p.rows+p.above)) }
+func (p *plane) allocate() { p.samples = make([]byte, p.stride*(p.side*p.rows+p.above)) }
 
 // addStandard adds the standard Huffman tables (annex K), which MJPEG frames omit.
 func (d *decoder) addStandard() {

@@ -15,7 +15,8 @@
 // code elsewhere.
 //
 // [Strips] decodes a row of MCUs at a time, so that neither the picture nor its planes are in
-// memory; a progressive picture, whose scans each add to all of it, has its coefficients in memory.
+// memory; a progressive picture, whose scans each add to all of it, has its coefficients in memory. It
+// also reduces pictures to a half, a quarter or an eighth, as libjpeg does.
 //
 // [Segments] and [ReadFrame] tell what a file asks for before it is decoded. The caller
 // enforces limits: Decode allocates by the size in the file.

@@ -4,6 +4,7 @@ import (
 	"image"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/multiway-go/multiway/asm/asmtest"
@@ -35,6 +36,13 @@ func FuzzDecode(f *testing.F) {
 		}
 		if passes > 100 {
 			return
+		}
+		for _, by := range []int{1, 2, 4, 8} {
+			size := image.Pt(parts(frame.Size.X, by), parts(frame.Size.Y, by))
+			var m pixel.RGB
+			if err := pixel.ToRGB(&m, &pixel.Stream{Size: size, Strips: Strips(data, by)}, pixel.Drop, nil); err != nil && strings.Contains(err.Error(), "broken") {
+				t.Error(err)
+			}
 		}
 		img, err := Decode(data)
 		if (img == nil) == (err == nil) {

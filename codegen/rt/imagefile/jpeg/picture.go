@@ -25,9 +25,12 @@ func Decode(data []byte) (img image.Image, err error) {
 // and Cr with a ratio of image.YCbCrSubsampleRatio, has strips of a row of MCUs, and another one
 // has one strip. The memory of a strip is reused for the next. The last pair holds the error that
 // Decode returns, if any.
-func Strips(data []byte) iter.Seq2[pixel.Strip, error] {
+//
+// by is 1, or 2, 4 or 8 for a picture of that part of its size in each direction, rounded up, as
+// libjpeg scales it: from the low frequencies of each block.
+func Strips(data []byte, by int) iter.Seq2[pixel.Strip, error] {
 	return func(yield func(pixel.Strip, error) bool) {
-		d := decoder{strips: true, yield: func(s pixel.Strip) bool { return yield(s, nil) }}
+		d := decoder{strips: true, by: by, yield: func(s pixel.Strip) bool { return yield(s, nil) }}
 		if err := d.decode(data); err != nil && err != errStopped {
 			yield(pixel.Strip{}, err)
 		}
@@ -59,15 +62,14 @@ func (d *decoder) decode(data []byte) error {
 
 // layOut decides which rows of the picture the planes' samples hold at a time.
 func (d *decoder) layOut() {
-	_, down := d.frame.sampling()
-	ratio, _ := d.frame.ratio()
+	_, d.unit = d.out.sampling()
+	ratio, _ := d.out.ratio()
 	single := len(d.planes) == 1
 	if single {
-		down = 1 // its MCUs are single blocks
+		d.unit = d.planes[0].side // its MCUs are single blocks
 	}
-	d.unit = 8 * down
 	d.strips = d.strips && d.frame.inPlanes(d.colours.luma(d.frame))
-	between := ratio == image.YCbCrSubsampleRatio420 || ratio == image.YCbCrSubsampleRatio440
+	between := d.by < 8 && (ratio == image.YCbCrSubsampleRatio420 || ratio == image.YCbCrSubsampleRatio440)
 	for i, p := range d.planes {
 		if p.high = p.V; single {
 			p.high = 1
@@ -86,7 +88,7 @@ func (d *decoder) layOut() {
 
 // show yields the rows of the picture that row y of MCUs completes.
 func (d *decoder) show(y int) error {
-	size, above := d.frame.Size, d.planes[0].above
+	size, above := d.out.Size, d.planes[0].above
 	rect := image.Rect(0, max(y*d.unit-above, 0), size.X, min((y+1)*d.unit, size.Y))
 	last := rect.Max.Y == size.Y
 	if !d.strips {
@@ -110,7 +112,7 @@ func (d *decoder) show(y int) error {
 		return nil
 	}
 	for _, p := range d.planes {
-		copy(p.samples, p.samples[8*p.rows*p.stride:])
+		copy(p.samples, p.samples[p.side*p.rows*p.stride:])
 		p.top += p.rows
 	}
 	return nil
@@ -119,23 +121,25 @@ func (d *decoder) show(y int) error {
 // picture returns the part of the picture that the planes hold.
 func (d *decoder) picture(rect image.Rectangle) (image.Image, error) {
 	luma := d.colours.luma(d.frame)
-	switch ratio, ok := d.frame.ratio(); {
+	switch ratio, ok := d.out.ratio(); {
 	case len(d.planes) == 1:
 		return &image.Gray{Pix: d.planes[0].from(rect), Stride: d.planes[0].stride, Rect: rect}, nil
-	case len(d.planes) == 3 && luma && ok:
-		return d.yCbCr(ratio, rect), nil
+	case len(d.planes) == 3 && luma && ok && (d.by < 8 || ratio == image.YCbCrSubsampleRatio444):
+		return yCbCr(d.planes, ratio, rect), nil
 	}
-	across, down := d.frame.sampling()
-	stride := 8 * across * parts(rect.Dx(), 8*across)
-	for _, p := range d.planes {
-		p.enlarge(rect.Max, stride, across/p.H, down/p.V)
+	across, down := d.out.sampling()
+	stride := across * parts(rect.Dx(), across)
+	planes := make([]*plane, len(d.planes))
+	for i, p := range d.planes {
+		c := d.out.Components[i]
+		planes[i] = p.enlarged(rect.Size(), stride, across/c.H, down/c.V, d.by < 8)
 	}
-	if len(d.planes) == 3 && luma {
-		return d.yCbCr(image.YCbCrSubsampleRatio444, rect), nil
+	if len(planes) == 3 && luma {
+		return yCbCr(planes, image.YCbCrSubsampleRatio444, rect), nil
 	}
-	if len(d.planes) == 3 {
+	if len(planes) == 3 {
 		m := &pixel.RGB{Pix: make([]byte, 3*rect.Dx()*rect.Dy()), W: rect.Dx(), H: rect.Dy()}
-		for i, p := range d.planes {
+		for i, p := range planes {
 			p.spread(m.Pix[i:], rect.Max, 3, 0)
 		}
 		return m, nil
@@ -144,18 +148,18 @@ func (d *decoder) picture(rect image.Rectangle) (image.Image, error) {
 	if luma {
 		// YCCK encodes ink as RGB = 255 - CMY, and the file stores ink inverted: the two cancel.
 		var rgb pixel.RGB
-		if err := pixel.ToRGB(&rgb, d.yCbCr(image.YCbCrSubsampleRatio444, rect), pixel.Drop, nil); err != nil {
+		if err := pixel.ToRGB(&rgb, yCbCr(planes, image.YCbCrSubsampleRatio444, rect), pixel.Drop, nil); err != nil {
 			return nil, err
 		}
 		for i, v := range rgb.Pix {
 			m.Pix[i/3*4+i%3] = v
 		}
 	} else {
-		for i, p := range d.planes[:3] {
+		for i, p := range planes[:3] {
 			p.spread(m.Pix[i:], rect.Max, 4, 255)
 		}
 	}
-	d.planes[3].spread(m.Pix[3:], rect.Max, 4, 255)
+	planes[3].spread(m.Pix[3:], rect.Max, 4, 255)
 	return m, nil
 }
 
@@ -178,7 +182,7 @@ func (d *decoder) transform() error {
 			p.quant = new([64]uint16) // no scan had this plane
 		}
 	}
-	for my := range parts(d.frame.Size.Y, d.unit) {
+	for my := range parts(d.out.Size.Y, d.unit) {
 		for _, p := range d.planes {
 			for y := my * p.high; y < min((my+1)*p.high, p.down); y++ {
 				for x := range p.across {
@@ -225,8 +229,8 @@ func (f *Frame) ratio() (image.YCbCrSubsampleRatio, bool) {
 	return 0, false
 }
 
-func (d *decoder) yCbCr(ratio image.YCbCrSubsampleRatio, rect image.Rectangle) *image.YCbCr {
-	y, cb, cr := d.planes[0], d.planes[1], d.planes[2]
+func yCbCr(planes []*plane, ratio image.YCbCrSubsampleRatio, rect image.Rectangle) *image.YCbCr {
+	y, cb, cr := planes[0], planes[1], planes[2]
 	return &image.YCbCr{
 		Y: y.from(rect), YStride: y.stride,
 		Cb: cb.from(rect), Cr: cr.from(rect), CStride: cb.stride,
@@ -244,15 +248,16 @@ func (p *plane) spread(to []byte, size image.Point, n int, mask byte) {
 	}
 }
 
-// enlarge upsamples a plane to the size of the picture as libjpeg does; across and down are the
+// enlarged upsamples a plane to the size of the picture as libjpeg does; across and down are the
 // picture's pixels per sample. Factors of 1 and 2 interpolate linearly, unless a factor of 2
-// across meets a plane of two columns or fewer. Other factors repeat samples.
-func (p *plane) enlarge(size image.Point, stride, across, down int) {
+// across meets a plane of two columns or fewer, and unless linear is not set. Other factors repeat
+// samples.
+func (p *plane) enlarged(size image.Point, stride, across, down int, linear bool) *plane {
 	if across == 1 && down == 1 {
-		return // its stride is the given one already
+		return p // its stride is the given one already
 	}
 	full := make([]byte, stride*size.Y)
-	fancy := across <= 2 && down <= 2 && (across == 1 || p.w > 2)
+	fancy := across <= 2 && down <= 2 && (across == 1 || p.w > 2) && linear
 	sum := make([]int, p.w) // a row after the vertical part of the filter
 	for y := range size.Y {
 		at, odd := y/down, y%down
@@ -288,5 +293,5 @@ func (p *plane) enlarge(size image.Point, stride, across, down int) {
 			out[x] = byte((3*sum[x/2] + sum[far] + round[x%2]) / unit)
 		}
 	}
-	p.samples, p.stride = full, stride
+	return &plane{samples: full, stride: stride}
 }
