@@ -18,8 +18,8 @@ const (
 
 // Resize writes img, converted to RGB (see ToRGB) and resized to w x h pixels, to dst, whose
 // memory it reuses. It does not preserve the aspect ratio. Every byte equals resize((w, h),
-// BICUBIC) of Pillow 11 and 12 on the RGB picture; later versions resize tall pictures
-// vertically first. dst must not be img; s may be nil.
+// BICUBIC) of Pillow 11 and 12 on the RGB picture; from 12.2 on, Pillow resizes pictures more than
+// 100 times as tall as they are wide vertically first. dst must not be img; s may be nil.
 func Resize(dst *RGB, img image.Image, w, h int, alpha Alpha, s *Scratch) error {
 	if m, ok := img.(*RGB); ok && m == dst {
 		return errors.New("a picture cannot be resized into itself: give another RGB to write to")
