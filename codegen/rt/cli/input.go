@@ -77,12 +77,9 @@ func fileItem(path string, named bool, o imagefile.Options) item {
 	return item{name: path, file: path, named: named,
 		load: func() ([]byte, error) { return imagefile.Load(path, o) },
 		decode: func(data []byte) (image.Image, error) {
-			img, _, err := imagefile.Bytes(data, o)
+			img, _, err := imagefile.Loaded(path, data, o)
 			if errors.Is(err, imagefile.ErrMaxPixels) {
 				err = fmt.Errorf("%w (--max-pixels)", err)
-			}
-			if err != nil {
-				err = fmt.Errorf("%s: %w", file.Quote(path), err)
 			}
 			return img, err
 		},

@@ -91,14 +91,20 @@ func File(path string, o Options) (image.Image, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	img, name, err := Bytes(data, o)
+	return Loaded(path, data, o)
+}
+
+// Loaded is File for a file that Load has read.
+func Loaded(path string, data []byte, o Options) (image.Image, string, error) {
+	named := func(err error) error { return fmt.Errorf("%s: %w", file.Quote(path), err) }
+	img, name, err := decoded(data, o, named)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", file.Quote(path), err)
+		return nil, "", named(err)
 	}
 	return img, name, nil
 }
 
-// Load reads a regular file, for Bytes. Errors, such as of a file larger than o allows, name it as those of File do.
+// Load reads a regular file, for Loaded. Errors, such as of a file larger than o allows, name it as those of File do.
 func Load(path string, o Options) ([]byte, error) {
 	f, err := file.Open(path)
 	if err != nil {
@@ -142,6 +148,11 @@ func Decode(r io.Reader, o Options) (image.Image, string, error) {
 
 // Bytes is Decode for a file in memory. It does not retain data, except with Options.Stream.
 func Bytes(data []byte, o Options) (image.Image, string, error) {
+	return decoded(data, o, func(err error) error { return err })
+}
+
+// decoded is Bytes. The errors of a pixel.Stream pass through wrap.
+func decoded(data []byte, o Options, wrap func(error) error) (image.Image, string, error) {
 	if int64(len(data)) > o.maxBytes() {
 		return nil, "", tooManyBytes(o)
 	}
@@ -160,7 +171,7 @@ func Bytes(data []byte, o Options) (image.Image, string, error) {
 		return nil, "", fmt.Errorf("%s: the picture is %d x %d pixels: %w", f.title, size.X, size.Y, err)
 	}
 	if f.streams(data, o) {
-		return f.stream(data, size, o), f.name, nil
+		return f.stream(data, size, o, wrap), f.name, nil
 	}
 	img, err := f.picture(data)
 	if err != nil {
@@ -182,7 +193,7 @@ func (f *format) streams(head []byte, o Options) bool {
 	return o.Stream && f.strips != nil && f.stripMemory(head) > 0
 }
 
-func (f *format) stream(data []byte, size image.Point, o Options) *pixel.Stream {
+func (f *format) stream(data []byte, size image.Point, o Options, wrap func(error) error) *pixel.Stream {
 	turn := pixel.Turn(0)
 	if f.turns(o) {
 		turn = pixel.Turn(f.about(data).orientation())
@@ -193,7 +204,7 @@ func (f *format) stream(data []byte, size image.Point, o Options) *pixel.Stream 
 			Turn: turn,
 			Strips: func(yield func(pixel.Strip, error) bool) {
 				if err := f.each(data, by, func(s pixel.Strip) bool { return yield(s, nil) }); err != nil {
-					yield(pixel.Strip{}, err)
+					yield(pixel.Strip{}, wrap(err))
 				}
 			},
 		}

@@ -420,6 +420,21 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// The error of a damaged stream names the file, as that of a picture does.
+func TestDamagedStream(t *testing.T) {
+	data := read(t, "420.jpg")
+	path := filepath.Join(t.TempDir(), "cut.jpg")
+	asmtest.Write(t, path, data[:len(data)/2])
+	_, _, want := File(path, Options{})
+	img, _, err := File(path, Options{Stream: true})
+	if err == nil {
+		err = pixel.ToRGB(new(pixel.RGB), img, pixel.Drop, nil)
+	}
+	if want == nil || err == nil || err.Error() != want.Error() {
+		t.Errorf("error is %v, want %v", err, want)
+	}
+}
+
 // A decoder that panics is an error.
 func TestPanicOfDecoder(t *testing.T) {
 	f := &format{title: "XYZ", decode: func(data []byte) (image.Image, error) { return nil, fmt.Errorf("%c", data[7]) }}
