@@ -161,6 +161,7 @@ func Beam(m Model, o Options) (Caption, error) {
 	parents := make([]int, o.Beams)
 	var scores []float64
 	var top []candidate
+	most := topPerBeam * o.Beams
 	for cur := 2; ; cur++ {
 		for i := range live {
 			words[i] = beams[i].ids[len(beams[i].ids)-1]
@@ -170,13 +171,19 @@ func Beam(m Model, o Options) (Caption, error) {
 			return Caption{}, err
 		}
 		top = top[:0]
+		least := math.Inf(-1) // of a full top, what a candidate has to be above
 		for i, b := range beams {
 			if i < live {
 				scores = logSoftmax(scores, logits[i])
 				o.ban(scores)
 			}
 			for id, s := range scores {
-				top = insert(top, candidate{i, int32(id), s + b.score}, topPerBeam*o.Beams)
+				if s+b.score > least {
+					top = insert(top, candidate{i, int32(id), s + b.score}, most)
+					if len(top) == most {
+						least = top[most-1].score
+					}
+				}
 			}
 		}
 		if len(top) == 0 {
@@ -217,11 +224,8 @@ func Beam(m Model, o Options) (Caption, error) {
 }
 
 // insert adds c to top, the best n candidates in descending order; c goes after candidates of
-// the same score.
+// the same score. If there are n, c is better than the last.
 func insert(top []candidate, c candidate, n int) []candidate {
-	if !(c.score > math.Inf(-1)) || len(top) == n && c.score <= top[n-1].score {
-		return top
-	}
 	at, _ := slices.BinarySearchFunc(top, c.score, func(x candidate, s float64) int {
 		if x.score >= s {
 			return -1
@@ -236,18 +240,39 @@ func insert(top []candidate, c candidate, n int) []candidate {
 
 // logSoftmax writes the natural logarithms of the softmax of logits to dst, grown as needed.
 func logSoftmax(dst []float64, logits []float32) []float64 {
-	dst = dst[:0]
-	peak := math.Inf(-1)
+	dst = slices.Grow(dst[:0], len(logits))[:len(logits)]
+	peak := float32(math.Inf(-1))
 	for _, x := range logits {
-		peak = max(peak, float64(x))
+		if x > peak {
+			peak = x
+		}
 	}
 	sum := 0.0
 	for _, x := range logits {
-		sum += math.Exp(float64(x) - peak)
+		sum += exp(float64(x) - float64(peak))
 	}
-	norm := peak + math.Log(sum)
-	for _, x := range logits {
-		dst = append(dst, float64(x)-norm)
+	norm := float64(peak) + math.Log(sum)
+	for i, x := range logits {
+		dst[i] = float64(x) - norm
 	}
 	return dst
+}
+
+// exps are the powers 2^(i/64).
+var exps = func() (all [64]float64) {
+	for i := range all {
+		all[i] = math.Exp2(float64(i) / 64)
+	}
+	return all
+}()
+
+// exp returns e^x for x <= 0, with a relative error below 2e-12: 2^(k/64) times the Taylor series of the rest.
+func exp(x float64) float64 {
+	if !(x > -700) { // hardly a normal number, or none
+		return math.Exp(x)
+	}
+	k := int(float64(x * (64 / math.Ln2)))
+	r := x - float64(float64(k)*(math.Ln2/64))
+	series := 1 + float64(r*(1+float64(r*(1./2+float64(r*(1./6+float64(r*(1./24))))))))
+	return float64(series * math.Float64frombits(math.Float64bits(exps[k&63])+uint64(k>>6)<<52))
 }
