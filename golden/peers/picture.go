@@ -25,7 +25,7 @@ func picture(runs []run) string {
 		}})
 		for j := range r.Models {
 			m := &r.Models[j]
-			threads := m.threads()
+			threads := m.Times.threads()
 			if threads == nil {
 				continue
 			}

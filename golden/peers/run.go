@@ -39,6 +39,14 @@ type model struct {
 	Memory    values                      `json:"memory_mb"`
 	Cosine    map[side]map[string]float64 // by modality
 	Recall    map[side]map[string]float64 // by direction, shares from 0 to 1
+	Photos    photos
+}
+
+// photos are pictures in files, which sides read, decode, resize and embed.
+type photos struct {
+	Folders  []workload
+	Times    values                     `json:"ms"` // a picture
+	Arranged map[side]map[string]string // threads and processes of the other sides, by folder
 }
 
 type workload struct {
@@ -81,9 +89,9 @@ func (r *run) of(format string, mine bool) []side {
 }
 
 // threads returns the numbers of threads that were raced, as their keys.
-func (m *model) threads() []string {
+func (v values) threads() []string {
 	var list []string
-	for _, times := range m.Times {
+	for _, times := range v {
 		for n := range times {
 			if !slices.Contains(list, n) {
 				list = append(list, n)

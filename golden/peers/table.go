@@ -100,13 +100,14 @@ type line struct {
 }
 
 // lines returns the lines of one of our sides that another side has too.
-func (r *run) lines(kind func(*model) values, mine side, theirs []side) []line {
+func (r *run) lines(kind kind, mine side, theirs []side) []line {
 	var list []line
 	for i := range r.Models {
 		m := &r.Models[i]
-		for _, w := range m.Workloads {
-			for _, n := range m.threads() {
-				own := kind(m).of(mine, n, w.Name)
+		of, workloads := kind(m)
+		for _, w := range workloads {
+			for _, n := range of.threads() {
+				own := of.of(mine, n, w.Name)
 				if own == nil {
 					continue
 				}
@@ -114,7 +115,7 @@ func (r *run) lines(kind func(*model) values, mine side, theirs []side) []line {
 				some := false
 				for _, s := range theirs {
 					var c *cell
-					if x := kind(m).of(s, n, w.Name); x != nil {
+					if x := of.of(s, n, w.Name); x != nil {
 						v := cellOf(x)
 						c, some = &v, true
 					}
@@ -129,7 +130,23 @@ func (r *run) lines(kind func(*model) values, mine side, theirs []side) []line {
 	return list
 }
 
-func times(m *model) values { return m.Times }
+// others returns the other sides at a format that have figures of a kind.
+func (r *run) others(format string, kind kind) []side {
+	return slices.DeleteFunc(r.of(format, false), func(s side) bool {
+		return !slices.ContainsFunc(r.Models, func(m model) bool {
+			of, _ := kind(&m)
+			return of[s] != nil
+		})
+	})
+}
+
+// kind is a kind of figures: those of a model, and of which workloads.
+type kind func(*model) (values, []workload)
+
+func times(m *model) (values, []workload) { return m.Times, m.Workloads }
+func files(m *model) (values, []workload) { return m.Photos.Times, m.Photos.Folders }
+
+const aPhoto = "from a file to its vector, a picture"
 
 // formats are what engines are raced at.
 var formats = []string{"f32", "int8"}
@@ -140,14 +157,15 @@ func (r *run) tables() string {
 	b.WriteString(r.intro() + " In brackets the least and the largest. Ratios are those of the medians beside them; above 1 " + ours + " is ahead.\n")
 	for _, k := range []struct {
 		title string
-		of    func(*model) values
+		of    kind
 	}{
 		{"a call, ms", times},
-		{"process start to first result, ms", func(m *model) values { return m.First }},
-		{"peak memory of that process, MB", func(m *model) values { return m.Memory }},
+		{aPhoto + ", ms", files},
+		{"process start to first result, ms", func(m *model) (values, []workload) { return m.First, m.Workloads }},
+		{"peak memory of that process, MB", func(m *model) (values, []workload) { return m.Memory, m.Workloads }},
 	} {
 		for _, format := range formats {
-			theirs := r.of(format, false)
+			theirs := r.others(format, k.of)
 			for _, mine := range r.of(format, true) {
 				lines := r.lines(k.of, mine, theirs)
 				if lines == nil {
@@ -174,6 +192,26 @@ func (r *run) tables() string {
 		}
 	}
 	b.WriteString(r.accuracy())
+	b.WriteString(r.arrangements())
+	return b.String()
+}
+
+// arrangements tells how the other sides share out threads to embed files.
+func (r *run) arrangements() string {
+	var b strings.Builder
+	for i := range r.Models {
+		m := &r.Models[i]
+		for _, s := range r.Sides {
+			for _, w := range m.Photos.Folders {
+				if how := m.Photos.Arranged[s][w.Name]; how != "" {
+					if b.Len() == 0 {
+						head(&b, "files with Pillow and", "", "the fastest arrangement")
+					}
+					row(&b, string(s), r.label(m, w), how)
+				}
+			}
+		}
+	}
 	return b.String()
 }
 
@@ -226,18 +264,27 @@ func (m *model) least(s side) float64 {
 func (r *run) summary() string {
 	var b strings.Builder
 	b.WriteString(r.intro() + "\n")
+	r.ratios(&b, "a call", times)
+	r.ratios(&b, aPhoto, files)
+	b.WriteString(r.accuracy())
+	b.WriteString("\n" + r.reading() + "\n")
+	return b.String()
+}
+
+// ratios writes the tables of a kind of times: ours, and how often they fit the others'.
+func (r *run) ratios(b *strings.Builder, title string, kind kind) {
 	for _, format := range formats {
-		theirs := r.of(format, false)
+		theirs := r.others(format, kind)
 		for _, mine := range r.of(format, true) {
-			lines := r.lines(times, mine, theirs)
+			lines := r.lines(kind, mine, theirs)
 			if lines == nil {
 				continue
 			}
-			titles := []string{"a call", "threads", string(mine) + ", ms"}
+			titles := []string{title, "threads", string(mine) + ", ms"}
 			for _, s := range theirs {
 				titles = append(titles, "times as fast as "+string(s))
 			}
-			head(&b, titles...)
+			head(b, titles...)
 			for i := 0; i < len(lines); {
 				n := i + 1
 				for n < len(lines) && lines[n].label == lines[i].label {
@@ -258,12 +305,9 @@ func (r *run) summary() string {
 				for _, c := range cells {
 					out = append(out, strings.Join(c, ", "))
 				}
-				row(&b, out...)
+				row(b, out...)
 				i = n
 			}
 		}
 	}
-	b.WriteString(r.accuracy())
-	b.WriteString("\n" + r.reading() + "\n")
-	return b.String()
 }

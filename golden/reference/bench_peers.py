@@ -11,6 +11,10 @@ built from that file by `multiway init` and `multiway build`, and the other engi
 of fixed length as programs for photos export it: 77 ids in CLIP, of which the binary computes those up to the end token, and 64 in SigLIP.
 `emoji` is the demo model, whose weights are trained.
 
+Photos. A BEiT-3 model also embeds folders of JPEGs, made by a seed: from files to vectors, on all of the threads, by `embed` of the binary, start
+of the process included, and by Pillow and ONNX Runtime in Python, start excluded, in whichever of ARRANGEMENTS is the fastest for a folder
+before the race. Vectors at f32 must be the same.
+
 Sides. Each engine runs f32 and int8. The binary's int8 is as `multiway build --precision int8` chooses it at the default bound of the
 cosine, and at the bound 0.9967. ONNX Runtime's is quantize_dynamic's with weights int8 by output column, also with reduce_range, which its
 documentation advises for CPUs without VNNI, where sums of products saturate otherwise. OpenVINO's is NNCF's for transformers, calibrated on
@@ -31,6 +35,7 @@ models that this run raced again; it is written after every process of all sides
 nothing else.
 """
 import argparse
+import concurrent.futures
 import functools
 import hashlib
 import json
@@ -107,6 +112,32 @@ SIDES = {
     OV + " int8": Side(OV, True, "-nncf"),
 }
 SAME = 0.9999  # least cosine of embeddings that are the same at f32
+
+
+class Folder(NamedTuple):
+    name: str
+    label: str
+    size: tuple  # width and height
+    count: int   # a multiple of BATCH
+
+
+FOLDERS = [
+    Folder("photos12m", "a JPEG of 12 megapixels", (4000, 3000), 24),
+    Folder("photos512", "a JPEG of 512 x 512", (512, 512), 200),
+    Folder("photos64", "a JPEG of 64 x 64", (64, 64), 200),
+]
+BATCH = 8
+
+# Ways to share out N threads in Python, and what they are called in tables.
+ARRANGEMENTS = {
+    "processes": "N processes of 1 thread",
+    "threads": "N Python threads with a session of 1 thread",
+    "batches": f"N Python threads that decode, and batches of {BATCH} on N threads",
+}
+
+
+def folders(model, only=None):
+    return [] if model in TOWERS or model == EMOJI else [f for f in FOLDERS if only is None or f.name in only]
 
 
 def workloads(model, only=None, int8=False):
@@ -199,6 +230,54 @@ def worker(o):
     print(json.dumps(medians))
 
 
+def embed_with(path):
+    """Embeds a file in a process of the arrangement "processes"."""
+    return embed_with.call({"image": photo(path, embed_with.side)})[0]
+
+
+def begin_embedding(engine, model, shape):
+    embed_with.call, embed_with.side = load(engine, model, 1, {"image": [1] + shape}), shape[-1]
+
+
+def photo(path, side):
+    import numpy as np
+    from PIL import Image
+    with Image.open(path) as f:
+        return tensor(np.asarray(f.convert("RGB").resize((side, side), Image.BICUBIC)))
+
+
+def embed(o):
+    """Embeds the pictures of a folder in an arrangement, saves the vectors and prints the time in ms a picture as JSON."""
+    import numpy as np
+    side = SIDES[o.worker]
+    with open(os.path.join(o.models, "sizes.json")) as f:
+        shape = json.load(f)["image"]
+    model = file(o.models, "vision_retrieval", side)
+    paths = [os.path.join(o.photos, name) for name in sorted(os.listdir(o.photos))]
+    if o.arrangement == "processes":
+        pool = concurrent.futures.ProcessPoolExecutor(o.threads, initializer=begin_embedding, initargs=(side.engine, model, shape))
+        every = lambda paths: list(pool.map(embed_with, paths))
+    else:
+        pool = concurrent.futures.ThreadPoolExecutor(o.threads)
+        if o.arrangement == "threads":
+            call = load(side.engine, model, 1, {"image": [1] + shape})
+            every = lambda paths: list(pool.map(lambda path: call({"image": photo(path, shape[-1])})[0], paths))
+        else:
+            call = load(side.engine, model, o.threads, {"image": [BATCH] + shape})
+
+            def every(paths):
+                tensors = pool.map(lambda path: photo(path, shape[-1]), paths)
+                return [v for _ in range(len(paths) // BATCH) for v in call({"image": np.concatenate([next(tensors) for _ in range(BATCH)])})]
+
+    with pool:
+        every(paths[:BATCH])
+        at = time.perf_counter()
+        vectors = every(paths)
+        ms = (time.perf_counter() - at) * 1e3 / len(paths)
+    np.save(o.vectors, np.array(vectors))
+    print(json.dumps(ms))
+
+
 # ---------------------------------------------------------------- models
 
 def bitmap(path, pixels):
@@ -255,6 +334,7 @@ class Model:
         self.o, self.name, self.folder, self.onnx = o, name, folder, os.path.join(folder, "models")
         self.data = {"name": name, "workloads": [{"name": w.name, "label": w.label, "inputs": w.batch} for w in workloads(name, o.workloads)],
                      "times_ms": {}, "first_ms": {}, "memory_mb": {}, "cosine": {}}
+        self.data["photos"] = {"folders": [{"name": f.name, "label": f.label, "inputs": 1} for f in folders(name, o.workloads)], "ms": {}, "arranged": {}}
         os.makedirs(self.onnx, exist_ok=True)
         self.description = os.path.join(folder, "model.yaml")
         self.embedding = {"vision": "vision_retrieval", "language": "language_retrieval"}  # functions that compute embeddings
@@ -392,6 +472,63 @@ class Model:
             sizes = json.load(f)
         w, rng = next(w for w in workloads(self.name, int8=True)[::-1] if w.entry == entry or self.embedding.get(w.entry) == entry), np.random.default_rng(4)
         return [random_feeds(w._replace(batch=1), sizes, rng) for _ in range(16)]
+
+    # ------------------------------------------------------------ photos
+
+    def draw(self, f):
+        """Makes the JPEGs of a folder, with detail at all scales as photos have."""
+        import numpy as np
+        from PIL import Image
+        rng, (width, height) = np.random.default_rng(5), f.size
+        path = os.path.join(self.folder, f.name)
+        os.makedirs(path, exist_ok=True)
+        for i in range(f.count):
+            pixels = np.full((height, width, 3), 128, np.float32)
+            for columns, amplitude in ((16, 80), (64, 40), (256, 25), (1000, 12)):
+                if columns < width:
+                    small = rng.standard_normal((columns * height // width + 1, columns, 3)).astype(np.float32)
+                    pixels += amplitude * np.stack([np.asarray(Image.fromarray(small[..., c]).resize(f.size, Image.BICUBIC)) for c in range(3)], -1)
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(os.path.join(path, f"{i:03}.jpg"), quality=88, subsampling=2 if i % 2 else 0)
+
+    def embed(self, name, f, arrangement=None):
+        """The time of a side for a picture of a folder in ms, and the vectors."""
+        import numpy as np
+        side, n = SIDES[name], str(max(self.o.threads))
+        path, vectors = os.path.join(self.folder, f.name), os.path.join(self.folder, "vectors.npy")
+        if side.engine == OURS:
+            at = time.perf_counter()
+            run([self.path(side), "embed", "--threads", n, "--image", path, "-o", vectors])
+            ms = (time.perf_counter() - at) * 1e3 / f.count
+        else:
+            ms = json.loads(run([sys.executable, os.path.abspath(__file__), "--worker", name, "--models", self.onnx, "--threads", n,
+                                 "--photos", path, "--arrangement", arrangement, "--vectors", vectors]))
+        return ms, np.load(vectors)
+
+    def arrange(self):
+        """Makes the photos, and finds each side's fastest arrangement for a folder."""
+        self.arrangement = {}
+        for f in folders(self.name, self.o.workloads):
+            self.once(f.name, lambda: self.draw(f))
+            same = {}
+            for name, side in self.o.sides.items():
+                if side.engine == OURS:
+                    _, vectors = self.embed(name, f)
+                elif side.engine == ORT:
+                    times = {a: self.embed(name, f, a) for a in ARRANGEMENTS}
+                    best = min(times, key=lambda a: times[a][0])
+                    vectors = times[best][1]
+                    self.arrangement[name, f] = best
+                    words = ARRANGEMENTS[best].replace("N", str(max(self.o.threads)))
+                    self.data["photos"]["arranged"].setdefault(name, {})[f.name] = words
+                    say(f"{self.name}: {name}, {f.label}: {words}, of " + ", ".join(f"{a} {ms:.1f} ms" for a, (ms, _) in times.items()))
+                else:
+                    continue
+                if not side.int8:
+                    same[name] = vectors
+            for name, vectors in same.items():
+                least = min(map(cosine, vectors, next(iter(same.values()))))
+                if not least > SAME:
+                    sys.exit(f"{self.name}: {name} embeds {f.label} differently: cosine {least}")
 
     # ------------------------------------------------------------ accuracy
 
@@ -552,6 +689,14 @@ def race(o, models, machine, save):
                             ms, mb = first(o, model, name, threads, w)
                             add(model, "first_ms", name, threads, w.name, ms)
                             add(model, "memory_mb", name, threads, w.name, mb)
+        for model in models:
+            for f in folders(model.name, o.workloads):
+                for name, side in list(o.sides.items())[::-1] if i % 2 else o.sides.items():
+                    if side.engine == OV:
+                        continue
+                    say(f"process {i + 1} of {o.processes}, {model.name}: {name}, {f.label}")
+                    ms, _ = model.embed(name, f, model.arrangement.get((name, f)))
+                    model.data["photos"]["ms"].setdefault(name, {}).setdefault(str(max(o.threads)), {}).setdefault(f.name, []).append(ms)
         state("between" if i < o.processes - 1 else "after")
         save(i + 1)
 
@@ -586,13 +731,13 @@ def main():
     a.add_argument("--workloads", help="some of a model's workloads, by their names in --out (default: all)")
     a.add_argument("--sides", default=",".join(SIDES), help="default: %(default)s")
     a.add_argument("--work", help="folder for the binaries and the models, kept for the next run; default: a temporary one")
-    for flag in ("--worker", "--once", "--models"):  # of the processes that this starts
+    for flag in ("--worker", "--once", "--models", "--photos", "--arrangement", "--vectors"):  # of the processes that this starts
         a.add_argument(flag, help=argparse.SUPPRESS)
     o = a.parse_args()
     o.workloads = o.workloads.split(",") if o.workloads else None
     if o.worker:
         o.threads = int(o.threads)
-        return worker(o)
+        return embed(o) if o.photos else worker(o)
     o.threads = [int(n) for n in o.threads.split(",")]
     names = o.preset.split(",")
 
@@ -600,18 +745,19 @@ def main():
         if unknown := [x for x in words if x not in among]:
             a.error(f"{flag}: no {', '.join(unknown)}; there are {', '.join(dict.fromkeys(among))}")
 
-    known("--workloads", o.workloads or [], [w.name for name in names for w in workloads(name)])
+    known("--workloads", o.workloads or [], [w.name for name in names for w in workloads(name) + folders(name)])
     known("--sides", o.sides.split(","), SIDES)
     o.sides = {name: SIDES[name] for name in o.sides.split(",")}
     with open(o.multiway, "rb") as f:
         o.version = hashlib.sha256(f.read()).hexdigest()[:12]
     machine = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", "level": os.environ.get("MULTIWAY_LEVEL", ""), "peaks": [],
-               "versions": versions(["onnxruntime", "openvino", "nncf", "onnx", "torch", "transformers"])}
+               "versions": versions(["onnxruntime", "openvino", "nncf", "onnx", "torch", "transformers", "pillow"])}
     work = o.work or tempfile.mkdtemp()
     try:
         models = [Model(o, name, os.path.join(work, name)) for name in names]
         for model in models:
             model.accuracy()
+            model.arrange()
 
         def save(done):
             write(o.out, {"machine": machine, "processes": done, "sides": list(o.sides), "models": [m.data for m in models]})
