@@ -37,6 +37,7 @@ nothing else.
 import argparse
 import concurrent.futures
 import functools
+import glob
 import hashlib
 import json
 import logging
@@ -495,6 +496,8 @@ class Model:
         import numpy as np
         side, n = SIDES[name], str(max(self.o.threads))
         path, vectors = os.path.join(self.folder, f.name), os.path.join(self.folder, "vectors.npy")
+        for old in glob.glob(os.path.join(self.folder, "vectors.*")):  # also of a run that was stopped
+            os.remove(old)
         if side.engine == OURS:
             at = time.perf_counter()
             run([self.path(side), "embed", "--threads", n, "--image", path, "-o", vectors])
