@@ -1,6 +1,6 @@
 // Package pixel turns pictures into the input tensors of a model: it converts any image.Image
 // to RGB, resizes it by bicubic or bilinear interpolation, byte for byte as Pillow 11 and 12
-// do, and normalises it to planar float32.
+// do (but see [Resize] for very tall ones), and normalises it to planar float32.
 //
 // The package has four nouns. An [RGB] is a picture of packed 8-bit RGB. A [Preprocess] is the
 // preprocessing that a model was trained with, as plain data: size, resize mode, treatment of

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,7 +95,11 @@ func TestEachEnds(t *testing.T) {
 			}
 			at++
 		}
-		if n := runtime.NumGoroutine(); n > before || read > leave+2*batch || ended != calls-leave/batch-1 {
+		n := runtime.NumGoroutine()
+		for until := time.Now().Add(10 * time.Second); n > before && time.Now().Before(until); n = runtime.NumGoroutine() {
+			time.Sleep(time.Millisecond) // one that has said that it is done may not have ended
+		}
+		if n > before || read > leave+2*batch || ended != calls-leave/batch-1 {
 			t.Errorf("left at %d: %d goroutines, %d before; %d inputs read; %d of %d calls ended", leave, n, before, read, ended, calls)
 		}
 	}
