@@ -97,7 +97,7 @@ type attnTask struct {
 	parts        int  // of the queries of a head
 	pieces       int  // of the keys of a head, if parts > 1
 	chunks       int
-	shares       shares // of the chunks, and before them of the pieces
+	shares              // of the chunks, and before them of the pieces
 	shared       []head // of each pair, if parts > 1
 }
 

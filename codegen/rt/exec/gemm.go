@@ -96,8 +96,8 @@ type gemmTask struct {
 	slices        int // of the row tiles of a block
 	passes        int // over k
 	ahead         int // see RowClass.Ahead
-	shares        shares
-	layer         *Linear
+	shares
+	layer *Linear
 
 	size  int      // of an element of w, in bytes
 	then  *Linear  // layer of the next product; nil: unknown

@@ -27,7 +27,7 @@ type rowTask struct {
 	e             *Exec
 	fn            func(t *rowTask, lo, hi int)
 	units, chunks int
-	shares        shares // of the chunks
+	shares        // of the chunks
 
 	// Operands, of which each fn uses some.
 	dst, src, more Mat

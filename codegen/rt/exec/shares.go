@@ -47,6 +47,12 @@ func (s shares) take(worker, most, group, row int) (lo, hi int) {
 	}
 }
 
+// remains returns the number of units that a worker's own share has left.
+func (s shares) remains(worker int) int {
+	lo, hi := s[worker].units()
+	return hi - lo
+}
+
 func (s *share) units() (lo, hi int) {
 	v := s.left.Load()
 	return int(uint32(v)), int(v >> 32)

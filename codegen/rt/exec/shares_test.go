@@ -67,8 +67,8 @@ func TestShares(t *testing.T) {
 
 // unitTask is units that take the same time.
 type unitTask struct {
-	shares shares
-	units  int
+	shares
+	units int
 }
 
 func (u *unitTask) next(worker int) bool {

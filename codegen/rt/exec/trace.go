@@ -2,6 +2,7 @@ package exec
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/multiway-go/multiway/codegen/rt/blob"
@@ -41,9 +42,9 @@ func (e *Exec) Trace(f func(*Work)) {
 	}
 }
 
-// TraceShares is Trace with a caller that computes the shares of all threads alone, each piece for the
-// thread that would be free first, as the pieces before it took. Work.Time is the time of the longest
-// share. It does not include what threads wait for memory or caches that others use at the same time.
+// TraceShares is Trace with a caller that computes the shares of all threads one after the other, and the last
+// pieces each for the thread that would be free first. Work.Time is the time of the longest share. It does not
+// include what threads wait for memory or caches that others use at the same time.
 func (e *Exec) TraceShares(f func(*Work)) {
 	e.Trace(f)
 	if f != nil {
@@ -70,7 +71,7 @@ func (e *Exec) traced(pieces int, t task) {
 		w.Time = time.Since(start)
 	} else {
 		clear(w.Shares)
-		w.Time = rehearse(t, w.Shares[:min(pieces, len(w.Shares))], func(int) time.Duration {
+		w.Time = rehearse(t.(dealt), w.Shares[:min(pieces, len(w.Shares))], func(int) time.Duration {
 			now := time.Now()
 			d := now.Sub(start)
 			start = now
@@ -107,10 +108,21 @@ func (e *Exec) traced(pieces int, t task) {
 	e.trace.last = time.Now()
 }
 
-// rehearse runs t alone, each piece for the worker that would be free first. lap returns the time of the
-// piece that a worker just computed; rehearse adds it to the worker's share and returns the longest.
-func rehearse(t task, shares []time.Duration, lap func(worker int) time.Duration) time.Duration {
-	longest := time.Duration(0)
+// dealt is a task whose units are dealt to the workers before it begins, as those of all tasks of this package are.
+type dealt interface {
+	task
+	remains(worker int) int // units of the worker's own share
+}
+
+// rehearse runs t alone. Each worker first computes most of its own share, for as long as the first takes for its, since workers take
+// pieces of others only after their own; so it finds its operands in the caches as on a core of its own. The pieces after these are for the worker that would be free first. lap returns
+// the time of the piece that a worker just computed; rehearse adds it to the worker's share and returns the longest.
+func rehearse(t dealt, shares []time.Duration, lap func(worker int) time.Duration) time.Duration {
+	for w := range shares {
+		for keep := t.remains(w) / 4; t.remains(w) > keep && (w == 0 || shares[w] < shares[0]) && t.next(w); {
+			shares[w] += lap(w)
+		}
+	}
 	for {
 		free := 0
 		for w, d := range shares {
@@ -119,9 +131,8 @@ func rehearse(t task, shares []time.Duration, lap func(worker int) time.Duration
 			}
 		}
 		if !t.next(free) {
-			return longest
+			return slices.Max(shares)
 		}
 		shares[free] += lap(free)
-		longest = max(longest, shares[free])
 	}
 }
