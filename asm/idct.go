@@ -1,17 +1,24 @@
 package asm
 
-// The factors of OpIDCT, as in libjpeg's accurate transform: fixed point with 13 fractional bits. IDCT0298 is 0.298 and so on.
+// The factors of OpIDCT and OpIDCTHalf, as in libjpeg's accurate and reduced transforms: fixed point with 13 fractional bits.
+// IDCT0298 is 0.298 and so on.
 const (
+	IDCT0211 = 1730
 	IDCT0298 = 2446
 	IDCT0390 = 3196
+	IDCT0509 = 4176
 	IDCT0541 = 4433
+	IDCT0601 = 4926
 	IDCT0765 = 6270
 	IDCT0899 = 7373
+	IDCT1061 = 8697
 	IDCT1175 = 9633
+	IDCT1451 = 11893
 	IDCT1501 = 12299
 	IDCT1847 = 15137
 	IDCT1961 = 16069
 	IDCT2053 = 16819
+	IDCT2172 = 17799
 	IDCT2562 = 20995
 	IDCT3072 = 25172
 )

@@ -37,6 +37,7 @@ const (
 	OpGemmBF16        Op = "gemm_bf16"
 	OpRound           Op = "round"
 	OpIDCT            Op = "idct"
+	OpIDCTHalf        Op = "idct_half"
 	OpPairs           Op = "pairs"
 	OpSpread          Op = "spread"
 	OpYCC             Op = "ycc"
@@ -236,6 +237,13 @@ A NaN stays a NaN. n >= 1.`,
 		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
 		Doc: `dst[y*stride+x] = 128 + the inverse cosine transform of block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 8. It has the
 bits of libjpeg's accurate transform, and of libjpeg-turbo's vector code where intermediate values overflow 16 bits.`,
+	},
+	{
+		Op: OpIDCTHalf, DTypes: []string{"i16"}, Home: "imagefile/jpeg",
+		Signature: "func(dst *uint8, stride int, block *int16, quant *uint16)",
+		Doc: `dst[y*stride+x] = 128 + the mean of samples 2*x and 2*x+1 of rows 2*y and 2*y+1 of the inverse cosine transform of
+block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 4. It has the bits of libjpeg's reduced transform, and of
+libjpeg-turbo's vector code where intermediate values overflow 16 bits.`,
 	},
 	{
 		Op: OpPairs, DTypes: []string{"u8"}, Home: "pixel", From: AVX2,

@@ -10,6 +10,7 @@ import (
 
 func init() {
 	testers[asm.OpIDCT] = tester{test: testIDCT}
+	testers[asm.OpIDCTHalf] = tester{test: testIDCT}
 	testers[asm.OpPairs] = tester{test: testPairs}
 	testers[asm.OpSpread] = tester{test: testSpread}
 	testers[asm.OpYCC] = tester{test: testYCC}
@@ -181,18 +182,24 @@ func testVertical(c *check, _ asm.Kernel, fn any) {
 }
 
 // testIDCT compares with the transform of the JPEG standard. A test of package jpeg compares it with its twin, bit for bit.
-func testIDCT(c *check, _ asm.Kernel, fn any) {
-	f := fn.(idctFunc)
-	var basis [8][8]float64 // of frequency u at sample x
-	for u := range 8 {
+func testIDCT(c *check, k asm.Kernel, fn any) {
+	f, side := fn.(idctFunc), 8
+	if k.Op == asm.OpIDCTHalf {
+		side = 4
+	}
+	each := 8 / side              // columns and rows whose mean is one of the kernel's
+	basis := make([][]float64, 8) // of frequency u at sample x
+	for u := range basis {
+		basis[u] = make([]float64, side)
 		for x := range 8 {
-			basis[u][x] = math.Cos(float64((2*x+1)*u)*math.Pi/16) / 2
+			v := math.Cos(float64((2*x+1)*u)*math.Pi/16) / 2
 			if u == 0 {
-				basis[u][x] = math.Sqrt2 / 4
+				v = math.Sqrt2 / 4
 			}
+			basis[u][x/each] += v / float64(each)
 		}
 	}
-	for _, floats := range []int{2, 3, 16} { // of a row
+	for _, floats := range []int{side / 4, side/4 + 1, 16} { // of a row
 		for _, known := range []int{1, 8, 9, 64} {
 			block, quant := c.halves(64), narrow[uint16](c, c.in, 64)
 			for i := range block {
@@ -201,10 +208,10 @@ func testIDCT(c *check, _ asm.Kernel, fn any) {
 					block[i] = uint16(int16(c.rng.IntN(15) - 7))
 				}
 			}
-			dst := c.newMat(c.out, 8, 2, floats, c.normal)
+			dst := c.newMat(c.out, side, side/4, floats, c.normal)
 			f((*uint8)(unsafe.Pointer(dst.ptr())), 4*floats, (*int16)(unsafe.Pointer(&block[0])), &quant[0])
-			for y := range 8 {
-				row := unsafe.Slice((*uint8)(unsafe.Pointer(&dst.row(y)[0])), 8)
+			for y := range side {
+				row := unsafe.Slice((*uint8)(unsafe.Pointer(&dst.row(y)[0])), side)
 				for x, got := range row {
 					want := 128.0
 					for i, v := range block {

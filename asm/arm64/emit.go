@@ -282,18 +282,21 @@ func (w *writer) SMLAL2lane(d, n, m V, i int) { w.emit(smlal2Lane, int(d), int(n
 func (w *writer) SSHLL(d, n V, bits int)      { w.emit(sshll, int(d), int(n), bits) }           // d = n<<bits, low half to int32
 func (w *writer) SSHLL2(d, n V, bits int)     { w.emit(sshll2, int(d), int(n), bits) }          // high half
 func (w *writer) SHLh(d, n V, bits int)       { w.emit(shlH, int(d), int(n), bits) }
-func (w *writer) SSHR2h(d, n V)               { w.emit(sshrH, int(d), int(n)) }       // d = n>>2
-func (w *writer) SQSHRN11(d, n V)             { w.emit(sqshrn, int(d), int(n)) }      // low half of d = int32>>11, saturated; the high one becomes zero
-func (w *writer) SQSHRN11high(d, n V)         { w.emit(sqshrn2, int(d), int(n)) }     // high half of d; the low one stays
-func (w *writer) SQXTNb(d, n V)               { w.emit(sqxtn, int(d), int(n)) }       // saturated to bytes; the high half becomes zero
-func (w *writer) SQSHRUN16(d, n V)            { w.emit(sqshrun, int(d), int(n)) }     // low half of d = int32>>16, saturated to uint16; the high one becomes zero
-func (w *writer) SQSHRUN16high(d, n V)        { w.emit(sqshrun2, int(d), int(n)) }    // high half of d; the low one stays
-func (w *writer) UQSHRN6(d, n V)              { w.emit(uqshrn, int(d), int(n)) }      // low half of d = uint16>>6, saturated to bytes; the high one becomes zero
-func (w *writer) UQSHRN6high(d, n V)          { w.emit(uqshrn2, int(d), int(n)) }     // high half of d; the low one stays
-func (w *writer) UXTLb(d, n V)                { w.emit(uxtl, int(d), int(n)) }        // d = the low eight bytes
-func (w *writer) UXTL2b(d, n V)               { w.emit(uxtl2, int(d), int(n)) }       // the high eight bytes
-func (w *writer) TBL(d, n, m V)               { w.emit(tbl, int(d), int(n), int(m)) } // the bytes of n that m counts, 0 where it counts beyond 15
-func (w *writer) FMOV(d R, n V)               { w.emit(fmov, int(d), int(n)) }        // the low 64 bits
+func (w *writer) SSHR2h(d, n V)               { w.emit(sshrH, int(d), int(n)) }        // d = n>>2
+func (w *writer) SSHR3h(d, n V)               { w.emit(sshr3H, int(d), int(n)) }       // d = n>>3
+func (w *writer) SQSHRN11(d, n V)             { w.emit(sqshrn, int(d), int(n)) }       // low half of d = int32>>11, saturated; the high one becomes zero
+func (w *writer) SQSHRN11high(d, n V)         { w.emit(sqshrn2, int(d), int(n)) }      // high half of d; the low one stays
+func (w *writer) SQSHRN12(d, n V)             { w.emit(sqshrn12, int(d), int(n)) }     // low half of d = int32>>12, saturated; the high one becomes zero
+func (w *writer) SQSHRN12high(d, n V)         { w.emit(sqshrn12High, int(d), int(n)) } // high half of d; the low one stays
+func (w *writer) SQXTNb(d, n V)               { w.emit(sqxtn, int(d), int(n)) }        // saturated to bytes; the high half becomes zero
+func (w *writer) SQSHRUN16(d, n V)            { w.emit(sqshrun, int(d), int(n)) }      // low half of d = int32>>16, saturated to uint16; the high one becomes zero
+func (w *writer) SQSHRUN16high(d, n V)        { w.emit(sqshrun2, int(d), int(n)) }     // high half of d; the low one stays
+func (w *writer) UQSHRN6(d, n V)              { w.emit(uqshrn, int(d), int(n)) }       // low half of d = uint16>>6, saturated to bytes; the high one becomes zero
+func (w *writer) UQSHRN6high(d, n V)          { w.emit(uqshrn2, int(d), int(n)) }      // high half of d; the low one stays
+func (w *writer) UXTLb(d, n V)                { w.emit(uxtl, int(d), int(n)) }         // d = the low eight bytes
+func (w *writer) UXTL2b(d, n V)               { w.emit(uxtl2, int(d), int(n)) }        // the high eight bytes
+func (w *writer) TBL(d, n, m V)               { w.emit(tbl, int(d), int(n), int(m)) }  // the bytes of n that m counts, 0 where it counts beyond 15
+func (w *writer) FMOV(d R, n V)               { w.emit(fmov, int(d), int(n)) }         // the low 64 bits
 
 // Arithmetic on lane 0, one float32; the other lanes of the result become zero.
 

@@ -444,6 +444,15 @@ func round_bf16dot_avx2(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
 
+// idct_half_i16_avx2 is a kernel of op idct_half:
+//
+// dst[y*stride+x] = 128 + the mean of samples 2*x and 2*x+1 of rows 2*y and 2*y+1 of the inverse cosine transform of
+// block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 4. It has the bits of libjpeg's reduced transform, and of
+// libjpeg-turbo's vector code where intermediate values overflow 16 bits.
+//
+//go:noescape
+func idct_half_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
+
 // pairs_u8_avx2 is a kernel of op pairs:
 //
 // dst[i] = a[i] + b[i]<<16 for i < n; if fara is not nil, three times that plus fara[i] + farb[i]<<16. n is a multiple of 8, at

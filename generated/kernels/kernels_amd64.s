@@ -14607,6 +14607,180 @@ DATA center<>+24(SB)/4, $0x80808080
 DATA center<>+28(SB)/4, $0x80808080
 GLOBL center<>(SB), RODATA|NOPTR, $32
 
+// func idct_half_i16_avx2(dst *uint8, stride int, block *int16, quant *uint16)
+// Requires: AVX, AVX2
+TEXT ·idct_half_i16_avx2(SB), NOSPLIT, $0-32
+	// AX        block, then dst
+	// CX        quant, then stride
+	MOVQ           block+16(FP), AX
+	MOVQ           quant+24(FP), CX
+	VBROADCASTI128 16(AX), Y0
+	VPOR           32(AX), Y0, Y0
+	VPOR           80(AX), Y0, Y0
+	VPOR           96(AX), Y0, Y0
+	VMOVDQU        (AX), Y1
+	VMOVDQU        32(AX), Y2
+	VMOVDQU        64(AX), Y3
+	VMOVDQU        96(AX), Y4
+	VPMULLW        (CX), Y1, Y1
+	VPMULLW        32(CX), Y2, Y2
+	VPMULLW        64(CX), Y3, Y3
+	VPMULLW        96(CX), Y4, Y4
+	VPTEST         Y0, Y0
+	JNZ            columns
+	VPSLLW         $0x02, Y1, Y2
+	VPERMQ         $0x50, Y2, Y2
+	VPSLLW         $0x02, Y1, Y0
+	VPERMQ         $0x50, Y0, Y0
+	JMP            rows
+
+columns:
+	VPUNPCKLWD Y2, Y1, Y0
+	VPUNPCKLWD Y4, Y3, Y5
+	VPUNPCKHWD Y2, Y1, Y1
+	VPUNPCKHWD Y4, Y3, Y2
+	VPMADDWD   low0<>+0(SB), Y0, Y3
+	VPMADDWD   low1<>+0(SB), Y0, Y0
+	VPMADDWD   high0<>+0(SB), Y5, Y4
+	VPMADDWD   high1<>+0(SB), Y5, Y5
+	VPADDD     Y4, Y3, Y3
+	VPADDD     Y5, Y0, Y0
+	VPMADDWD   low0<>+0(SB), Y1, Y4
+	VPMADDWD   low1<>+0(SB), Y1, Y1
+	VPMADDWD   high0<>+0(SB), Y2, Y5
+	VPMADDWD   high1<>+0(SB), Y2, Y2
+	VPADDD     Y5, Y4, Y4
+	VPADDD     Y2, Y1, Y1
+	VPERM2I128 $0x20, Y4, Y3, Y2
+	VPERM2I128 $0x31, Y4, Y3, Y4
+	VPERM2I128 $0x20, Y1, Y0, Y3
+	VPERM2I128 $0x31, Y1, Y0, Y0
+	VPADDD     half12<>+0(SB), Y2, Y2
+	VPADDD     half12<>+0(SB), Y3, Y3
+	VPADDD     Y4, Y2, Y1
+	VPSUBD     Y4, Y2, Y4
+	VPADDD     Y0, Y3, Y2
+	VPSUBD     Y0, Y3, Y0
+	VPSRAD     $0x0c, Y1, Y1
+	VPSRAD     $0x0c, Y2, Y2
+	VPSRAD     $0x0c, Y0, Y0
+	VPSRAD     $0x0c, Y4, Y4
+	VPACKSSDW  Y2, Y1, Y2
+	VPACKSSDW  Y4, Y0, Y0
+
+rows:
+	VPSHUFB      pairs<>+0(SB), Y2, Y2
+	VPSHUFB      pairs<>+0(SB), Y0, Y0
+	VPUNPCKHQDQ  Y0, Y2, Y1
+	VPUNPCKLQDQ  Y0, Y2, Y0
+	VPERM2I128   $0x20, Y0, Y1, Y2
+	VPERM2I128   $0x31, Y0, Y1, Y0
+	VPMADDWD     low0<>+0(SB), Y2, Y1
+	VPMADDWD     low1<>+0(SB), Y2, Y2
+	VPMADDWD     high0<>+0(SB), Y0, Y3
+	VPMADDWD     high1<>+0(SB), Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y0, Y2, Y2
+	VPERM2I128   $0x20, Y2, Y1, Y0
+	VPERM2I128   $0x31, Y2, Y1, Y1
+	VPADDD       half19<>+0(SB), Y0, Y0
+	VPADDD       Y1, Y0, Y2
+	VPSUBD       Y1, Y0, Y0
+	VPSRAD       $0x13, Y2, Y2
+	VPSRAD       $0x13, Y0, Y0
+	VPACKSSDW    Y0, Y2, Y0
+	VPACKSSWB    Y0, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLQDQ  X1, X0, X0
+	VPADDB       center<>+0(SB), X0, X0
+	VPSHUFB      turn<>+0(SB), X0, X0
+	MOVQ         dst+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(DX*1), DX
+	VMOVD        X0, (AX)
+	VPEXTRD      $0x01, X0, (AX)(CX*1)
+	VPEXTRD      $0x02, X0, (AX)(CX*2)
+	VPEXTRD      $0x03, X0, (DX)
+	VZEROUPPER
+	RET
+
+DATA low0<>+0(SB)/4, $0x3b214000
+DATA low0<>+4(SB)/4, $0x3b214000
+DATA low0<>+8(SB)/4, $0x3b214000
+DATA low0<>+12(SB)/4, $0x3b214000
+DATA low0<>+16(SB)/4, $0x1ccd5203
+DATA low0<>+20(SB)/4, $0x1ccd5203
+DATA low0<>+24(SB)/4, $0x1ccd5203
+DATA low0<>+28(SB)/4, $0x1ccd5203
+GLOBL low0<>(SB), RODATA|NOPTR, $32
+
+DATA low1<>+0(SB)/4, $0xc4df4000
+DATA low1<>+4(SB)/4, $0xc4df4000
+DATA low1<>+8(SB)/4, $0xc4df4000
+DATA low1<>+12(SB)/4, $0xc4df4000
+DATA low1<>+16(SB)/4, $0xba7921f9
+DATA low1<>+20(SB)/4, $0xba7921f9
+DATA low1<>+24(SB)/4, $0xba7921f9
+DATA low1<>+28(SB)/4, $0xba7921f9
+GLOBL low1<>(SB), RODATA|NOPTR, $32
+
+DATA high0<>+0(SB)/4, $0xe7820000
+DATA high0<>+4(SB)/4, $0xe7820000
+DATA high0<>+8(SB)/4, $0xe7820000
+DATA high0<>+12(SB)/4, $0xe7820000
+DATA high0<>+16(SB)/4, $0xefb0ecc2
+DATA high0<>+20(SB)/4, $0xefb0ecc2
+DATA high0<>+24(SB)/4, $0xefb0ecc2
+DATA high0<>+28(SB)/4, $0xefb0ecc2
+GLOBL high0<>(SB), RODATA|NOPTR, $32
+
+DATA high1<>+0(SB)/4, $0x187e0000
+DATA high1<>+4(SB)/4, $0x187e0000
+DATA high1<>+8(SB)/4, $0x187e0000
+DATA high1<>+12(SB)/4, $0x187e0000
+DATA high1<>+16(SB)/4, $0xf93e2e75
+DATA high1<>+20(SB)/4, $0xf93e2e75
+DATA high1<>+24(SB)/4, $0xf93e2e75
+DATA high1<>+28(SB)/4, $0xf93e2e75
+GLOBL high1<>(SB), RODATA|NOPTR, $32
+
+DATA half12<>+0(SB)/4, $0x00000800
+DATA half12<>+4(SB)/4, $0x00000800
+DATA half12<>+8(SB)/4, $0x00000800
+DATA half12<>+12(SB)/4, $0x00000800
+DATA half12<>+16(SB)/4, $0x00000800
+DATA half12<>+20(SB)/4, $0x00000800
+DATA half12<>+24(SB)/4, $0x00000800
+DATA half12<>+28(SB)/4, $0x00000800
+GLOBL half12<>(SB), RODATA|NOPTR, $32
+
+DATA pairs<>+0(SB)/4, $0x07060302
+DATA pairs<>+4(SB)/4, $0x0f0e0b0a
+DATA pairs<>+8(SB)/4, $0x05040100
+DATA pairs<>+12(SB)/4, $0x0d0c0908
+DATA pairs<>+16(SB)/4, $0x07060302
+DATA pairs<>+20(SB)/4, $0x0f0e0b0a
+DATA pairs<>+24(SB)/4, $0x05040100
+DATA pairs<>+28(SB)/4, $0x0d0c0908
+GLOBL pairs<>(SB), RODATA|NOPTR, $32
+
+DATA half19<>+0(SB)/4, $0x00040000
+DATA half19<>+4(SB)/4, $0x00040000
+DATA half19<>+8(SB)/4, $0x00040000
+DATA half19<>+12(SB)/4, $0x00040000
+DATA half19<>+16(SB)/4, $0x00040000
+DATA half19<>+20(SB)/4, $0x00040000
+DATA half19<>+24(SB)/4, $0x00040000
+DATA half19<>+28(SB)/4, $0x00040000
+GLOBL half19<>(SB), RODATA|NOPTR, $32
+
+DATA turn<>+0(SB)/4, $0x040c0800
+DATA turn<>+4(SB)/4, $0x050d0901
+DATA turn<>+8(SB)/4, $0x060e0a02
+DATA turn<>+12(SB)/4, $0x070f0b03
+GLOBL turn<>(SB), RODATA|NOPTR, $16
+
 // func pairs_u8_avx2(n int, dst *uint32, a *uint8, b *uint8, fara *uint8, farb *uint8)
 // Requires: AVX, AVX2
 TEXT ·pairs_u8_avx2(SB), NOSPLIT, $0-48

@@ -332,6 +332,15 @@ func round_bf16dot_neon(rows int, dst *uint16, ldd int, src *float32, lds int, n
 //go:noescape
 func idct_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
 
+// idct_half_i16_neon is a kernel of op idct_half:
+//
+// dst[y*stride+x] = 128 + the mean of samples 2*x and 2*x+1 of rows 2*y and 2*y+1 of the inverse cosine transform of
+// block[i]*quant[i], i < 64, clamped to 0..255, for x, y < 4. It has the bits of libjpeg's reduced transform, and of
+// libjpeg-turbo's vector code where intermediate values overflow 16 bits.
+//
+//go:noescape
+func idct_half_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
+
 // horizontal_u8_neon is a kernel of op horizontal:
 //
 // dst[3*i+c] = (1<<21 + sum over j < 4*groups of w[i][j]*src[3*(starts[i]+j)+c])>>22, clamped to 0..255, for i < n and c < 3: a row

@@ -15615,6 +15615,213 @@ rows2:
 	ADD R1, R0, R0
 	RET
 
+DATA idctHalf<>+0(SB)/4, $0x1ccd5203
+DATA idctHalf<>+4(SB)/4, $0xefb0ecc2
+DATA idctHalf<>+8(SB)/4, $0xba7921f9
+DATA idctHalf<>+12(SB)/4, $0xf93e2e75
+DATA idctHalf<>+16(SB)/4, $0xe7823b21
+DATA idctHalf<>+20(SB)/4, $0x00000000
+DATA idctHalf<>+24(SB)/4, $0x00000000
+DATA idctHalf<>+28(SB)/4, $0x00000000
+DATA idctHalf<>+32(SB)/4, $0x00000800
+DATA idctHalf<>+36(SB)/4, $0x00000800
+DATA idctHalf<>+40(SB)/4, $0x00000800
+DATA idctHalf<>+44(SB)/4, $0x00000800
+DATA idctHalf<>+48(SB)/4, $0x00040000
+DATA idctHalf<>+52(SB)/4, $0x00040000
+DATA idctHalf<>+56(SB)/4, $0x00040000
+DATA idctHalf<>+60(SB)/4, $0x00040000
+DATA idctHalf<>+64(SB)/4, $0x80808080
+DATA idctHalf<>+68(SB)/4, $0x80808080
+DATA idctHalf<>+72(SB)/4, $0x80808080
+DATA idctHalf<>+76(SB)/4, $0x80808080
+GLOBL idctHalf<>(SB), RODATA|NOPTR, $80
+
+// func idct_half_i16_neon(dst *uint8, stride int, block *int16, quant *uint16)
+TEXT ·idct_half_i16_neon(SB), NOSPLIT, $0-32
+	// V0..V7    the rows, or the columns after a transposition, as int16
+	// V16..V23  quant
+	// R0        block, then dst
+	// R1        quant, then stride
+	MOVD block+16(FP), R0
+	MOVD quant+24(FP), R1
+	WORD $0xad400400 // ldp q0, q1, [x0, #0]
+	WORD $0xad404430 // ldp q16, q17, [x1, #0]
+	WORD $0xad410c02 // ldp q2, q3, [x0, #32]
+	WORD $0xad414c32 // ldp q18, q19, [x1, #32]
+	WORD $0xad421404 // ldp q4, q5, [x0, #64]
+	WORD $0xad425434 // ldp q20, q21, [x1, #64]
+	WORD $0xad431c06 // ldp q6, q7, [x0, #96]
+	WORD $0xad435c36 // ldp q22, q23, [x1, #96]
+	MOVD $idctHalf<>(SB), R2
+	WORD $0xad403c4e // ldp q14, q15, [x2, #0]
+	WORD $0x4ea21c28 // orr v8.16b, v1.16b, v2.16b
+	WORD $0x4ea31d08 // orr v8.16b, v8.16b, v3.16b
+	WORD $0x4ea51d08 // orr v8.16b, v8.16b, v5.16b
+	WORD $0x4ea61d08 // orr v8.16b, v8.16b, v6.16b
+	WORD $0x4ea71d08 // orr v8.16b, v8.16b, v7.16b
+	WORD $0x6e084109 // ext v9.16b, v8.16b, v8.16b, #8
+	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
+	WORD $0x9e660103 // fmov x3, d8
+	WORD $0x4e709c00 // mul v0.8h, v0.8h, v16.8h
+	WORD $0x4e719c21 // mul v1.8h, v1.8h, v17.8h
+	WORD $0x4e729c42 // mul v2.8h, v2.8h, v18.8h
+	WORD $0x4e739c63 // mul v3.8h, v3.8h, v19.8h
+	WORD $0x4e749c84 // mul v4.8h, v4.8h, v20.8h
+	WORD $0x4e759ca5 // mul v5.8h, v5.8h, v21.8h
+	WORD $0x4e769cc6 // mul v6.8h, v6.8h, v22.8h
+	WORD $0x4e779ce7 // mul v7.8h, v7.8h, v23.8h
+	CBZ R3, alike1
+	WORD $0x3dc0084c // ldr q12, [x2, #32]
+	WORD $0x0f1ea410 // sshll v16.4s, v0.4h, #14
+	WORD $0x0f4fa051 // smull v17.4s, v2.4h, v15.h[0]
+	WORD $0x0f5f20d1 // smlal v17.4s, v6.4h, v15.h[1]
+	WORD $0x0f4ea032 // smull v18.4s, v1.4h, v14.h[0]
+	WORD $0x0f4ea833 // smull v19.4s, v1.4h, v14.h[4]
+	WORD $0x4eac8610 // add v16.4s, v16.4s, v12.4s
+	WORD $0x0f5e2072 // smlal v18.4s, v3.4h, v14.h[1]
+	WORD $0x0f5e2873 // smlal v19.4s, v3.4h, v14.h[5]
+	WORD $0x0f6e20b2 // smlal v18.4s, v5.4h, v14.h[2]
+	WORD $0x0f6e28b3 // smlal v19.4s, v5.4h, v14.h[6]
+	WORD $0x0f7e20f2 // smlal v18.4s, v7.4h, v14.h[3]
+	WORD $0x0f7e28f3 // smlal v19.4s, v7.4h, v14.h[7]
+	WORD $0x4eb18614 // add v20.4s, v16.4s, v17.4s
+	WORD $0x6eb18615 // sub v21.4s, v16.4s, v17.4s
+	WORD $0x4eb28690 // add v16.4s, v20.4s, v18.4s
+	WORD $0x6eb28691 // sub v17.4s, v20.4s, v18.4s
+	WORD $0x4eb386b6 // add v22.4s, v21.4s, v19.4s
+	WORD $0x6eb386b7 // sub v23.4s, v21.4s, v19.4s
+	WORD $0x4f1ea418 // sshll2 v24.4s, v0.8h, #14
+	WORD $0x4f4fa059 // smull2 v25.4s, v2.8h, v15.h[0]
+	WORD $0x4f5f20d9 // smlal2 v25.4s, v6.8h, v15.h[1]
+	WORD $0x4f4ea03a // smull2 v26.4s, v1.8h, v14.h[0]
+	WORD $0x4f4ea83b // smull2 v27.4s, v1.8h, v14.h[4]
+	WORD $0x4eac8718 // add v24.4s, v24.4s, v12.4s
+	WORD $0x4f5e207a // smlal2 v26.4s, v3.8h, v14.h[1]
+	WORD $0x4f5e287b // smlal2 v27.4s, v3.8h, v14.h[5]
+	WORD $0x4f6e20ba // smlal2 v26.4s, v5.8h, v14.h[2]
+	WORD $0x4f6e28bb // smlal2 v27.4s, v5.8h, v14.h[6]
+	WORD $0x4f7e20fa // smlal2 v26.4s, v7.8h, v14.h[3]
+	WORD $0x4f7e28fb // smlal2 v27.4s, v7.8h, v14.h[7]
+	WORD $0x4eb9871c // add v28.4s, v24.4s, v25.4s
+	WORD $0x6eb9871d // sub v29.4s, v24.4s, v25.4s
+	WORD $0x4eba8798 // add v24.4s, v28.4s, v26.4s
+	WORD $0x6eba8799 // sub v25.4s, v28.4s, v26.4s
+	WORD $0x4ebb87be // add v30.4s, v29.4s, v27.4s
+	WORD $0x6ebb87bf // sub v31.4s, v29.4s, v27.4s
+	WORD $0x0f149600 // sqshrn v0.4h, v16.4s, #12
+	WORD $0x4f149700 // sqshrn2 v0.8h, v24.4s, #12
+	WORD $0x0f1496c1 // sqshrn v1.4h, v22.4s, #12
+	WORD $0x4f1497c1 // sqshrn2 v1.8h, v30.4s, #12
+	WORD $0x0f1496e2 // sqshrn v2.4h, v23.4s, #12
+	WORD $0x4f1497e2 // sqshrn2 v2.8h, v31.4s, #12
+	WORD $0x0f149623 // sqshrn v3.4h, v17.4s, #12
+	WORD $0x4f149723 // sqshrn2 v3.8h, v25.4s, #12
+	JMP rows2
+
+alike1:
+	WORD $0x4f125400 // shl v0.8h, v0.8h, #2
+	VMOV V0.B16, V1.B16
+	VMOV V0.B16, V2.B16
+	VMOV V0.B16, V3.B16
+
+rows2:
+	WORD $0x4e412810 // trn1 v16.8h, v0.8h, v1.8h
+	WORD $0x4e416811 // trn2 v17.8h, v0.8h, v1.8h
+	WORD $0x4e432852 // trn1 v18.8h, v2.8h, v3.8h
+	WORD $0x4e436853 // trn2 v19.8h, v2.8h, v3.8h
+	WORD $0x4e452894 // trn1 v20.8h, v4.8h, v5.8h
+	WORD $0x4e456895 // trn2 v21.8h, v4.8h, v5.8h
+	WORD $0x4e4728d6 // trn1 v22.8h, v6.8h, v7.8h
+	WORD $0x4e4768d7 // trn2 v23.8h, v6.8h, v7.8h
+	WORD $0x4e922a18 // trn1 v24.4s, v16.4s, v18.4s
+	WORD $0x4e926a1a // trn2 v26.4s, v16.4s, v18.4s
+	WORD $0x4e932a39 // trn1 v25.4s, v17.4s, v19.4s
+	WORD $0x4e936a3b // trn2 v27.4s, v17.4s, v19.4s
+	WORD $0x4e962a9c // trn1 v28.4s, v20.4s, v22.4s
+	WORD $0x4e966a9e // trn2 v30.4s, v20.4s, v22.4s
+	WORD $0x4e972abd // trn1 v29.4s, v21.4s, v23.4s
+	WORD $0x4e976abf // trn2 v31.4s, v21.4s, v23.4s
+	WORD $0x4edc3b00 // zip1 v0.2d, v24.2d, v28.2d
+	WORD $0x4edc7b04 // zip2 v4.2d, v24.2d, v28.2d
+	WORD $0x4edd3b21 // zip1 v1.2d, v25.2d, v29.2d
+	WORD $0x4edd7b25 // zip2 v5.2d, v25.2d, v29.2d
+	WORD $0x4ede3b42 // zip1 v2.2d, v26.2d, v30.2d
+	WORD $0x4ede7b46 // zip2 v6.2d, v26.2d, v30.2d
+	WORD $0x4edf3b63 // zip1 v3.2d, v27.2d, v31.2d
+	WORD $0x4edf7b67 // zip2 v7.2d, v27.2d, v31.2d
+	WORD $0x3dc00c4c // ldr q12, [x2, #48]
+	WORD $0x0f1ea410 // sshll v16.4s, v0.4h, #14
+	WORD $0x0f4fa051 // smull v17.4s, v2.4h, v15.h[0]
+	WORD $0x0f5f20d1 // smlal v17.4s, v6.4h, v15.h[1]
+	WORD $0x0f4ea032 // smull v18.4s, v1.4h, v14.h[0]
+	WORD $0x0f4ea833 // smull v19.4s, v1.4h, v14.h[4]
+	WORD $0x4eac8610 // add v16.4s, v16.4s, v12.4s
+	WORD $0x0f5e2072 // smlal v18.4s, v3.4h, v14.h[1]
+	WORD $0x0f5e2873 // smlal v19.4s, v3.4h, v14.h[5]
+	WORD $0x0f6e20b2 // smlal v18.4s, v5.4h, v14.h[2]
+	WORD $0x0f6e28b3 // smlal v19.4s, v5.4h, v14.h[6]
+	WORD $0x0f7e20f2 // smlal v18.4s, v7.4h, v14.h[3]
+	WORD $0x0f7e28f3 // smlal v19.4s, v7.4h, v14.h[7]
+	WORD $0x4eb18614 // add v20.4s, v16.4s, v17.4s
+	WORD $0x6eb18615 // sub v21.4s, v16.4s, v17.4s
+	WORD $0x4eb28690 // add v16.4s, v20.4s, v18.4s
+	WORD $0x6eb28691 // sub v17.4s, v20.4s, v18.4s
+	WORD $0x4eb386b6 // add v22.4s, v21.4s, v19.4s
+	WORD $0x6eb386b7 // sub v23.4s, v21.4s, v19.4s
+	WORD $0x4e505a00 // uzp2 v0.8h, v16.8h, v16.8h
+	WORD $0x4f1d0400 // sshr v0.8h, v0.8h, #3
+	WORD $0x4e565ac1 // uzp2 v1.8h, v22.8h, v22.8h
+	WORD $0x4f1d0421 // sshr v1.8h, v1.8h, #3
+	WORD $0x4e575ae2 // uzp2 v2.8h, v23.8h, v23.8h
+	WORD $0x4f1d0442 // sshr v2.8h, v2.8h, #3
+	WORD $0x4e515a23 // uzp2 v3.8h, v17.8h, v17.8h
+	WORD $0x4f1d0463 // sshr v3.8h, v3.8h, #3
+	WORD $0x4e412810 // trn1 v16.8h, v0.8h, v1.8h
+	WORD $0x4e416811 // trn2 v17.8h, v0.8h, v1.8h
+	WORD $0x4e432852 // trn1 v18.8h, v2.8h, v3.8h
+	WORD $0x4e436853 // trn2 v19.8h, v2.8h, v3.8h
+	WORD $0x4e452894 // trn1 v20.8h, v4.8h, v5.8h
+	WORD $0x4e456895 // trn2 v21.8h, v4.8h, v5.8h
+	WORD $0x4e4728d6 // trn1 v22.8h, v6.8h, v7.8h
+	WORD $0x4e4768d7 // trn2 v23.8h, v6.8h, v7.8h
+	WORD $0x4e922a18 // trn1 v24.4s, v16.4s, v18.4s
+	WORD $0x4e926a1a // trn2 v26.4s, v16.4s, v18.4s
+	WORD $0x4e932a39 // trn1 v25.4s, v17.4s, v19.4s
+	WORD $0x4e936a3b // trn2 v27.4s, v17.4s, v19.4s
+	WORD $0x4e962a9c // trn1 v28.4s, v20.4s, v22.4s
+	WORD $0x4e966a9e // trn2 v30.4s, v20.4s, v22.4s
+	WORD $0x4e972abd // trn1 v29.4s, v21.4s, v23.4s
+	WORD $0x4e976abf // trn2 v31.4s, v21.4s, v23.4s
+	WORD $0x4edc3b00 // zip1 v0.2d, v24.2d, v28.2d
+	WORD $0x4edc7b04 // zip2 v4.2d, v24.2d, v28.2d
+	WORD $0x4edd3b21 // zip1 v1.2d, v25.2d, v29.2d
+	WORD $0x4edd7b25 // zip2 v5.2d, v25.2d, v29.2d
+	WORD $0x4ede3b42 // zip1 v2.2d, v26.2d, v30.2d
+	WORD $0x4ede7b46 // zip2 v6.2d, v26.2d, v30.2d
+	WORD $0x4edf3b63 // zip1 v3.2d, v27.2d, v31.2d
+	WORD $0x4edf7b67 // zip2 v7.2d, v27.2d, v31.2d
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	WORD $0x3dc01048 // ldr q8, [x2, #64]
+	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
+	WORD $0x0e214821 // sqxtn v1.8b, v1.8h
+	WORD $0x0e214842 // sqxtn v2.8b, v2.8h
+	WORD $0x0e214863 // sqxtn v3.8b, v3.8h
+	WORD $0x6e281c00 // eor v0.16b, v0.16b, v8.16b
+	WORD $0x6e281c21 // eor v1.16b, v1.16b, v8.16b
+	WORD $0x6e281c42 // eor v2.16b, v2.16b, v8.16b
+	WORD $0x6e281c63 // eor v3.16b, v3.16b, v8.16b
+	WORD $0xbc000400 // str s0, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xbc000401 // str s1, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xbc000402 // str s2, [x0], #0
+	ADD R1, R0, R0
+	WORD $0xbc000403 // str s3, [x0], #0
+	ADD R1, R0, R0
+	RET
+
 DATA horizontal_places<>+0(SB)/4, $0xff01ff00
 DATA horizontal_places<>+4(SB)/4, $0xffffff02
 DATA horizontal_places<>+8(SB)/4, $0xff04ff03

@@ -71,6 +71,7 @@ var native = []Kernel{
 	{Name: "gemm_bf16dot_6x16_avx2", Level: "avx2", Func: gemm_bf16dot_6x16_avx2},
 	{Name: "round_bf16dot_avx2", Level: "avx2", Func: round_bf16dot_avx2},
 	{Name: "idct_i16_avx2", Level: "avx2", Func: idct_i16_avx2},
+	{Name: "idct_half_i16_avx2", Level: "avx2", Func: idct_half_i16_avx2},
 	{Name: "pairs_u8_avx2", Level: "avx2", Func: pairs_u8_avx2},
 	{Name: "spread_u32_avx2", Level: "avx2", Func: spread_u32_avx2},
 	{Name: "ycc_u8_avx2", Level: "avx2", Func: ycc_u8_avx2},

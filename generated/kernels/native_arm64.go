@@ -54,6 +54,7 @@ var native = []Kernel{
 	{Name: "gemm_bf16dot_6x16_neon", Level: "neon", Func: gemm_bf16dot_6x16_neon},
 	{Name: "round_bf16dot_neon", Level: "neon", Func: round_bf16dot_neon},
 	{Name: "idct_i16_neon", Level: "neon", Func: idct_i16_neon},
+	{Name: "idct_half_i16_neon", Level: "neon", Func: idct_half_i16_neon},
 	{Name: "horizontal_u8_neon", Level: "neon", Func: horizontal_u8_neon},
 	{Name: "vertical_u8_neon", Level: "neon", Func: vertical_u8_neon},
 	{Name: "peak_fma_neon", Level: "neon", Func: peak_fma_neon},

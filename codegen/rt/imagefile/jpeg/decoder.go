@@ -62,11 +62,16 @@ func (p *plane) block(x, y int) *[64]int16 {
 // transform writes the samples of block (x, y), which has the given coefficients.
 func (p *plane) transform(x, y int, block *[64]int16) {
 	to := p.samples[(p.side*(y-p.top)+p.above)*p.stride+p.side*x:]
-	if p.side < 8 {
-		reducedIDCT(to, p.stride, block, p.quant, p.side)
-		return
+	switch p.side {
+	case 8:
+		idct(to, p.stride, block, p.quant)
+	case 4:
+		idctHalf(to, p.stride, block, p.quant)
+	case 2:
+		idctQuarter(to, p.stride, block, p.quant)
+	case 1:
+		idctEighth(to, block, p.quant)
 	}
-	idct(to, p.stride, block, p.quant)
 }
 
 var errTables = errors.New("a table is cut off")

@@ -1,7 +1,5 @@
 package jpeg
 
-import "math"
-
 // Multipliers of libjpeg's accurate transform (jidctint) with 13 fractional bits: cNNNN is
 // N.NNN.
 const (
@@ -51,7 +49,7 @@ func plainIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 		column((*[8]int32)(u[8*x:]), (*[57]int32)(t[x:]), drop1)
 	}
 	for i, v := range u {
-		u[i] = min(max(v, math.MinInt16), math.MaxInt16)
+		u[i] = saturated(v)
 	}
 	for y := range 8 {
 		column((*[8]int32)(t[:]), (*[57]int32)(u[y:]), drop2)
@@ -63,7 +61,7 @@ func plainIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
 func store(dst []byte, v *[8]int32) {
 	dst = dst[:8]
 	for x, v := range v {
-		dst[x] = byte(min(max(v+128, 0), 255))
+		dst[x] = sample(v)
 	}
 }
 

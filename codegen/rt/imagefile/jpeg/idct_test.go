@@ -7,8 +7,18 @@ import (
 	"testing"
 )
 
-// TestIDCTEqualsTwin holds idct to its twin in plain Go, bit for bit: of blocks as pictures have them, of
-// few coefficients, and of numbers that outgrow 16 bits.
+// transforms lists the transforms that have kernels, to side x side samples, and their twins in plain Go.
+var transforms = []struct {
+	name        string
+	side        int
+	fast, plain func(dst []byte, stride int, block *[64]int16, quant *[64]uint16)
+}{
+	{"whole", 8, idct, plainIDCT},
+	{"half", 4, idctHalf, plainIDCTHalf},
+}
+
+// TestIDCTEqualsTwin holds transforms to their twins, bit for bit: of blocks as pictures have them, of few coefficients, and of
+// numbers that outgrow 16 bits.
 func TestIDCTEqualsTwin(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, most := range []int{3, 60, 1 << 10, 1 << 11, 1 << 14, 1 << 16} {
@@ -19,6 +29,12 @@ func TestIDCTEqualsTwin(t *testing.T) {
 				for i := range known {
 					block[zigzag[i]] = int16(r.IntN(2*most) - most)
 				}
+				if n%3 == 0 { // the transform to a half does not use row 4 and column 4
+					block[8*4+r.IntN(8)] = int16(r.IntN(2*most) - most)
+				}
+				if n%5 == 0 {
+					block[8*r.IntN(8)+4] = 1
+				}
 				if n%8 == 0 && known > 0 {
 					block[zigzag[r.IntN(known)]] = math.MinInt16
 				}
@@ -28,12 +44,15 @@ func TestIDCTEqualsTwin(t *testing.T) {
 						quant[i] = uint16(r.IntN(1 << (1 + n%16)))
 					}
 				}
-				got, want := [100]byte{}, [100]byte{}
-				stride := 8 + n%5
-				idct(got[:7*stride+8], stride, &block, &quant)
-				plainIDCT(want[:7*stride+8], stride, &block, &quant)
-				if got != want {
-					t.Fatalf("up to %d, %d coefficients: block %v, quant %v:\n%v, want\n%v", most, known, block, quant, got, want)
+				for _, f := range transforms {
+					got, want := [100]byte{}, [100]byte{}
+					stride := f.side + n%5
+					size := (f.side-1)*stride + f.side
+					f.fast(got[:size], stride, &block, &quant)
+					f.plain(want[:size], stride, &block, &quant)
+					if got != want {
+						t.Fatalf("%s, up to %d, %d coefficients: block %v, quant %v:\n%v, want\n%v", f.name, most, known, block, quant, got, want)
+					}
 				}
 			}
 		}
@@ -52,12 +71,14 @@ func BenchmarkIDCT(b *testing.B) {
 			block[zigzag[i]] = int16(r.IntN(20) - 10)
 		}
 		var dst [64]byte
-		for name, f := range map[string]func([]byte, int, *[64]int16, *[64]uint16){"vectors": idct, "plain": plainIDCT} {
-			b.Run(fmt.Sprintf("%s/%d", name, known), func(b *testing.B) {
-				for b.Loop() {
-					f(dst[:], 8, &block, &quant)
-				}
-			})
+		for _, f := range transforms {
+			for name, f := range map[string]func([]byte, int, *[64]int16, *[64]uint16){f.name: f.fast, f.name + ", plain": f.plain} {
+				b.Run(fmt.Sprintf("%s/%d", name, known), func(b *testing.B) {
+					for b.Loop() {
+						f(dst[:], 8, &block, &quant)
+					}
+				})
+			}
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package jpeg
 
+import "math"
+
 // Multipliers of libjpeg's reduced transforms (jidctred) with 13 fractional bits: rNNNNN is N.NNNN.
 const (
 	r02111 = 1730
@@ -16,55 +18,41 @@ const (
 	r36245 = 29692
 )
 
-// reducedIDCT is idct to side x side samples, a quarter, a half or all of the block's frequencies
-// in each direction: side is 1, 2 or 4. Like idct, it wraps and saturates where damaged files
-// overflow 16 bits.
-func reducedIDCT(dst []byte, stride int, block *[64]int16, quant *[64]uint16, side int) {
-	if side == 1 {
-		v := (int32(block[0])*int32(quant[0]) + 4) >> 3
-		dst[0] = sample(v << 22 >> 22) // libjpeg has no vector code here: it wraps to 10 bits
-		return
-	}
-	flat := side == 4 // no coefficient that counts is below the first row
+// plainIDCTHalf is plainIDCT to 4 x 4 samples, the means of 2 x 2 of those. It wraps and saturates
+// likewise.
+func plainIDCTHalf(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
+	below := int16(0) // bits of all coefficients outside the first row, but for row 4, which has no part in the means
 	for i, c := range block[8:] {
-		flat = flat && (c == 0 || i/8 == 3)
+		if i/8 != 3 {
+			below |= c
+		}
 	}
-	var t [64]int32 // the first side rows after the vertical pass
-	var v [8]int32
+	var t [4][8]int32 // after the vertical pass
 	for x := range 8 {
-		if x == 4 && side == 4 || x > 0 && x%2 == 0 && side == 2 {
-			continue // the horizontal pass does not use these columns
+		if x == 4 {
+			continue // likewise
 		}
+		var v [8]int32
 		for y := range v {
-			v[y] = int32(block[8*y+x] * int16(quant[8*y+x]))
+			v[y] = product(block, quant, 8*y+x)
 		}
-		for y, s := range reducedLine(&v, side, drop1) {
-			if flat {
+		for y, s := range halfLine(&v, drop1) {
+			if below == 0 {
 				s = int32(int16(s))
 			}
-			t[8*y+x] = min(max(s, -1<<15), 1<<15-1)
+			t[y][x] = saturated(s)
 		}
 	}
-	for y := range side {
-		line := reducedLine((*[8]int32)(t[8*y:]), side, drop2)
-		for x := range side {
-			dst[y*stride+x] = sample(line[x])
+	for y := range t {
+		for x, s := range halfLine(&t[y], drop2) {
+			dst[y*stride+x] = sample(s)
 		}
 	}
 }
 
-func sample(v int32) byte { return byte(min(max(v+128, 0), 255)) }
-
-// reducedLine applies the one-dimensional transform to side samples, 2 or 4, rounded and shifted
-// right by drop bits.
-func reducedLine(v *[8]int32, side int, drop uint) (to [4]int32) {
-	if side == 2 {
-		drop += 2
-		even := v[0]<<15 + 1<<(drop-1)
-		odd := v[1]*r36245 - v[3]*r12728 + v[5]*r08504 - v[7]*r07210
-		to[0], to[1] = (even+odd)>>drop, (even-odd)>>drop
-		return to
-	}
+// halfLine applies the one-dimensional transform to four samples, rounded and shifted right by drop
+// bits and the one that halving takes.
+func halfLine(v *[8]int32, drop uint) (to [4]int32) {
 	drop++
 	half := int32(1) << (drop - 1)
 	a := v[2]*c1847 - v[6]*c0765
@@ -75,3 +63,40 @@ func reducedLine(v *[8]int32, side int, drop uint) (to [4]int32) {
 	to[1], to[2] = (e1+o1)>>drop, (e1-o1)>>drop
 	return to
 }
+
+// idctQuarter is plainIDCTHalf to 2 x 2 samples, the means of 4 x 4.
+func idctQuarter(dst []byte, stride int, block *[64]int16, quant *[64]uint16) {
+	var t [2][5]int32 // columns 0, 1, 3, 5 and 7 after the vertical pass
+	for i, x := range [5]int{0, 1, 3, 5, 7} {
+		a, b := quarterLine(product(block, quant, x), product(block, quant, 8+x), product(block, quant, 24+x),
+			product(block, quant, 40+x), product(block, quant, 56+x), drop1)
+		t[0][i], t[1][i] = saturated(a), saturated(b)
+	}
+	for y, v := range t {
+		a, b := quarterLine(v[0], v[1], v[2], v[3], v[4], drop2)
+		dst[y*stride], dst[y*stride+1] = sample(a), sample(b)
+	}
+}
+
+// quarterLine is halfLine to two samples. It has the elements that count.
+func quarterLine(v0, v1, v3, v5, v7 int32, drop uint) (int32, int32) {
+	drop = (drop + 2) & 31
+	even := v0<<15 + 1<<(drop-1)
+	odd := v1*r36245 - v3*r12728 + v5*r08504 - v7*r07210
+	return (even + odd) >> drop, (even - odd) >> drop
+}
+
+// idctEighth is plainIDCTHalf to one sample, the mean of all.
+func idctEighth(dst []byte, block *[64]int16, quant *[64]uint16) {
+	v := (int32(block[0])*int32(quant[0]) + 4) >> 3
+	dst[0] = sample(v << 22 >> 22) // libjpeg has no vector code here: it wraps to 10 bits
+}
+
+// product returns dequantised coefficient i.
+func product(block *[64]int16, quant *[64]uint16, i int) int32 {
+	return int32(block[i] * int16(quant[i]))
+}
+
+func saturated(v int32) int32 { return min(max(v, math.MinInt16), math.MaxInt16) }
+
+func sample(v int32) byte { return byte(min(max(v+128, 0), 255)) }
