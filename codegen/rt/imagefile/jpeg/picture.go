@@ -214,19 +214,18 @@ func (f *Frame) ratio() (image.YCbCrSubsampleRatio, bool) {
 	if cb.H != cr.H || cb.V != cr.V || y.H != across || y.V != down {
 		return 0, false
 	}
-	for ratio, of := range map[image.YCbCrSubsampleRatio]image.Point{
-		image.YCbCrSubsampleRatio444: {1, 1},
-		image.YCbCrSubsampleRatio422: {2, 1},
-		image.YCbCrSubsampleRatio420: {2, 2},
-		image.YCbCrSubsampleRatio440: {1, 2},
-		image.YCbCrSubsampleRatio411: {4, 1},
-		image.YCbCrSubsampleRatio410: {4, 2},
-	} {
-		if of == image.Pt(across/cb.H, down/cb.V) {
-			return ratio, true
-		}
-	}
-	return 0, false
+	ratio, ok := ratios[image.Pt(across/cb.H, down/cb.V)]
+	return ratio, ok
+}
+
+// ratios holds the kinds of subsampling by the pixels per sample of chroma.
+var ratios = map[image.Point]image.YCbCrSubsampleRatio{
+	{X: 1, Y: 1}: image.YCbCrSubsampleRatio444,
+	{X: 2, Y: 1}: image.YCbCrSubsampleRatio422,
+	{X: 2, Y: 2}: image.YCbCrSubsampleRatio420,
+	{X: 1, Y: 2}: image.YCbCrSubsampleRatio440,
+	{X: 4, Y: 1}: image.YCbCrSubsampleRatio411,
+	{X: 4, Y: 2}: image.YCbCrSubsampleRatio410,
 }
 
 func yCbCr(planes []*plane, ratio image.YCbCrSubsampleRatio, rect image.Rectangle) *image.YCbCr {
