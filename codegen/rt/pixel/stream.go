@@ -152,6 +152,10 @@ func (s *Scratch) convertStream(dst []uint8) {
 
 // scatter writes the pixels of a row to dst, from pixel number at on, dx pixels apart.
 func scatter(dst, row []uint8, at, dx int) {
+	if dx == 1 {
+		copy(dst[3*at:], row)
+		return
+	}
 	for ; len(row) > 0; row = row[3:] {
 		copy(dst[3*at:][:3], row)
 		at += dx
