@@ -441,17 +441,6 @@ type Call struct {
 	run func() error
 }
 
-// NewCall prepares the first call of function name that the options select. Close releases it;
-// the model stays open.
-func NewCall(m *rt.Model, name string, o Options) (*Call, error) {
-	o.Entries = []string{name}
-	points, err := plan(m.Package(), &o)
-	if err != nil {
-		return nil, err
-	}
-	return newCall(m, points[0])
-}
-
 func newCall(m *rt.Model, pt point) (*Call, error) {
 	f := m.Func(pt.f.Name)
 	if f == nil {
