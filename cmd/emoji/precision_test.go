@@ -194,12 +194,18 @@ func TestPrecisionTable(t *testing.T) {
 		}
 		b.WriteString("\n")
 	}
-	const begin, end = "<!-- made by: make precisions -->\n", "<!-- end of precisions -->"
+	writeTable(t, "precisions", b.String())
+}
+
+// writeTable writes a table between the marks of a make target in -table.
+func writeTable(t *testing.T, target, table string) {
+	t.Helper()
+	begin, end := "<!-- made by: make "+target+" -->\n", "<!-- end of "+target+" -->"
 	data := asmtest.Read(t, *tableFile)
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
 		t.Fatalf("%s lacks the marks %q and %q", *tableFile, begin, end)
 	}
-	asmtest.Write(t, *tableFile, before+begin+b.String()+end+after)
+	asmtest.Write(t, *tableFile, before+begin+table+end+after)
 }
