@@ -4,7 +4,7 @@ TAGS ?=
 export CGO_ENABLED = 0
 flags = $(if $(TAGS),-tags $(TAGS))
 
-.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds presets precisions speeds docs generate lint bench bench-peers check-onnx check-pictures clean
+.PHONY: help demo emoji test quick soak bare test-arm64 test-avx512 neon-mca cross fuzz builds presets precisions drafts speeds docs generate lint bench bench-peers check-onnx check-pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ presets: ## time a photo, or captions, of models of real size, and write README'
 
 precisions: ## measure the demo model at every precision, and write README's table of precisions
 	$(GO) test ./cmd/emoji -count=1 -timeout 2h -run PrecisionTable -v -table ../../README.md
+
+drafts: ## measure what draft and thumbnails do to the demo model, and write README's table of them
+	$(GO) test ./cmd/emoji -count=1 -run DraftTable -v -table ../../README.md
 
 speeds: ## time matrix products in every format on the levels of this CPU, and write the table by which tune chooses formats
 	$(GO) test ./codegen/compile -count=1 -timeout 2h -run SpeedsTable -v -speeds

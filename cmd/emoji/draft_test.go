@@ -22,10 +22,11 @@ var drafts = []struct {
 	side  int // of the thumbnail that is read instead; 0: none
 }{{"the whole JPEG", false, 0}, {"`draft: true`", true, 0}, {"a thumbnail of 512 pixels", false, 512}}
 
-// TestDraftTable measures for people what draft and thumbnails do to the demo model.
+// TestDraftTable measures for people what draft and thumbnails do to the demo model, on its held-out drawings as JPEGs of
+// 1024 pixels, which draft reads at an eighth.
 func TestDraftTable(t *testing.T) {
 	if *tableFile == "" {
-		t.Skip("give -table FILE; make precisions does")
+		t.Skip("give -table FILE; make drafts does")
 	}
 	h, err := loadHeldOut()
 	if err != nil {
@@ -40,7 +41,7 @@ func TestDraftTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enlarged := func(img image.Image, side int) []byte {
+	resized := func(img image.Image, side int) []byte {
 		p := pixel.Preprocess{Size: side, Alpha: pixel.White, Std: [3]float32{1, 1, 1}}
 		var rgb pixel.RGB
 		if err := p.Square(&rgb, img, nil); err != nil {
@@ -64,6 +65,7 @@ func TestDraftTable(t *testing.T) {
 		}
 		return rgb
 	}
+	const side = 1024
 	pics := make([][]task.Picture, len(drafts))
 	var all []int
 	for i := range h.Items {
@@ -71,7 +73,7 @@ func TestDraftTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := enlarged(img, 1024)
+		data := resized(img, side)
 		for j, d := range drafts {
 			from := data
 			if d.side > 0 {
@@ -79,7 +81,7 @@ func TestDraftTable(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				from = enlarged(whole, d.side)
+				from = resized(whole, d.side)
 			}
 			pics[j] = append(pics[j], task.Image(read(from, d.draft)))
 		}
@@ -104,5 +106,5 @@ func TestDraftTable(t *testing.T) {
 		r := recallOf(ranks(texts, images, all), ranks(images, texts, all), all)
 		fmt.Fprintf(&b, "| %s | %.6f | %.6f | %.2f %% | %.2f %% |\n", d.name, sum/float64(len(images)), least, 100*r.TextToImage1, 100*r.ImageToText1)
 	}
-	t.Log("\n" + b.String())
+	writeTable(t, "drafts", b.String())
 }
