@@ -33,10 +33,11 @@ var ladder = []rung{
 
 	{path: "ir/file", imports: "golang.org/x/sys/..."}, // a leaf that both sides read and write files by
 	{path: "ir/spelling"},
-	{path: "ir", tests: "ir/irtest"},
+	{path: "ir/half"}, // a leaf
+	{path: "ir", imports: "ir/half", tests: "ir/irtest"},
 	{path: "ir/irtest", imports: "ir " + goCmp},
 	{path: "ir/precision", imports: "ir"},
-	{path: "ir/checkpoint", imports: "ir ir/spelling ir/file"},
+	{path: "ir/checkpoint", imports: "ir ir/half ir/spelling ir/file"},
 	{path: "ir/checkpoint/checkpointtest", imports: "ir ir/checkpoint"}, // for tests only
 	{path: "ir/checkpoint/torchsave", imports: "ir/checkpoint ir/file"},
 	{path: "ir/model", imports: "asm ir ir/precision ir/spelling ir/file github.com/goccy/go-yaml/..."},
@@ -66,7 +67,7 @@ var ladder = []rung{
 	{path: "codegen/rt/task", imports: "codegen/rt codegen/rt/exec codegen/rt/caption codegen/rt/token codegen/rt/pixel codegen/rt/imagefile", tests: "codegen/rt/rttest generated/beit3tiny generated/emoji"}, // the load is of compiled models
 	{path: "codegen/rt/bench", imports: "codegen/rt codegen/rt/exec codegen/rt/kernel codegen/rt/blob codegen/rt/caption codegen/rt/task codegen/rt/token", tests: "generated/beit3tiny generated/emoji generated/kernels"},
 	{path: "codegen/rt/engineproc", imports: "codegen/rt codegen/rt/caption codegen/rt/bench codegen/rt/interrupt", tests: "codegen/rt/rttest"},
-	{path: "codegen/rt/index", imports: "codegen/rt/blob codegen/rt/kernel ir/file go.etcd.io/bbolt/...", tests: "generated/kernels"},
+	{path: "codegen/rt/index", imports: "codegen/rt/blob codegen/rt/kernel ir/file ir/half go.etcd.io/bbolt/...", tests: "generated/kernels"},
 	{path: "codegen/rt/cli", imports: "codegen/rt/... ir/file github.com/spf13/cobra golang.org/x/term", tests: testscript},
 
 	{path: "codegen/library", imports: "ir asm asm/amd64 asm/arm64 ir/file github.com/dave/jennifer/jen"},

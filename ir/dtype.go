@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 // DType is the element type of a value or weight. All facts about a type are in its row of the table dtypes;
@@ -48,7 +50,7 @@ var dtypes = [numDTypes]struct {
 	group int
 }{
 	F32:     {name: "F32", size: 4, encode: math.Float32bits, decode: math.Float32frombits, gemm: "gemm_f32", group: 1},
-	F16:     {name: "F16", size: 2, encode: wide(ToF16), decode: narrow(FromF16), gemm: "gemm_f32xf16", group: 1},
+	F16:     {name: "F16", size: 2, encode: wide(half.To), decode: narrow(half.From), gemm: "gemm_f32xf16", group: 1},
 	BF16:    {name: "BF16", size: 2, encode: wide(ToBF16), decode: narrow(FromBF16), gemm: "gemm_f32xbf16", group: 1},
 	I8:      {name: "I8", size: 1, scaled: true, rows: roundOnce, gemm: "gemm_i8", group: 4},
 	I32:     {name: "I32", size: 4},
@@ -156,37 +158,4 @@ func ToBF16(f float32) uint16 {
 		return uint16(b>>16) | 0x40 // a quiet NaN: a payload of low bits alone would be cut to zero, an infinity
 	}
 	return uint16((b + 0x7fff + (b>>16)&1) >> 16)
-}
-
-// FromF16 widens an IEEE half; exact.
-func FromF16(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	exp, man := uint32(h>>10)&0x1f, uint32(h)&0x3ff
-	switch exp {
-	case 0: // zero or subnormal: man * 2^-24, exact in float32
-		return math.Float32frombits(math.Float32bits(float32(man)*(1.0/(1<<24))) | sign)
-	case 0x1f:
-		return math.Float32frombits(sign | 0x7f800000 | man<<13)
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | man<<13)
-}
-
-// ToF16 rounds to an IEEE half, ties to even. NaN stays NaN; values of 65520
-// and more become infinities.
-func ToF16(f float32) uint16 {
-	b := math.Float32bits(f)
-	sign := uint16(b>>16) & 0x8000
-	b &= 0x7fffffff
-	switch {
-	case b > 0x7f800000:
-		return sign | 0x7e00 | uint16(b>>13)&0x1ff
-	case b >= 0x477ff000: // 65520, half way from the largest half to 65536
-		return sign | 0x7c00
-	case b >= 0x38800000: // 2^-14, the smallest normal half
-		b -= 112 << 23
-		return sign | uint16((b+0xfff+(b>>13)&1)>>13)
-	}
-	// Adding 0.5 makes the unit in the last place 2^-24, the step of subnormal
-	// halves, so the addition does the rounding.
-	return sign | uint16(math.Float32bits(math.Float32frombits(b)+0.5)-0x3f000000)
 }

@@ -179,7 +179,7 @@ func (h *host) module(path, root, gomod string, vendored bool) error {
 	}
 	if path == modulePath { // the stand-in has the path of this module, with the main package added
 		h.path = path
-		for _, dir := range []string{"codegen/rt", "generated/kernels", "ir/file"} {
+		for _, dir := range []string{"codegen/rt", "generated/kernels", "ir/file", "ir/half"} {
 			h.links = append(h.links, symlink{dir, filepath.Join(root, filepath.FromSlash(dir))})
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/multiway-go/multiway/ir"
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 // Tensor is a tensor in memory: Floats for the float types, Ints for the
@@ -48,7 +49,7 @@ func (t Tensor) put(dst []byte, at int) error {
 		case F32:
 			le.PutUint32(b, math.Float32bits(t.Floats[k]))
 		case F16:
-			h := ir.ToF16(t.Floats[k])
+			h := half.To(t.Floats[k])
 			fits = h&0x7fff != 0x7c00 || math.IsInf(float64(t.Floats[k]), 0)
 			le.PutUint16(b, h)
 		case BF16:

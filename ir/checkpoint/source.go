@@ -10,6 +10,7 @@ import (
 
 	"github.com/multiway-go/multiway/ir"
 	"github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 // DType is the name of a tensor's element type: "f32", "bf16", "i64". A type that the package
@@ -228,7 +229,7 @@ func widen(out []float32, d DType, raw []byte) (int, error) {
 		}
 	case F16:
 		for i := range out {
-			out[i] = ir.FromF16(binary.LittleEndian.Uint16(raw[2*i:]))
+			out[i] = half.From(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 	case BF16:
 		for i := range out {

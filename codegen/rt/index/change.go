@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 // change adds items and removes names by one transaction. In this order, a process that ends at any moment leaves the index as it
@@ -185,7 +186,7 @@ func (e *edit) place(it *Item) (uint32, error) {
 			}
 		}
 		for j, v := range it.Vector {
-			binary.LittleEndian.PutUint16(p.data[2*(lanes*j+int(lane)):], toHalf(v))
+			binary.LittleEndian.PutUint16(p.data[2*(lanes*j+int(lane)):], half.To(v))
 		}
 		p.lanes |= 1 << lane
 		slot := e.next

@@ -22,6 +22,7 @@ import (
 
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/generated/kernels"
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 const testDim = 40
@@ -147,7 +148,7 @@ func checkHits(t *testing.T, name string, got []Hit, items []Item, q []float32, 
 		}
 		sum := 0.0
 		for j, v := range it.Vector {
-			sum += float64(q[j]) * float64(fromHalf(toHalf(v)))
+			sum += float64(q[j]) * float64(half.From(half.To(v)))
 		}
 		scores[it.Path] = sum
 		all = append(all, sum)
@@ -562,23 +563,6 @@ func TestBackup(t *testing.T) {
 		must(t, y.Close())
 		if _, err := Check(to, config(testDim), false); err != nil {
 			t.Error(err)
-		}
-	}
-}
-
-// Halves are converted both ways without loss, and rounded to the nearest.
-func TestHalf(t *testing.T) {
-	for h := range 1 << 16 {
-		f := fromHalf(uint16(h))
-		if f == f && toHalf(f) != uint16(h) {
-			t.Fatalf("%04x is %v, which is %04x", h, f, toHalf(f))
-		}
-	}
-	for h := uint16(0); h < 0x7bff; h++ {
-		a, b := fromHalf(h), fromHalf(h+1)
-		mid := a/2 + b/2
-		if got, want := toHalf(mid), h+h&1; got != want {
-			t.Fatalf("%v, between %04x and the next, is %04x", mid, h, got)
 		}
 	}
 }

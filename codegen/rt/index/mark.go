@@ -84,7 +84,7 @@ func readMark(f *os.File) (mark, error) {
 	return first, nil
 }
 
-// writeMark writes the mark that follows m.
+// write writes the mark that follows m, and makes m that.
 func (m *mark) write(f *os.File) error {
 	m.count++
 	_, err := f.WriteAt(m.bytes(), int64(m.count%2)*markStride)

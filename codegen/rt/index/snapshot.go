@@ -20,6 +20,7 @@ import (
 	"github.com/multiway-go/multiway/codegen/rt/blob"
 	"github.com/multiway-go/multiway/codegen/rt/kernel"
 	"github.com/multiway-go/multiway/ir/file"
+	"github.com/multiway-go/multiway/ir/half"
 )
 
 // lanes is the number of vectors of a panel: the columns of a panel of weights.
@@ -154,7 +155,7 @@ func (s *snapshot) vector(slot uint32) (v []float32, err error) {
 	}
 	v = make([]float32, s.dim)
 	for j, p := 0, s.panel(i)[2*lane:]; j < s.dim; j++ {
-		v[j] = fromHalf(binary.LittleEndian.Uint16(p[2*lanes*j:]))
+		v[j] = half.From(binary.LittleEndian.Uint16(p[2*lanes*j:]))
 	}
 	return v, nil
 }
@@ -202,45 +203,30 @@ func compareScored(a, b scored) int {
 	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.slot, b.slot))
 }
 
-// best collects the k best of the slots that it is offered, as a heap with the worst first; all for k = 0.
+// best collects the k best of the slots that it is offered, all for k = 0.
 type best struct {
-	k    int
-	list []scored
+	k     int
+	list  []scored
+	full  bool
+	least float32 // if full: nothing with a score below it is among the k best
 }
+
+// spare is how many more slots than 2k a best holds before it is cut, so that few slots are not sorted often.
+const spare = 64
 
 func (b *best) offer(s scored) {
-	switch {
-	case b.k == 0:
-		b.list = append(b.list, s)
-	case len(b.list) < b.k:
-		b.list = append(b.list, s)
-		for i := len(b.list) - 1; i > 0 && compareScored(b.list[i], b.list[(i-1)/2]) > 0; i = (i - 1) / 2 {
-			b.list[i], b.list[(i-1)/2] = b.list[(i-1)/2], b.list[i]
-		}
-	case compareScored(s, b.list[0]) < 0:
-		b.list[0] = s
-		for i := 0; ; {
-			worst := i
-			for c := 2*i + 1; c <= 2*i+2 && c < len(b.list); c++ {
-				if compareScored(b.list[c], b.list[worst]) > 0 {
-					worst = c
-				}
-			}
-			if worst == i {
-				break
-			}
-			b.list[i], b.list[worst] = b.list[worst], b.list[i]
-			i = worst
-		}
+	if b.list = append(b.list, s); b.k > 0 && len(b.list) >= 2*b.k+spare {
+		b.cut()
+		b.full, b.least = true, b.list[b.k-1].score
 	}
 }
 
-// least returns the score below which nothing is among the k best.
-func (b *best) least() (score float32, full bool) {
-	if b.k == 0 || len(b.list) < b.k {
-		return 0, false
+// cut sorts the slots, best first, and keeps the k best.
+func (b *best) cut() {
+	slices.SortFunc(b.list, compareScored)
+	if b.k > 0 && len(b.list) > b.k {
+		b.list = b.list[:b.k]
 	}
-	return b.list[0].score, true
 }
 
 // search returns the k best slots for each query, best first.
@@ -295,13 +281,12 @@ func (s *snapshot) pass(ctx context.Context, sc *scanner, queries [][]float32, k
 	}
 	results := make([][]scored, len(queries))
 	for q := range results {
+		all := best{k: k}
 		for w := range found {
-			results[q] = append(results[q], found[w][q].list...)
+			all.list = append(all.list, found[w][q].list...)
 		}
-		slices.SortFunc(results[q], compareScored)
-		if k > 0 && len(results[q]) > k {
-			results[q] = results[q][:k]
-		}
+		all.cut()
+		results[q] = all.list
 	}
 	return results, nil
 }
@@ -323,15 +308,13 @@ func (s *snapshot) scan(sc *scanner, rows []float32, from, end int, found []best
 		s.product(sc, rows, p, n, end, c, len(found))
 		for q := range found {
 			b := &found[q]
-			least, full := b.least()
 			for i := range n {
 				live := s.panels[p+i].lanes
 				for l, score := range c[(q*n+i)*lanes:][:lanes] {
-					if live>>l&1 == 0 || full && score < least {
+					if live>>l&1 == 0 || b.full && score < b.least {
 						continue
 					}
 					b.offer(scored{uint32((p+i)*lanes + l), score})
-					least, full = b.least()
 				}
 			}
 		}
@@ -368,7 +351,7 @@ func plainProduct(rows []float32, panel []byte, c []float32, ldc, dim, m int) {
 		for j, x := range rows[q*dim:][:dim] {
 			row := panel[2*lanes*j:][:2*lanes]
 			for l := range lanes {
-				sum[l] += float32(x * fromHalf(uint16(row[2*l])|uint16(row[2*l+1])<<8))
+				sum[l] += float32(x * half.From(uint16(row[2*l])|uint16(row[2*l+1])<<8))
 			}
 		}
 		copy(c[q*ldc:], sum[:])
