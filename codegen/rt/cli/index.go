@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -172,6 +173,7 @@ type indexing struct {
 	indexed indexed
 	ready   []index.Item              // to be added by the next commit
 	vectors int                       // in ready
+	last    time.Time                 // of the last commit
 	asked   map[string]*candidate     // that the model is given, by path
 	waiting map[[32]byte][]*candidate // files of the content of one that the model is given
 }
@@ -182,8 +184,13 @@ type candidate struct {
 	known *index.File // what the index has of it; nil: nothing
 }
 
-// commitFiles is the number of files that are looked up at a time, and committed at a time if none has a new vector.
-const commitFiles = 1024
+// A commit reads all records, for their checksum, and waits for the disk. So there is one for so many files or new vectors, or, of
+// a model that is slow, for what came in so much time.
+const (
+	commitFiles   = 1024 // also how many are looked up at a time
+	commitVectors = 64
+	commitTime    = time.Second
+)
 
 func (a *App) index(ctx context.Context, folders []string, path string) error {
 	m, err := a.Open()
@@ -487,14 +494,14 @@ func (w *indexing) commit() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.x.Add(w.ready...)
-	w.ready, w.vectors = w.ready[:0], 0
+	w.ready, w.vectors, w.last = w.ready[:0], 0, time.Now()
 	return err
 }
 
 // committed commits after a batch, unless there is little work to lose.
 func (w *indexing) committed() error {
 	w.mu.Lock()
-	wait := w.vectors == 0 && len(w.ready) < commitFiles
+	wait := len(w.ready) < commitFiles && w.vectors < commitVectors && (w.vectors == 0 || time.Since(w.last) < commitTime)
 	w.mu.Unlock()
 	if wait {
 		return nil

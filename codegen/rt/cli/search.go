@@ -375,7 +375,7 @@ func (a *App) findStored(ctx context.Context, m *task.Model, queries []item, o *
 
 func hitOf(it *item, score float32) Hit {
 	h := Hit{Picture: Picture{Name: it.name, File: it.file, Sign: it.sign}, Score: score}
-	if of := *it; !of.text {
+	if of := *it; !of.text { // a copy: the item is a part of something larger, which the hit must not hold
 		h.Read = of.read
 	}
 	return h
